@@ -10,7 +10,7 @@ from typing import Any
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.sections.base import PairSamples, Report
-from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import Table, by_problem_set, to_markdown
 from raysweep.hashing import text_sha
@@ -131,7 +131,7 @@ def shown(*tables: Table) -> str:
 def score_tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Table]:
     """Return the tables of scores, problem set by problem set."""
     exhibits = in_group(SUMMARIES, COMPARISONS)
-    return by_problem_set(draw(exhibits, Evidence(ScoreBook.of(scores, order, failures))).tables)
+    return by_problem_set(draw(exhibits, Evidence(ScoreFrame.of(scores, order, failures))).tables)
 
 
 def report(samples: Sequence[PairSamples] = (), failures: Sequence[Failure] = (), **more: object) -> Report:
@@ -148,9 +148,9 @@ def report(samples: Sequence[PairSamples] = (), failures: Sequence[Failure] = ()
         "samples": samples,
     }
     fields |= more
-    evidence = Evidence(ScoreBook.of(fields["scores"], fields["order"], fields["failures"]))
+    evidence = Evidence(ScoreFrame.of(fields["scores"], fields["order"], fields["failures"]))
     return Report(**({"drawn": draw(in_group(SUMMARIES, COMPARISONS, TESTS), evidence)} | fields))
 
 
-def with_differences(book: ScoreBook, differences: Sequence[Difference]) -> ScoreBook:
-    return ScoreBook.of(book.scores(), book.order, (), differences)
+def with_differences(frame: ScoreFrame, differences: Sequence[Difference]) -> ScoreFrame:
+    return ScoreFrame.of(frame.scores(), frame.order, (), differences)

@@ -18,7 +18,7 @@ import yaml
 
 from raysweep.analysis.comparisons.pass_rates import P_HEADINGS, P_VALUE
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.config.grid import build_grid
 from raysweep.config.schema import SweepConfig
 from raysweep.records import BASE, CLEAN, Difference, Score
@@ -103,7 +103,7 @@ def simulated(
                 label = (cell.model, cell.recipe, training_set, cell.seed, CLEAN, problems, test, P_VALUE)
                 differences.append(Difference(*label, p, np.nan, np.nan, PROBLEMS))
                 affected |= {(model, training_set, test)} if gains.any() else set()
-        tables = difference_tables(ScoreBook.of(scores, order, (), differences))
+        tables = difference_tables(ScoreFrame.of(scores, order, (), differences))
         yield SimulatedSweep(tuple(map(_adjusted, tables)), frozenset(affected))
 
 

@@ -143,27 +143,27 @@ def test_rd_changes_are_undefined_with_a_reason_and_absent_on_the_clean_set():
 
 
 def test_each_cell_is_compared_with_its_base_model_and_its_twin_on_clean_rows():
-    book = Baselines()
+    frame = Baselines()
     verdicts = [*rows("clean", 1, 1), *rows("C1", 0, 1)]
     base, clean = CellLabels("m", "none", "base", 42), CellLabels("m", "full", "clean", 42)
-    assert book.differences(base, verdicts) == []
-    assert {one.against for one in book.differences(clean, verdicts)} == {"base"}
-    found = book.differences(CellLabels("m", "full", "C1", 42), verdicts)
+    assert frame.differences(base, verdicts) == []
+    assert {one.against for one in frame.differences(clean, verdicts)} == {"base"}
+    found = frame.differences(CellLabels("m", "full", "C1", 42), verdicts)
     assert {one.against for one in found} == {"base", "clean"}
     assert {(one.perturbation, one.metric) for one in found} >= {("clean", "pass@1_difference_p"), ("C1", "RD_change")}
     others = [CellLabels("m", "lora", "C1", 42), CellLabels("m", "full", "C1", 43)]
-    assert all({one.against for one in book.differences(other, verdicts)} == {"base"} for other in others)
-    assert book.differences(CellLabels("other", "full", "C1", 42), verdicts) == []
+    assert all({one.against for one in frame.differences(other, verdicts)} == {"base"} for other in others)
+    assert frame.differences(CellLabels("other", "full", "C1", 42), verdicts) == []
 
 
 def test_a_set_of_another_source_is_compared_with_the_clean_set_of_that_source():
-    book = Baselines({"evol": "evol", "evol-C1": "evol", "oss-C1": ""})
+    frame = Baselines({"evol": "evol", "evol-C1": "evol", "oss-C1": ""})
     verdicts = [*rows("clean", 1, 1), *rows("C1", 0, 1)]
-    assert [book.place_of(name) for name in ("base", "evol", "evol-C1", "oss-C1")] == [0, 1, 2, 2]
+    assert [frame.place_of(name) for name in ("base", "evol", "evol-C1", "oss-C1")] == [0, 1, 2, 2]
     for recipe, trained in (("none", "base"), ("full", "evol")):
-        book.differences(CellLabels("m", recipe, trained, 42), verdicts)
+        frame.differences(CellLabels("m", recipe, trained, 42), verdicts)
     for trained, against in (("evol-C1", {"base", "evol"}), ("oss-C1", {"base"})):
-        found = book.differences(CellLabels("m", "full", trained, 42), verdicts)
+        found = frame.differences(CellLabels("m", "full", trained, 42), verdicts)
         assert {one.against for one in found} == against
 
 

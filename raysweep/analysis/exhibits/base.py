@@ -20,7 +20,7 @@ from raysweep.analysis.exhibits.edit_pages import PairPage
 from raysweep.analysis.exhibits.edits import Edits
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.choices import ReportedChoice
-from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook
+from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreFrame
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UsageError, did_you_mean
@@ -42,7 +42,7 @@ class Evidence:
     """What a sweep has found, as far as tables and figures show it.
 
     Attributes:
-        book: scores and failures.
+        frame: scores and failures.
         rates: verdicts by problem of each cell, on clean prompts and the headline's at least, and what `Exhibit.reads`
             names; of base models and after clean fine-tuning on all. Empty if unknown.
         trainings: what the trainings reported.
@@ -51,10 +51,10 @@ class Evidence:
         languages: how many rows of each training set are in each programming language; "" where it isn't known.
         edits: models that were edited from one edit example, and prompts that a model rewrote.
         choices: which recipe of a group was chosen for a model, and among which.
-        by_seed: scores and failures with a variant for each seed, where `book` has means over seeds; None: it has not.
+        by_seed: scores and failures with a variant for each seed, where `frame` has means over seeds; None: it has not.
     """
 
-    book: ScoreBook
+    frame: ScoreFrame
     rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
     trainings: Sequence[ReportedTraining] = ()
     linted: Sequence[CellReports] = ()
@@ -62,12 +62,12 @@ class Evidence:
     languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     edits: Edits = field(default_factory=Edits)
     choices: Sequence[ReportedChoice] = ()
-    by_seed: ScoreBook | None = None
+    by_seed: ScoreFrame | None = None
 
     @property
-    def each_seed(self) -> ScoreBook:
+    def each_seed(self) -> ScoreFrame:
         """The scores with a variant for each seed."""
-        return self.by_seed or self.book
+        return self.by_seed or self.frame
 
     @property
     def pools_seeds(self) -> bool:
@@ -76,7 +76,7 @@ class Evidence:
 
     def for_kind(self, kind: type[Exhibit]) -> Evidence:
         """Return the evidence as a kind of exhibit reads it."""
-        return replace(self, book=self.each_seed) if kind.reads_seeds else self
+        return replace(self, frame=self.each_seed) if kind.reads_seeds else self
 
     def rates_of(self, variant: ModelVariant, training_set: str) -> Mapping[TestSetName, ProblemRates]:
         """Return the verdicts of a variant after a training, by test set; the base model's belong to all variants.
@@ -194,9 +194,9 @@ class Drawn:
     left_out: tuple[Unasked, ...] = ()
 
 
-def unknown_metric(book: ScoreBook, metric: str) -> str:
+def unknown_metric(frame: ScoreFrame, metric: str) -> str:
     """Return that a sweep has no such metric, with the one that may be meant; empty if it has it, or no number yet."""
-    known = dict.fromkeys(name for problems in book.problem_sets for name in book.metrics(problems))
+    known = dict.fromkeys(name for problems in frame.problem_sets for name in frame.metrics(problems))
     return "" if metric in known or not known else f"it has no metric {metric!r}{did_you_mean(metric, known)}"
 
 
@@ -214,12 +214,12 @@ EDITED_MODELS = Need(
     "it has no edited models and no rewritten prompts",
 )
 REPAIRS = Need(
-    lambda evidence: any(EXACT in evidence.book.metrics(name) for name in evidence.book.problem_sets),
+    lambda evidence: any(EXACT in evidence.frame.metrics(name) for name in evidence.frame.problem_sets),
     "it has no numbers of a problem set for repair yet",
 )
 LINTED = Need(lambda evidence: bool(evidence.linted), "no completion was linted (`evaluation.quality`)")
 LANGUAGES = Need(
-    lambda evidence: len(set(evidence.book.order.languages.values())) > 1, "its problems are all in one language"
+    lambda evidence: len(set(evidence.frame.order.languages.values())) > 1, "its problems are all in one language"
 )
 EXACT = "exact match@1"
 """The metric that every problem set for repair has."""
@@ -273,24 +273,26 @@ class Exhibit(FileKeys, ABC):
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the tables and figures; raise NothingToDraw where the sweep has no number for them."""
 
-    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
+    def reads(self, frame: ScoreFrame) -> Iterable[tuple[str, str]]:
         """Return of which cells `draw` reads the verdicts by problem: (training set, perturbation of the test set).
 
         They are many, so a sweep keeps in memory what is named here, and what `Evidence.rates` always has.
 
         Args:
-            book: the names that the sweep's config has; it need not have scores.
+            frame: the names that the sweep's config has; it need not have scores.
         """
         return ()
 
-    def titled(self, book: ScoreBook, *parts: str) -> str:
+    def titled(self, frame: ScoreFrame, *parts: str) -> str:
         """Return the title with what tells several tables apart: a problem set, a model."""
-        return ", ".join([self.title.replace("{headline}", book.headline or "perturbed prompts"), *filter(None, parts)])
+        return ", ".join(
+            [self.title.replace("{headline}", frame.headline or "perturbed prompts"), *filter(None, parts)]
+        )
 
-    def head(self, book: ScoreBook, *parts: str, said: Sequence[str] = ()) -> Head:
+    def head(self, frame: ScoreFrame, *parts: str, said: Sequence[str] = ()) -> Head:
         """Return what all tables begin with. `parts`: what tells several apart; `said`: sentences of the caption."""
         label = "-".join([self.id, *parts])
-        return {"title": self.titled(book, *parts), "caption": self.captioned(*said), "label": label}
+        return {"title": self.titled(frame, *parts), "caption": self.captioned(*said), "label": label}
 
     def captioned(self, *sentences: str) -> str:
         """Return the caption, more sentences, and the source."""

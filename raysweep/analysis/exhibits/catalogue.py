@@ -112,7 +112,7 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
     groups: dict[str, list[Table]] = {}
     for exhibit in exhibits:
         try:
-            if not required and (why := unasked(exhibit, evidence.book)):
+            if not required and (why := unasked(exhibit, evidence.frame)):
                 raise NothingToDraw(why)
             if not exhibit.subject.is_met(evidence):
                 raise NothingToDraw(exhibit.subject.lacking)

@@ -46,15 +46,15 @@ class LintMessages(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        groups, sentence = self._groups(evidence.book.order)
+        groups, sentence = self._groups(evidence.frame.order)
         if not groups:
             raise NothingToDraw(LACKING[self.by])
         return Drawn(tuple(self._tables(evidence, groups, sentence)))
 
     def _tables(self, evidence: Evidence, groups: tuple[FileGroup, ...], sentence: str) -> Iterator[Table]:
-        order = evidence.book.order
+        order = evidence.frame.order
         for problems in problem_sets_of(evidence.linted, order):
-            head = {"title": self.titled(evidence.book, problems), "caption": self.captioned(sentence)}
+            head = {"title": self.titled(evidence.frame, problems), "caption": self.captioned(sentence)}
             yield code_count_table(evidence.linted, groups, order, problems, **head, label=f"{self.id}-{problems}")
 
     def _groups(self, order: Order) -> tuple[tuple[FileGroup, ...], str]:
@@ -96,8 +96,8 @@ class LintScores(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        order = evidence.book.order
-        figure = quality_figure(evidence.linted, order, self.titled(evidence.book), self.captioned(), self.id)
+        order = evidence.frame.order
+        figure = quality_figure(evidence.linted, order, self.titled(evidence.frame), self.captioned(), self.id)
         if figure is None:
             raise NothingToDraw(LINTED.lacking)
         return Drawn(figures=(figure,))

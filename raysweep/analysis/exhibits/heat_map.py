@@ -21,7 +21,7 @@ from raysweep.analysis.exhibits.base import (
     unknown_metric,
 )
 from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
-from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ModelVariant, ScoreFrame, ScoreKey
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of
 from raysweep.records import CLEAN
 
@@ -42,39 +42,41 @@ class HeatMap(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        book, quantity = evidence.book, quantity_of(self.quantity, self.digits)
-        figures = [self._figure(book, problems, quantity) for problems in book.problem_sets]
+        frame, quantity = evidence.frame, quantity_of(self.quantity, self.digits)
+        figures = [self._figure(frame, problems, quantity) for problems in frame.problem_sets]
         drawn = tuple(figure for figure in figures if figure is not None)
         if not drawn:
             lacking = f"it needs {quantity.label} of two training sets on two test sets"
-            raise NothingToDraw(unknown_metric(book, quantity.metric) or lacking)
+            raise NothingToDraw(unknown_metric(frame, quantity.metric) or lacking)
         return Drawn(figures=drawn)
 
-    def _figure(self, book: ScoreBook, problems: str, quantity: Quantity) -> HeatFigure | None:
-        tests = (CLEAN, *book.perturbations)
-        columns = [test for test in tests if book.all_scores(problems, test, quantity.metric)]
+    def _figure(self, frame: ScoreFrame, problems: str, quantity: Quantity) -> HeatFigure | None:
+        tests = (CLEAN, *frame.perturbations)
+        columns = [test for test in tests if frame.all_scores(problems, test, quantity.metric)]
         panels = [
             panel
-            for variant in book.variants
-            if len((panel := _panel(book, variant, problems, columns, quantity)).rows) > 1
+            for variant in frame.variants
+            if len((panel := _panel(frame, variant, problems, columns, quantity)).rows) > 1
         ]
         if not panels or len(columns) < 2:
             return None
         caption = self.captioned(
             f"{quantity.heading} by training set (rows) and perturbation of the test prompts (columns).",
-            draws_sentence(book),
+            draws_sentence(frame),
         )
-        head = (self.titled(book, problems), caption, f"{self.id}-{problems}")
+        head = (self.titled(frame, problems), caption, f"{self.id}-{problems}")
         labels = ("training set", f"{quantity.label} on test prompts", quantity.unit)
         return HeatFigure(*head, tuple(columns), *labels, self.digits, tuple(panels))
 
 
-def _panel(book: ScoreBook, variant: ModelVariant, problems: str, columns: list[str], quantity: Quantity) -> HeatPanel:
+def _panel(
+    frame: ScoreFrame, variant: ModelVariant, problems: str, columns: list[str], quantity: Quantity
+) -> HeatPanel:
     rows = {
-        book.order.training_label(name): tuple(
-            100 * book.value(ScoreKey(variant, name, problems, test), quantity.metric) for test in columns
+        frame.order.training_label(name): tuple(
+            100 * frame.value(ScoreKey(variant, name, problems, test), quantity.metric) for test in columns
         )
-        for name in book.training_sets
+        for name in frame.training_sets
     }
     shown = {label: values for label, values in rows.items() if not all(map(math.isnan, values))}
     return HeatPanel(variant.label, tuple(shown), tuple(shown.values()))

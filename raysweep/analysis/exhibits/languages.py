@@ -22,7 +22,7 @@ from raysweep.analysis.exhibits.base import (
     Text,
 )
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
-from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ModelVariant, ScoreFrame, ScoreKey
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, draws_sentence, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.programs import LANGUAGE_WORDS
@@ -49,54 +49,54 @@ class Languages(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        book = evidence.book
-        tests = select_test_sets(book, [self.test_set]).perturbed or (CLEAN,)
+        frame = evidence.frame
+        tests = select_test_sets(frame, [self.test_set]).perturbed or (CLEAN,)
         tables = tuple(self._table(evidence, test, rows) for test in tests if (rows := self._rows(evidence, test)))
         if not tables:
             raise NothingToDraw("it has no pass@1 yet of the models that the table shows")
         return Drawn(tables)
 
     def _table(self, evidence: Evidence, test: str, rows: Sequence[Row]) -> Table:
-        book = evidence.book
+        frame = evidence.frame
         perturbed = () if test == CLEAN else (PASS.heading, DROP.heading, RD.heading)
-        under = "" if test == CLEAN else f" and under {book.order.test_label(test)}"
+        under = "" if test == CLEAN else f" and under {frame.order.test_label(test)}"
         caption = (
             f"pass@1 on clean prompts{under}. Rows: the share of the training set's "
             "rows in the language, of those whose language is known: by the column `language`, else by the tag of the "
             "first code fence in their output."
         )
         return Table(
-            title=self.titled(book),
-            caption=self.captioned(caption, draws_sentence(book)),
+            title=self.titled(frame),
+            caption=self.captioned(caption, draws_sentence(frame)),
             stub=("language", "problem set", "model", "training set"),
             columns=tuple(map(Column, ("rows (%)", f"clean {PASS.heading}", *perturbed))),
             rows=tuple(rows),
-            row_words=book.order.training_words,
+            row_words=frame.order.training_words,
             label=f"{self.id}-{test}",
         )
 
     def _rows(self, evidence: Evidence, test: str) -> list[Row]:
-        book = evidence.book
+        frame = evidence.frame
         rows = []
-        for problems in sorted(book.problem_sets, key=lambda name: book.order.languages.get(name, "")):
-            language = book.order.languages.get(problems, "")
-            for variant, training_set in self._models(book):
+        for problems in sorted(frame.problem_sets, key=lambda name: frame.order.languages.get(name, "")):
+            language = frame.order.languages.get(problems, "")
+            for variant, training_set in self._models(frame):
                 key = ScoreKey(variant, training_set, problems, test)
                 clean = ScoreKey(variant, training_set, problems, CLEAN)
-                if book.score(clean, PASS.metric) is None and book.score(key, PASS.metric) is None:
+                if frame.score(clean, PASS.metric) is None and frame.score(key, PASS.metric) is None:
                     continue
                 share = _share(evidence.languages.get(training_set, {}), language, training_set)
                 perturbed = () if test == CLEAN else (PASS, DROP, RD)
-                scores = (score_cell(book, key, quantity) for quantity in perturbed)
+                scores = (score_cell(frame, key, quantity) for quantity in perturbed)
                 label = variant.model if training_set == BASE else variant.label
                 stub = (LANGUAGE_WORDS.get(language, language), problems, label, training_set)
-                rows.append(Row(stub, (share, score_cell(book, clean, PASS), *scores)))
+                rows.append(Row(stub, (share, score_cell(frame, clean, PASS), *scores)))
         return rows
 
-    def _models(self, book: ScoreBook) -> Iterator[tuple[ModelVariant, str]]:
+    def _models(self, frame: ScoreFrame) -> Iterator[tuple[ModelVariant, str]]:
         bases: set[str] = set()
-        for variant in book.variants:
-            for training_set in select_training_sets(book, self.training_sets).names:
+        for variant in frame.variants:
+            for training_set in select_training_sets(frame, self.training_sets).names:
                 if training_set == BASE and variant.model in bases:
                     continue
                 if training_set == BASE:

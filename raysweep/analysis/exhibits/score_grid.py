@@ -30,7 +30,7 @@ from raysweep.analysis.exhibits.base import (
 from raysweep.analysis.exhibits.recipes.finding import TrainedModel, absent_recipes, by_recipe, matches
 from raysweep.analysis.exhibits.selections import EVERY, HEADLINE, WORDS, select_test_sets, select_training_sets
 from raysweep.analysis.exhibits.test_sets import unchanged_sentence
-from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ScoreFrame, ScoreKey
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.errors import did_you_mean
@@ -61,11 +61,11 @@ class ScoreBlock(FileKeys):
     """What metrics are measured on, for the dimension ``part``, if not on all tests or prompts. ``*`` is what the star
     of the metric's pattern stands for."""
 
-    def measures(self, book: ScoreBook, problems: str) -> list[Measure]:
+    def measures(self, frame: ScoreFrame, problems: str) -> list[Measure]:
         return [
             self._measure(metric, name)
             for name in self.quantities
-            for metric in (_matching(name, book.metrics(problems)) if "*" in name else [name])
+            for metric in (_matching(name, frame.metrics(problems)) if "*" in name else [name])
         ]
 
     def _measure(self, metric: str, name: str) -> Measure:
@@ -169,20 +169,20 @@ class ScoreGrid(Exhibit, ScoreBlock):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        book = evidence.book
-        axes, lacking = self._axes(book)
+        frame = evidence.frame
+        axes, lacking = self._axes(frame)
         tables: dict[Labels, list[Place]] = {}
         separate = self._separate(axes)
         for place in (place for of_block in axes for place in of_block.places(self._order())):
             tables.setdefault(tuple(place.labels[name] for name in separate), []).append(place)
         drawn = [
-            self._table(book, dict(zip(separate, labels, strict=True)), places, lacking)
+            self._table(frame, dict(zip(separate, labels, strict=True)), places, lacking)
             for labels, places in tables.items()
-            if self.whole or _has_numbers(book, places)
+            if self.whole or _has_numbers(frame, places)
         ]
         if not drawn:
             for metric in filter(None, (self.needs, self.only_with)):
-                if unknown := unknown_metric(book, metric):
+                if unknown := unknown_metric(frame, metric):
                     raise NothingToDraw(unknown)
             tests = dict.fromkeys(name for of_block in axes for name in of_block.test_sets)
             named = f"{' or '.join(self._names())} on {' or '.join(tests or self.test_sets)}"
@@ -200,28 +200,28 @@ class ScoreGrid(Exhibit, ScoreBlock):
     def _names(self) -> list[str]:
         return list(dict.fromkeys(name for block in self._blocks for name in block.quantities))
 
-    def _axes(self, book: ScoreBook) -> tuple[list[Axes], list[str]]:
-        lacking = [] if self.whole else self._lacking(book)
-        trained = self._trained(book)
+    def _axes(self, frame: ScoreFrame) -> tuple[list[Axes], list[str]]:
+        lacking = [] if self.whole else self._lacking(frame)
+        trained = self._trained(frame)
         axes = [
-            Axes(problems, trained, tests, block.measures(book, problems))
-            for problems in book.problem_sets
-            if not self.needs or any(book.all_scores(problems, name, self.needs) for name in book.perturbations)
+            Axes(problems, trained, tests, block.measures(frame, problems))
+            for problems in frame.problem_sets
+            if not self.needs or any(frame.all_scores(problems, name, self.needs) for name in frame.perturbations)
             for block in self._blocks
-            if (tests := self._tests(book, block, problems))
+            if (tests := self._tests(frame, block, problems))
         ]
         return axes, lacking
 
-    def _trained(self, book: ScoreBook) -> Sequence[TrainedModel]:
-        sets = select_training_sets(book, self.training_sets).names
+    def _trained(self, frame: ScoreFrame) -> Sequence[TrainedModel]:
+        sets = select_training_sets(frame, self.training_sets).names
         if self._shows("recipe"):
-            trained = by_recipe(book, sets, self.recipes, untuned=self.untuned_models)
+            trained = by_recipe(frame, sets, self.recipes, untuned=self.untuned_models)
         else:
             trained = [
                 TrainedModel(variant, name, variant.label, "", name)
-                for variant in book.variants
+                for variant in frame.variants
                 for name in sets
-                if book.is_asked(ScoreKey(variant, name, "", ""))
+                if frame.is_asked(ScoreKey(variant, name, "", ""))
             ]
         chosen = [
             one
@@ -237,18 +237,18 @@ class ScoreGrid(Exhibit, ScoreBlock):
             raise NothingToDraw(f"it has no model{named}{recipes}")
         return chosen
 
-    def _tests(self, book: ScoreBook, block: ScoreBlock, problems: str) -> list[str]:
-        tests = select_test_sets(book, block.test_sets, problems).names
-        return [name for name in tests if not self.only_with or book.all_scores(problems, name, self.only_with)]
+    def _tests(self, frame: ScoreFrame, block: ScoreBlock, problems: str) -> list[str]:
+        tests = select_test_sets(frame, block.test_sets, problems).names
+        return [name for name in tests if not self.only_with or frame.all_scores(problems, name, self.only_with)]
 
-    def _lacking(self, book: ScoreBook) -> list[str]:
-        known = dict.fromkeys(metric for problems in book.problem_sets for metric in book.metrics(problems))
+    def _lacking(self, frame: ScoreFrame) -> list[str]:
+        known = dict.fromkeys(metric for problems in frame.problem_sets for metric in frame.metrics(problems))
         unknown = [name for name in self._names() if "*" not in name and name not in known]
         if known and not any(_matching(name, list(known)) for name in self._names()):
             named = " or ".join(f"{name!r}{did_you_mean(name, known)}" for name in self._names())
             raise NothingToDraw(f"it has no metric {named}")
         wanted = [name for block in self._blocks for name in block.test_sets]
-        tests, sets = select_test_sets(book, wanted), select_training_sets(book, self.training_sets)
+        tests, sets = select_test_sets(frame, wanted), select_training_sets(frame, self.training_sets)
         if tests.lacking and not tests.perturbed:
             names = " or ".join(name for name in tests.lacking if name != HEADLINE)
             raise NothingToDraw(f"it evaluates no model on perturbed prompts{f' of {names}' if names else ''}")
@@ -261,7 +261,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
             hints = {name: did_you_mean(name, {*WORDS} - {name}) for name in sets.lacking if name != BASE}
             names = " or ".join(f"{name}{hint}" for name, hint in hints.items())
             lacking.append(f"It has no training set of {names}." if names else "It has no base model.")
-        if self._shows("recipe") and (absent := absent_recipes(book, self.recipes)):
+        if self._shows("recipe") and (absent := absent_recipes(frame, self.recipes)):
             lacking.append(f"It has no recipe {' or '.join(absent)}.")
         return [*lacking, *(f"It has no metric {name}{did_you_mean(name, known)}." for name in unknown)]
 
@@ -278,7 +278,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
         return [name for name in left if name in several or name in ("problem set", "model")]
 
     def _table(
-        self, book: ScoreBook, labels: Mapping[Dimension, str], places: Sequence[Place], lacking: Sequence[str]
+        self, frame: ScoreFrame, labels: Mapping[Dimension, str], places: Sequence[Place], lacking: Sequence[str]
     ) -> Table:
         parts = list(dict.fromkeys(place.labels["part"] for place in places))
         shown = [name for name in self.rows if name != "part" or len(parts) > 1]
@@ -286,7 +286,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
         for place in places:
             row = tuple(place.labels[name] for name in shown)
             column = tuple(place.labels[name] for name in self.columns)
-            cell = score_cell(book, place.key, place.quantity)
+            cell = score_cell(frame, place.key, place.quantity)
             cells.setdefault(row, {})[column] = cell if self.intervals else replace(cell, interval="")
         if not self.whole:
             cells = {row: of_row for row, of_row in cells.items() if _has_any(of_row.values())}
@@ -298,29 +298,29 @@ class ScoreGrid(Exhibit, ScoreBlock):
         units = [place.quantity.unit for place in places]
         in_title = [name for name in labels if f"{{{name}}}" in self.title]
         others = [label for name, label in labels.items() if name not in in_title]
-        title = self.titled(book, *reversed(others))
+        title = self.titled(frame, *reversed(others))
         for name in in_title:
             title = title.replace(f"{{{name}}}", labels[name])
         return Table(
             title=title + ("" if self._shows("quantity") else f" ({units[0]})"),
-            caption=self._caption(book, places, parts, lacking),
+            caption=self._caption(frame, places, parts, lacking),
             stub=tuple((self.headings or HEADINGS).get(name, HEADINGS.get(name, name)) for name in shown),
             columns=tuple(self._column(name) for name in columns),
             rows=tuple(Row(row, tuple(of_row[name] for name in columns)) for row, of_row in cells.items()),
-            row_words=_words(book, self.rows),
-            column_words=_words(book, self.columns),
+            row_words=_words(frame, self.rows),
+            column_words=_words(frame, self.columns),
             label="" if in_title else "-".join([self.id, *reversed(list(labels.values()))]),
             problem_set=labels.get("problem set", ""),
             column_kind="training set" if self.columns == ["training set"] else "",
         )
 
-    def _caption(self, book: ScoreBook, places: Sequence[Place], parts: Sequence[str], lacking: Sequence[str]) -> str:
-        draws = draws_sentence(book)
+    def _caption(self, frame: ScoreFrame, places: Sequence[Place], parts: Sequence[str], lacking: Sequence[str]) -> str:
+        draws = draws_sentence(frame)
         if self.whole:
             sentences = {
                 "{draws}": draws,
                 "{parts}": f"Tests: {WHOLE} of them, or only the part {', '.join(parts[1:])}." if parts[1:] else "",
-                "{unchanged}": unchanged_sentence(book, places[0].key.problem_set),
+                "{unchanged}": unchanged_sentence(frame, places[0].key.problem_set),
             }
             caption = self.captioned()
             for placeholder, sentence in sentences.items():
@@ -374,12 +374,12 @@ def _has_any(cells: Iterable[TableCell]) -> bool:
     return any(cell.state != "empty" for cell in cells)
 
 
-def _has_numbers(book: ScoreBook, places: Sequence[Place]) -> bool:
+def _has_numbers(frame: ScoreFrame, places: Sequence[Place]) -> bool:
     perturbed = [place for place in places if place.key.perturbation != CLEAN]
-    states = {score_cell(book, place.key, place.quantity).state for place in perturbed or places}
+    states = {score_cell(frame, place.key, place.quantity).state for place in perturbed or places}
     return not states <= {"empty", "missing"}
 
 
-def _words(book: ScoreBook, dimensions: Sequence[Dimension]) -> dict[str, str]:
-    words = {"test set": book.order.words, "training set": book.order.training_words}
+def _words(frame: ScoreFrame, dimensions: Sequence[Dimension]) -> dict[str, str]:
+    words = {"test set": frame.order.words, "training set": frame.order.training_words}
     return {code: text for name in dimensions for code, text in words.get(name, {}).items()}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.analysis.exhibits.base import Counted, Exhibit
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.records import BASE, CLEAN
 from raysweep.units import count
 
@@ -44,61 +44,61 @@ class Selection:
         return tuple(name for name in self.names if name not in (BASE, CLEAN))
 
 
-def select_test_sets(book: ScoreBook, wanted: Sequence[str], problem_set: str = "") -> Selection:
+def select_test_sets(frame: ScoreFrame, wanted: Sequence[str], problem_set: str = "") -> Selection:
     """`wanted`: perturbations, `HEADLINE`, `MIXES`, `PERTURBED` or `LEVELS`, which means those of `problem_set`."""
     selected: list[str] = []
     lacking = []
     for word in wanted:
         if word in (PERTURBED, LEVELS):
-            selected += book.perturbations if word == PERTURBED else book.levels(problem_set)
+            selected += frame.perturbations if word == PERTURBED else frame.levels(problem_set)
             continue
-        names = mixes(book)[1] if word == MIXES else [book.headline] if word == HEADLINE else [word]
-        selected += [name for name in names if name == CLEAN or name in book.perturbations]
-        lacking += [name or HEADLINE for name in names if name != CLEAN and name not in book.perturbations]
+        names = mixes(frame)[1] if word == MIXES else [frame.headline] if word == HEADLINE else [word]
+        selected += [name for name in names if name == CLEAN or name in frame.perturbations]
+        lacking += [name or HEADLINE for name in names if name != CLEAN and name not in frame.perturbations]
     return Selection(tuple(dict.fromkeys(selected)), tuple(lacking))
 
 
-def select_training_sets(book: ScoreBook, wanted: Sequence[str]) -> Selection:
+def select_training_sets(frame: ScoreFrame, wanted: Sequence[str]) -> Selection:
     """Return the names of training sets; `wanted`: perturbations, `BASE`, `HEADLINE`, `MIXES` or `EVERY`."""
     selected: list[str] = []
     lacking = []
     for word in wanted:
         if word in (MIXES, EVERY):
-            selected += mixes(book)[0] if word == MIXES else book.training_sets
+            selected += mixes(frame)[0] if word == MIXES else frame.training_sets
             continue
-        perturbation = book.headline if word == HEADLINE else word
-        names = [name for name in whole_sets(book) if trained_with(book, name) == perturbation]
+        perturbation = frame.headline if word == HEADLINE else word
+        names = [name for name in whole_sets(frame) if trained_with(frame, name) == perturbation]
         selected += names
         lacking += [] if names else [perturbation or HEADLINE]
     return Selection(tuple(dict.fromkeys(selected)), tuple(lacking))
 
 
-def mixes(book: ScoreBook) -> tuple[list[str], list[str]]:
+def mixes(frame: ScoreFrame) -> tuple[list[str], list[str]]:
     """Return the training sets and the test perturbations that `MIXES` stands for."""
-    perturbed = [name for name in whole_sets(book) if trained_with(book, name) not in (BASE, CLEAN)]
-    trained = [name for name in perturbed if trained_with(book, name) in book.order.mixes]
-    tested = [name for name in book.perturbations if name in book.order.mixes]
-    return (trained, tested) if trained and tested else (perturbed, list(book.perturbations))
+    perturbed = [name for name in whole_sets(frame) if trained_with(frame, name) not in (BASE, CLEAN)]
+    trained = [name for name in perturbed if trained_with(frame, name) in frame.order.mixes]
+    tested = [name for name in frame.perturbations if name in frame.order.mixes]
+    return (trained, tested) if trained and tested else (perturbed, list(frame.perturbations))
 
 
-def unasked(exhibit: Exhibit, book: ScoreBook) -> str:
+def unasked(exhibit: Exhibit, frame: ScoreFrame) -> str:
     """Return why an exhibit's question can't be asked of a sweep, as a clause; empty if it can, or nothing is known."""
     numbers: Mapping[Counted, int] = {
-        "model": len(book.models),
-        "mix": min(map(len, mixes(book))),
-        "perturbation": len(book.perturbations),
+        "model": len(frame.models),
+        "mix": min(map(len, mixes(frame))),
+        "perturbation": len(frame.perturbations),
     }
     lacking = [count(numbers[name], name) for name, least in exhibit.at_least.items() if numbers[name] < least]
-    return f"it has {' and '.join(lacking).replace('mixs', 'mixes')}" if lacking and book.models else ""
+    return f"it has {' and '.join(lacking).replace('mixs', 'mixes')}" if lacking and frame.models else ""
 
 
-def whole_sets(book: ScoreBook) -> list[str]:
+def whole_sets(frame: ScoreFrame) -> list[str]:
     """Return the training sets whose rows are all perturbed, and those of no perturbation, at the source's size.
 
     Models that were not fine-tuned, such as edited ones, have none.
     """
-    return [name for name in book.training_sets if name not in (*book.order.partial, *book.order.ways)]
+    return [name for name in frame.training_sets if name not in (*frame.order.partial, *frame.order.ways)]
 
 
-def trained_with(book: ScoreBook, training_set: str) -> str:
-    return book.order.trained_with.get(training_set, training_set)
+def trained_with(frame: ScoreFrame, training_set: str) -> str:
+    return frame.order.trained_with.get(training_set, training_set)

@@ -20,7 +20,7 @@ from raysweep.analysis.exhibits.base import (
     NothingToDraw,
     Text,
 )
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
 METRICS = ("rows_unchanged", "rows_not_compiling")
@@ -40,38 +40,38 @@ class TestSets(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        book = evidence.book
+        frame = evidence.frame
         tables = tuple(
             Table(
                 self.title.replace("{problem set}", problems),
-                self.captioned(f"Means over {text}." if (text := book.order.draws_text) else ""),
+                self.captioned(f"Means over {text}." if (text := frame.order.draws_text) else ""),
                 ("perturbation",),
                 (Column("problems"), Column("unchanged"), Column("not compiling")),
                 tuple(rows),
-                row_words=book.order.words,
-                column_words=book.order.training_words,
+                row_words=frame.order.words,
+                column_words=frame.order.training_words,
                 problem_set=problems,
             )
-            for problems in book.problem_sets
-            if (rows := _rows(book, problems))
+            for problems in frame.problem_sets
+            if (rows := _rows(frame, problems))
         )
         if not tables:
             raise NothingToDraw("it has no test set of perturbed prompts whose prompts were counted")
         return Drawn(tables)
 
 
-def unchanged_sentence(book: ScoreBook, problems: str) -> str:
+def unchanged_sentence(frame: ScoreFrame, problems: str) -> str:
     counts = [
-        f"{book.order.test_label(row.labels[0])} {row.cells[1].text}/{row.cells[2].text}"
-        for row in _rows(book, problems)
+        f"{frame.order.test_label(row.labels[0])} {row.cells[1].text}/{row.cells[2].text}"
+        for row in _rows(frame, problems)
     ]
     return f"Prompts left unchanged / no longer compiling: {', '.join(counts)}." if counts else ""
 
 
-def _rows(book: ScoreBook, problems: str) -> list[Row]:
+def _rows(frame: ScoreFrame, problems: str) -> list[Row]:
     rows = []
-    for name in book.perturbations:
-        counts = [book.all_scores(problems, name, metric) for metric in METRICS]
+    for name in frame.perturbations:
+        counts = [frame.all_scores(problems, name, metric) for metric in METRICS]
         if any(counts):
             sizes = [float(score.n) for scores in counts for score in scores]
             values = [[score.value for score in scores] for scores in counts]

@@ -12,7 +12,7 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, trained_with
 from raysweep.analysis.figures.scatter import BASE_MARK, CLEAN_MARK, OTHER_MARK, Dot, ScatterFigure, front_of
-from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ScoreFrame, ScoreKey
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, draws_sentence, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import BASE, CLEAN
@@ -35,73 +35,73 @@ class TradeOff(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        book = evidence.book
+        frame = evidence.frame
         plots = [
             (problems, test, dots)
-            for problems in book.problem_sets
-            for test in select_test_sets(book, [self.test_set]).perturbed
-            if len(dots := _dots(book, problems, test)) > 1
+            for problems in frame.problem_sets
+            for test in select_test_sets(frame, [self.test_set]).perturbed
+            if len(dots := _dots(frame, problems, test)) > 1
         ]
         if not plots:
             raise NothingToDraw(f"it needs two models with clean pass@1 and RD on {self.test_set}")
         return Drawn(
-            tuple(self._table(book, problems, test, [key for key, _ in dots]) for problems, test, dots in plots),
-            tuple(self._figure(book, problems, test, dots) for problems, test, dots in plots),
+            tuple(self._table(frame, problems, test, [key for key, _ in dots]) for problems, test, dots in plots),
+            tuple(self._figure(frame, problems, test, dots) for problems, test, dots in plots),
         )
 
     def _figure(
-        self, book: ScoreBook, problems: str, test: str, plotted: Sequence[tuple[ScoreKey, Dot]]
+        self, frame: ScoreFrame, problems: str, test: str, plotted: Sequence[tuple[ScoreKey, Dot]]
     ) -> ScatterFigure:
-        title, dots = self.titled(book, problems), [dot for _, dot in plotted]
-        gains = any(book.value(key, "RD") < 0 for key, _ in plotted)
+        title, dots = self.titled(frame, problems), [dot for _, dot in plotted]
+        gains = any(frame.value(key, "RD") < 0 for key, _ in plotted)
         axes = ("clean pass@1, %", f"size of RD on {test}, %")
-        caption = self.captioned(FRONT, BELOW_0 if gains else "", draws_sentence(book))
+        caption = self.captioned(FRONT, BELOW_0 if gains else "", draws_sentence(frame))
         return ScatterFigure(title, caption, f"{self.id}-{problems}", *axes, tuple(dots))
 
-    def _table(self, book: ScoreBook, problems: str, test: str, keys: Sequence[ScoreKey]) -> Table:
-        dots = [_dot(book, key) for key in keys]
+    def _table(self, frame: ScoreFrame, problems: str, test: str, keys: Sequence[ScoreKey]) -> Table:
+        dots = [_dot(frame, key) for key in keys]
         on_front = set(front_of(dots))
         front = [key for key, dot in zip(keys, dots, strict=True) if dot in on_front]
-        front.sort(key=lambda key: -book.value(replace(key, perturbation=CLEAN), PASS.metric))
+        front.sort(key=lambda key: -frame.value(replace(key, perturbation=CLEAN), PASS.metric))
         rows = []
         for key in front:
             clean = replace(key, perturbation=CLEAN)
-            cells = (score_cell(book, clean, PASS), *(score_cell(book, key, quantity) for quantity in _QUANTITIES))
+            cells = (score_cell(frame, clean, PASS), *(score_cell(frame, key, quantity) for quantity in _QUANTITIES))
             rows.append(Row((key.variant.label, key.training_set), cells))
         headings = ("clean pass@1 (%)", *(quantity.heading for quantity in _QUANTITIES))
         return Table(
-            title=self.titled(book, problems),
+            title=self.titled(frame, problems),
             caption=self.captioned(
                 "The models on the figure's line, by clean pass@1: no other is at least as good in both numbers, and "
                 "better in one.",
-                draws_sentence(book),
+                draws_sentence(frame),
             ),
             stub=("model", "training set"),
             columns=tuple(map(Column, headings)),
             rows=tuple(rows),
-            row_words=book.order.training_words,
+            row_words=frame.order.training_words,
             label=f"{self.id}-{problems}",
         )
 
 
-def _dots(book: ScoreBook, problems: str, test: str) -> list[tuple[ScoreKey, Dot]]:
+def _dots(frame: ScoreFrame, problems: str, test: str) -> list[tuple[ScoreKey, Dot]]:
     dots: dict[tuple[str, ...], tuple[ScoreKey, Dot]] = {}
-    for variant in book.variants:
-        for training_set in book.training_sets:
+    for variant in frame.variants:
+        for training_set in frame.training_sets:
             key = ScoreKey(variant, training_set, problems, test)
-            if not math.isnan(book.value(replace(key, perturbation=CLEAN), PASS.metric) - book.value(key, "RD")):
+            if not math.isnan(frame.value(replace(key, perturbation=CLEAN), PASS.metric) - frame.value(key, "RD")):
                 series = (variant.model,) if training_set == BASE else (variant.label, training_set)
-                dots.setdefault(series, (key, _dot(book, key)))
+                dots.setdefault(series, (key, _dot(frame, key)))
     return list(dots.values())
 
 
-def _dot(book: ScoreBook, key: ScoreKey) -> Dot:
-    perturbation = trained_with(book, key.training_set)
+def _dot(frame: ScoreFrame, key: ScoreKey) -> Dot:
+    perturbation = trained_with(frame, key.training_set)
     mark = {BASE: BASE_MARK, CLEAN: CLEAN_MARK}.get(perturbation, OTHER_MARK)
-    name = book.order.training_label(key.training_set)
+    name = frame.order.training_label(key.training_set)
     return Dot(
-        100 * book.value(replace(key, perturbation=CLEAN), PASS.metric),
-        abs(100 * book.value(key, "RD")),
+        100 * frame.value(replace(key, perturbation=CLEAN), PASS.metric),
+        abs(100 * frame.value(key, "RD")),
         f"{key.variant.label}, {name}",
         mark,
     )

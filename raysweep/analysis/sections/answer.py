@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.pooling import EDITED
 from raysweep.analysis.tables.quantities import problems_text
 from raysweep.analysis.templates import templates
@@ -32,33 +32,33 @@ class AnswerSection(Section):
     def draw(self, report: Report) -> Content | None:
         if not report.scores:
             return None
-        return Content(question(report.book), values={"conclusions": report.drawn.conclusions})
+        return Content(question(report.frame), values={"conclusions": report.drawn.conclusions})
 
 
-def question(book: ScoreBook) -> str:
+def question(frame: ScoreFrame) -> str:
     """Return what a sweep asked, for readers who don't know it: its models, problems and prompts."""
-    order, sets = book.order, book.problem_sets
+    order, sets = frame.order, frame.problem_sets
     tasks: dict[str, list[str]] = {}
     for name in sets:
-        tests = (CLEAN, *book.perturbations)
-        sizes = {score.n for test in tests for score in book.all_scores(name, test, "pass@1")}
-        verb = "repair the faulty programs of" if REPAIR in book.metrics(name) else "solve"
+        tests = (CLEAN, *frame.perturbations)
+        sizes = {score.n for test in tests for score in frame.all_scores(name, test, "pass@1")}
+        verb = "repair the faulty programs of" if REPAIR in frame.metrics(name) else "solve"
         tasks.setdefault(verb, []).append(f"{problems_text(sizes) if sizes else 'the problems'} of {name}")
-    tuned = {recipe for _, recipe, training_set, _ in book.cells() if training_set in book.tuned_sets}
+    tuned = {recipe for _, recipe, training_set, _ in frame.cells() if training_set in frame.tuned_sets}
     text = (
         templates("sections")
         .get_template("question.jinja")
         .render(
-            book=book,
+            frame=frame,
             few=FEW,
             count=count,
             tasks=tasks,
-            tuned=bool(book.tuned_sets),
-            edited=EDITED in book.training_sets,
+            tuned=bool(frame.tuned_sets),
+            edited=EDITED in frame.training_sets,
             recipes=[name for name in order.recipes if name in tuned],
             seeds=order.seeds if tuned else 1,
-            mixed=[order.test_label(name) for name in order.members.get(book.headline, ())],
-            measured=any("pass@1" in book.metrics(name) for name in sets),
+            mixed=[order.test_label(name) for name in order.members.get(frame.headline, ())],
+            measured=any("pass@1" in frame.metrics(name) for name in sets),
         )
     )
     return " ".join(text.split())

@@ -17,7 +17,7 @@ from raysweep.analysis.exhibits.base import Drawn
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.choices import ReportedChoice
 from raysweep.analysis.tables.costs import Cost
-from raysweep.analysis.tables.frame import Failure, Number, ScoreBook
+from raysweep.analysis.tables.frame import Failure, Number, ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.pooling import failures_over_seeds
@@ -90,7 +90,7 @@ class Report:
     config_yaml: str = ""
     provenance: Lines = ()
     samples: Sequence[PairSamples] = ()
-    by_seed: ScoreBook | None = None  # scores and failures of each seed, where those above are means over seeds
+    by_seed: ScoreFrame | None = None  # scores and failures of each seed, where those above are means over seeds
     samples_per_pair: int | None = None  # see `raysweep.analysis.page.sample_viewer.samples_json`
     outcomes: Sequence[PairOutcomes] = ()
     trainings: Sequence[ReportedTraining] = ()
@@ -103,10 +103,10 @@ class Report:
     strata: Sequence[LintedStratum] = ()  # of the sample that was linted
 
     @cached_property
-    def book(self) -> ScoreBook:
+    def frame(self) -> ScoreFrame:
         """The frame of all scores and differences, with the failures."""
         failures = failures_over_seeds(self.failures) if self.over_seeds else self.failures
-        return ScoreBook.of(self.scores, self.order, failures, self.differences)
+        return ScoreFrame.of(self.scores, self.order, failures, self.differences)
 
     @property
     def over_seeds(self) -> bool:
@@ -122,7 +122,7 @@ class Report:
         """
         seeds: dict[tuple[str, ...], set[int]] = {}
         for score in self.by_seed.scores() if self.by_seed else ():
-            if score.training_set in self.book.tuned_sets and not math.isnan(score.value):
+            if score.training_set in self.frame.tuned_sets and not math.isnan(score.value):
                 place = (score.model, score.recipe, score.training_set, score.problem_set, score.perturbation)
                 seeds.setdefault(place, set()).add(score.seed)
         if not seeds:

@@ -24,7 +24,7 @@ class EvidenceSection(Section):
         groups = report.drawn.groups
         chosen = [conclusion.table for conclusion in report.drawn.conclusions if conclusion.table]
         recipes, tests, more = (groups.get(group, ()) for group in (RECIPES, TESTS, MORE_TESTS))
-        differences = difference_tables(report.book)
+        differences = difference_tables(report.frame)
         tables = [*chosen, *recipes, *differences, *tests, *more]
         if not tables:
             return None

@@ -17,7 +17,7 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import SUMMARIES
 from raysweep.analysis.figures.effects import Effects, all_panels
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
-from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ModelVariant, ScoreFrame, ScoreKey
 from raysweep.analysis.tables.pooling import EDITED, LEFT_OUT
 from raysweep.analysis.tables.quantities import DROP, problems_text
 from raysweep.metrics.restoration import G_RIR
@@ -67,29 +67,29 @@ class FindingsSection(Section):
 
     @override
     def draw(self, report: Report) -> Content:
-        book = report.book
-        panels = all_panels(book)
+        frame = report.frame
+        panels = all_panels(frame)
         values = {
-            "findings": findings(book),
-            "panels": [Effects.of(book, [panel]) for panel in panels],
-            "several_sets": len(book.problem_sets) > 1,
+            "findings": findings(frame),
+            "panels": [Effects.of(frame, [panel]) for panel in panels],
+            "several_sets": len(frame.problem_sets) > 1,
             "caption": effects_caption(report),
             "runs": report.training_runs,
-            "ways": [(name, book.order.ways[name]) for name in book.training_sets if name in book.order.ways],
-            "tuned": bool(book.tuned_sets) or not book.order.ways.keys() & set(book.training_sets),
-            "left_out": LEFT_OUT if EDITED in book.training_sets else "",
+            "ways": [(name, frame.order.ways[name]) for name in frame.training_sets if name in frame.order.ways],
+            "tuned": bool(frame.tuned_sets) or not frame.order.ways.keys() & set(frame.training_sets),
+            "left_out": LEFT_OUT if EDITED in frame.training_sets else "",
         }
-        figures = [Effects.of(book, panels, report.signature)] if panels else []
+        figures = [Effects.of(frame, panels, report.signature)] if panels else []
         return Content(tables=report.drawn.groups.get(SUMMARIES, ()), figures=figures, values=values)
 
 
 def effects_caption(report: Report) -> str:
-    book = report.book
-    under = report.order.test_label(book.headline)
+    frame = report.frame
+    under = report.order.test_label(frame.headline)
     over = "over problems"
     if report.training_runs:
         over += f"; those of fine-tuned models, means over {report.training_runs}, are over problems and training seeds"
-    alone = [name for name in book.perturbations if name != book.headline]
+    alone = [name for name in frame.perturbations if name != frame.headline]
     others = " Other perturbations have a mark without a band, so that bands don't hide each other." if alone else ""
     return (
         f"pass@1 is the share of programs that pass all tests. Bands, at clean prompts and {under}, are 95 % intervals "
@@ -98,10 +98,10 @@ def effects_caption(report: Report) -> str:
     )
 
 
-def findings(book: ScoreBook) -> list[Finding]:
-    if not book.headline:
+def findings(frame: ScoreFrame) -> list[Finding]:
+    if not frame.headline:
         return []
-    return [_finding(book, variant, problems) for problems in book.problem_sets for variant in book.variants]
+    return [_finding(frame, variant, problems) for problems in frame.problem_sets for variant in frame.variants]
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -109,17 +109,17 @@ def percent(share: float, digits: int = 0) -> str:
     return "–" if math.isnan(share) else f"{decimal(100 * share, digits)} %"
 
 
-def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
-    perturbation, order = book.headline, book.order
-    tuned_on, choice = _tuned_on(book, variant, problems)
+def _finding(frame: ScoreFrame, variant: ModelVariant, problems: str) -> Finding:
+    perturbation, order = frame.headline, frame.order
+    tuned_on, choice = _tuned_on(frame, variant, problems)
     keys = [ScoreKey(variant, name, problems, perturbation) for name in (BASE, tuned_on, order.clean_set(tuned_on))]
-    base, control = book.value(keys[0], "RD"), book.value(keys[2], "RD")
-    tuned_rd, restored = _after(book, keys[1])
-    where = f" on {problems}" if len(book.problem_sets) > 1 else ""
+    base, control = frame.value(keys[0], "RD"), frame.value(keys[2], "RD")
+    tuned_rd, restored = _after(frame, keys[1])
+    where = f" on {problems}" if len(frame.problem_sets) > 1 else ""
     under, way = order.test_label(perturbation), order.way(tuned_on)
     by = f", recipe {variant.recipe}{'' if choice else ','}" if variant.names_recipe else ""
     if math.isnan(base):
-        score = book.score(keys[0], "RD")
+        score = frame.score(keys[0], "RD")
         reason = score.note if score is not None and score.note else "no result"
         sentence = f"what {variant.base_label} loses{where} under {under} can't be measured: {reason}"
     else:
@@ -135,10 +135,10 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
     drops = tuple(
         Drop(
             order.test_label(name),
-            book.value(replace(keys[0], perturbation=name), "RD"),
-            *_after(book, replace(keys[1], perturbation=name)),
+            frame.value(replace(keys[0], perturbation=name), "RD"),
+            *_after(frame, replace(keys[1], perturbation=name)),
         )
-        for name in (book.worst_first if len(book.perturbations) > 1 else ())
+        for name in (frame.worst_first if len(frame.perturbations) > 1 else ())
     )
     drops_of = " → ".join(names[:2] if any(not math.isnan(drop.tuned_rd) for drop in drops) else names[:1])
     if any(not math.isnan(drop.restored) for drop in drops):
@@ -151,28 +151,28 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
         base,
         tuned_rd,
         f"{sentence}.",
-        _detail(book, names, keys),
+        _detail(frame, names, keys),
         drops,
         drops_of,
         restored,
     )
 
 
-def _after(book: ScoreBook, key: ScoreKey) -> tuple[float, float]:
+def _after(frame: ScoreFrame, key: ScoreKey) -> tuple[float, float]:
     if key.training_set == EDITED:
-        return math.nan, book.value(key, G_RIR)
-    return book.value(key, "RD"), math.nan
+        return math.nan, frame.value(key, G_RIR)
+    return frame.value(key, "RD"), math.nan
 
 
-def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[str, str]:
-    tuned = [name for name in book.training_sets if name not in {BASE, *book.order.clean_sets}]
-    made_with = {name: book.order.trained_with.get(name, name) for name in tuned}
-    if book.headline in tuned:
-        return book.headline, ""
-    for wanted in (book.headline, *book.order.mixes):
+def _tuned_on(frame: ScoreFrame, variant: ModelVariant, problems: str) -> tuple[str, str]:
+    tuned = [name for name in frame.training_sets if name not in {BASE, *frame.order.clean_sets}]
+    made_with = {name: frame.order.trained_with.get(name, name) for name in tuned}
+    if frame.headline in tuned:
+        return frame.headline, ""
+    for wanted in (frame.headline, *frame.order.mixes):
         if same := [name for name in tuned if made_with[name] == wanted]:
             return same[0], ""
-    passing = {name: book.value(ScoreKey(variant, name, problems, book.headline), "pass@1") for name in tuned}
+    passing = {name: frame.value(ScoreKey(variant, name, problems, frame.headline), "pass@1") for name in tuned}
     defined = [name for name in tuned if not math.isnan(passing[name])]
     if not defined:
         return (tuned[0] if tuned else ""), ""
@@ -180,19 +180,19 @@ def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[st
     return best, f", of {len(defined)} training sets the one that passes most there," if len(defined) > 1 else ""
 
 
-def _detail(book: ScoreBook, names: Sequence[str], keys: Sequence[ScoreKey]) -> str:
-    passes = [text for name, key in zip(names, keys, strict=True) if (text := _pass_rates(book, name, key))]
-    sizes = {score.n for key in keys if (score := book.score(key, "pass@1")) is not None}
+def _detail(frame: ScoreFrame, names: Sequence[str], keys: Sequence[ScoreKey]) -> str:
+    passes = [text for name, key in zip(names, keys, strict=True) if (text := _pass_rates(frame, name, key))]
+    sizes = {score.n for key in keys if (score := frame.score(key, "pass@1")) is not None}
     problems = f" ({problems_text(sizes)})" if sizes else ""
     if len(passes) > 1 and keys[1].training_set == EDITED:
         passes[1] += f", {LEFT_OUT}"
     return f"pass@1 on clean and on perturbed prompts{problems}: {'; '.join(passes)}." if passes else ""
 
 
-def _pass_rates(book: ScoreBook, name: str, key: ScoreKey) -> str:
+def _pass_rates(frame: ScoreFrame, name: str, key: ScoreKey) -> str:
     """Describe both pass@1 and their difference, which RD hides (study.md section 7); empty if one is unknown."""
-    clean = book.value(replace(key, perturbation=CLEAN), "pass@1")
-    perturbed = book.value(key, "pass@1")
+    clean = frame.value(replace(key, perturbation=CLEAN), "pass@1")
+    perturbed = frame.value(key, "pass@1")
     if math.isnan(clean) or math.isnan(perturbed):
         return ""
     points = DROP.format(perturbed - clean)

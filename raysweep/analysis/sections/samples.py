@@ -22,4 +22,4 @@ class SamplesSection(Section):
     def draw(self, report: Report) -> Content | None:
         if not report.samples:
             return None
-        return Content(values={"headline": report.book.headline})
+        return Content(values={"headline": report.frame.headline})

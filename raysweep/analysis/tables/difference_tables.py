@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
 from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, P_HEADINGS, P_VALUE, TEST_IN_WORDS
-from raysweep.analysis.tables.frame import Number, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import Number, ScoreFrame, ScoreKey
 from raysweep.analysis.tables.order import Order, RowChoice
 from raysweep.analysis.tables.quantities import Quantity, number_cell, p_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -43,23 +43,23 @@ QUESTIONS = {
 """What training sets differ in, with the question that they answer."""
 
 
-def difference_tables(book: ScoreBook) -> list[Table]:
+def difference_tables(frame: ScoreFrame) -> list[Table]:
     """Return a table for each problem set and question; none for a sweep in which no model has a baseline."""
-    differences = book.differences()
+    differences = frame.differences()
     clean = [difference for difference in differences if difference.against != BASE]
     against, compared = (CLEAN, clean) if clean else (BASE, differences)
     there = {(one.training_set, one.problem_set) for one in compared}
-    questions = {name: question_of(book.order, name) for name in book.training_sets}
+    questions = {name: question_of(frame.order, name) for name in frame.training_sets}
     asked = [name for name in QUESTIONS if any(questions.get(training_set) == name for training_set, _ in there)]
     families = [
         _Family(problems, question, columns)
-        for problems in book.problem_sets
+        for problems in frame.problem_sets
         for question in asked
         if (columns := [name for name, asks in questions.items() if asks == question and (name, problems) in there])
     ]
     sizes = Counter(family.problem_set for family in families)
     return [
-        _table(compared, book, replace(family, families=sizes[family.problem_set]), against, several=len(asked) > 1)
+        _table(compared, frame, replace(family, families=sizes[family.problem_set]), against, several=len(asked) > 1)
         for family in families
     ]
 
@@ -95,7 +95,7 @@ class _Family:
         )
 
 
-def _table(compared: Sequence[Number], book: ScoreBook, family: _Family, against: str, *, several: bool) -> Table:
+def _table(compared: Sequence[Number], frame: ScoreFrame, family: _Family, against: str, *, several: bool) -> Table:
     problems, columns = family.problem_set, family.training_sets
     of_family = [one for one in compared if one.problem_set == problems and one.training_set in columns]
     seeds = " and seeds" if any(one.seeds for one in of_family) else ""
@@ -103,15 +103,15 @@ def _table(compared: Sequence[Number], book: ScoreBook, family: _Family, against
     raw = {one: one.value for one in tested}
     adjusted = {one: min(1.0, p * family.families) for one, p in zip(raw, holm(list(raw.values())), strict=True)}
     rows = []
-    for perturbation in (CLEAN, *book.perturbations):
-        for variant in book.variants:
+    for perturbation in (CLEAN, *frame.perturbations):
+        for variant in frame.variants:
             keys = [ScoreKey(variant, name, problems, perturbation) for name in columns]
             labels = (perturbation, variant.label)
             block = [
-                Row((*labels, quantity.heading), tuple(_cell(book, key, quantity, against) for key in keys))
+                Row((*labels, quantity.heading), tuple(_cell(frame, key, quantity, against) for key in keys))
                 for quantity in ((PASS,) if perturbation == CLEAN else (PASS, *RD))
             ]
-            tests = [_difference(book, key, P_VALUE, against) for key in keys]
+            tests = [_difference(frame, key, P_VALUE, against) for key in keys]
             for place, (heading, ps) in enumerate(zip(P_HEADINGS, (raw, adjusted), strict=True)):
                 cells = (TableCell() if one is None else p_cell(ps[one], one.note) for one in tests)
                 block.insert(1 + place, Row((*labels, heading), tuple(cells)))
@@ -122,26 +122,26 @@ def _table(compared: Sequence[Number], book: ScoreBook, family: _Family, against
         stub=("test prompts", "model", "difference"),
         columns=tuple(map(Column, columns)),
         rows=tuple(rows),
-        row_words=book.order.words,
-        column_words=book.order.training_words,
+        row_words=frame.order.words,
+        column_words=frame.order.training_words,
         column_kind="training set",
     )
 
 
-def _difference(book: ScoreBook, key: ScoreKey, metric: str, against: str) -> Number | None:
+def _difference(frame: ScoreFrame, key: ScoreKey, metric: str, against: str) -> Number | None:
     """Return a cell's difference to its baseline; the clean one of a source may have another name than ``clean``."""
-    return book.score(key, metric, book.order.clean_set(key.training_set) if against == CLEAN else BASE)
+    return frame.score(key, metric, frame.order.clean_set(key.training_set) if against == CLEAN else BASE)
 
 
-def _cell(book: ScoreBook, key: ScoreKey, quantity: Quantity, against: str) -> TableCell:
-    if (number := _difference(book, key, quantity.metric, against)) is not None:
+def _cell(frame: ScoreFrame, key: ScoreKey, quantity: Quantity, against: str) -> TableCell:
+    if (number := _difference(frame, key, quantity.metric, against)) is not None:
         return number_cell(number, quantity)
-    if not book.is_asked(key):
+    if not frame.is_asked(key):
         return TableCell()
-    baseline = book.order.clean_set(key.training_set) if against == CLEAN else BASE
+    baseline = frame.order.clean_set(key.training_set) if against == CLEAN else BASE
     for place, whose in ((key, ""), (replace(key, training_set=baseline), "baseline ")):
-        if book.failure(place) is not None:
+        if frame.failure(place) is not None:
             return TableCell(f"{whose}failed", state="failed")
-        if book.is_missing(place):
+        if frame.is_missing(place):
             return TableCell(f"{whose}missing", state="missing")
     return TableCell()

@@ -95,8 +95,8 @@ class ScoreKey:
 
 
 @dataclass(frozen=True)
-class ScoreBook:
-    """All numbers and failures of a sweep, and the names that its tables have. Build it with `ScoreBook.of`."""
+class ScoreFrame:
+    """All numbers and failures of a sweep, and the names that its tables have. Build it with `ScoreFrame.of`."""
 
     models: tuple[str, ...]
     training_sets: tuple[str, ...]  # ``base`` first, then ``clean``, or the clean set of each source
@@ -117,7 +117,7 @@ class ScoreBook:
         order: Order,
         failures: Sequence[Failure] = (),
         differences: Sequence[Difference | Number] = (),
-    ) -> ScoreBook:
+    ) -> ScoreFrame:
         """Index numbers and failures; a later number replaces an earlier one with the same key."""
         outcomes: list[Score | Difference | Failure] = [*scores, *failures, *differences]
         cells: dict[tuple[str, str, str], list[int]] = {}

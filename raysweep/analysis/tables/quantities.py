@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from raysweep.analysis.comparisons.estimate import Estimate
-from raysweep.analysis.tables.frame import Number, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import Number, ScoreFrame, ScoreKey
 from raysweep.analysis.tables.table import TableCell
 from raysweep.errors import UsageError
 from raysweep.metrics.base import Measurement
@@ -81,17 +81,17 @@ def share_cell(share: float, quantity: Quantity = PASS, note: str = "") -> Table
     return TableCell() if math.isnan(share) else TableCell.number(100 * share, quantity.format(share), note)
 
 
-def score_cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
-    score = book.score(key, quantity.metric)
+def score_cell(frame: ScoreFrame, key: ScoreKey, quantity: Quantity) -> TableCell:
+    score = frame.score(key, quantity.metric)
     if score is not None:
         return number_cell(score, quantity)
-    if book.failure(key) is not None:
+    if frame.failure(key) is not None:
         return TableCell("failed", state="failed")
-    return TableCell("missing", state="missing") if book.is_asked(key) and book.is_missing(key) else TableCell()
+    return TableCell("missing", state="missing") if frame.is_asked(key) and frame.is_missing(key) else TableCell()
 
 
-def draws_sentence(book: ScoreBook) -> str:
-    return f"Perturbed numbers are means over {text}." if (text := book.order.draws_text) else ""
+def draws_sentence(frame: ScoreFrame) -> str:
+    return f"Perturbed numbers are means over {text}." if (text := frame.order.draws_text) else ""
 
 
 def problems_text(sizes: Collection[int]) -> str:

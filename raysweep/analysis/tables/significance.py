@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ScoreFrame, ScoreKey
 from raysweep.analysis.tables.quantities import Quantity, p_text
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.stats.paired_tests import FEWEST_UNITS, MOST_UNITS, sign_flip
@@ -80,9 +80,9 @@ class TestFamily:
     label: str = ""
 
 
-def significance_table(book: ScoreBook, problems: str, family: TestFamily) -> Table | None:
+def significance_table(frame: ScoreFrame, problems: str, family: TestFamily) -> Table | None:
     cases, sizes = family.cases, family.sizes
-    found_pairs = [_pairs(book, problems, case, sizes=sizes) for case in cases]
+    found_pairs = [_pairs(frame, problems, case, sizes=sizes) for case in cases]
     pairs, lacking = [pairs for pairs, _ in found_pairs], [number for _, number in found_pairs]
     if not any(len({pair.model for pair in of_case}) >= FEWEST for of_case in pairs):
         return None
@@ -95,33 +95,33 @@ def significance_table(book: ScoreBook, problems: str, family: TestFamily) -> Ta
     ]
     adjusted = holm([math.nan if test is None else test.p for test in tests])
     rows = tuple(
-        Row((case.label,), _cells(book, of_case, _left_out(len(everything) - len(of_case), without), test, p))
+        Row((case.label,), _cells(frame, of_case, _left_out(len(everything) - len(of_case), without), test, p))
         for case, everything, without, of_case, test, p in zip(
             cases, pairs, lacking, defined, tests, adjusted, strict=True
         )
     )
-    words = {**book.order.training_words, **book.order.words}
+    words = {**frame.order.training_words, **frame.order.words}
     models = {pair.model for of_case in defined for pair in of_case}
-    several = len(models) < len({(one.model, one.recipe) for one in book.variants if one.model in models})
+    several = len(models) < len({(one.model, one.recipe) for one in frame.variants if one.model in models})
     caption = " ".join(filter(None, (family.caption, CAPTION, SEVERAL_RECIPES if several else "")))
     label = f"{family.label}-{problems}" if family.label else ""
     return Table(f"{family.title}, {problems}", caption, (family.stub,), COLUMNS, rows, row_words=words, label=label)
 
 
-def _pairs(book: ScoreBook, problems: str, case: Case, *, sizes: bool) -> tuple[list[ScorePair], int]:
+def _pairs(frame: ScoreFrame, problems: str, case: Case, *, sizes: bool) -> tuple[list[ScorePair], int]:
     values: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
     lacking = 0
-    for variant in book.variants:
+    for variant in frame.variants:
         for training_set in case.training_sets:
             for perturbation in case.perturbations:
                 keys = [ScoreKey(variant, name, problems, perturbation) for name in (case.baseline, training_set)]
-                scores = [score for key in keys if (score := book.score(key, case.metric)) is not None]
+                scores = [score for key in keys if (score := frame.score(key, case.metric)) is not None]
                 if len(scores) == len(keys):
                     first, second = (100 * (abs(score.value) if sizes else score.value) for score in scores)
                     pair = (variant.model, variant.recipe, training_set, perturbation)
                     values.setdefault(pair, []).append((first, second))
                 else:
-                    lacking += any(book.failure(key) is not None or book.is_missing(key) for key in keys)
+                    lacking += any(frame.failure(key) is not None or frame.is_missing(key) for key in keys)
     pairs = [
         ScorePair(key[0], *(sum(ends) / len(seeds) for ends in zip(*seeds, strict=True)))
         for key, seeds in values.items()
@@ -135,7 +135,7 @@ def _left_out(undefined: int, lacking: int) -> list[str]:
 
 
 def _cells(
-    book: ScoreBook, pairs: Sequence[ScorePair], notes: list[str], test: SignedRank | None, adjusted: float
+    frame: ScoreFrame, pairs: Sequence[ScorePair], notes: list[str], test: SignedRank | None, adjusted: float
 ) -> tuple[TableCell, ...]:
     if test is None:
         notes.append(f"{count(len(pairs), 'pair')}; a test needs {FEWEST}")
@@ -143,7 +143,7 @@ def _cells(
         return (TableCell.number(len(pairs), f"{len(pairs)}"), *[dash] * (len(COLUMNS) - 1))
     notes += [test.note] if test.note else []
     notes += [f"{count(test.zero_pairs, 'pair')} without a difference"] if test.zero_pairs else []
-    units = [book.order.weights.get(pair.model, pair.model) for pair in pairs]
+    units = [frame.order.weights.get(pair.model, pair.model) for pair in pairs]
     weights = dict(zip((pair.model for pair in pairs), units, strict=True))
     independent = independent_units(list(weights), list(weights.values()))
     bounds: dict[str, Any] = {}

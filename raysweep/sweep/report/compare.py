@@ -23,7 +23,7 @@ from raysweep.analysis.published.reference import (
     published_scores,
 )
 from raysweep.analysis.published.sums import without_doubles
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.pooling import SeedGroups, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.printed_averages import SweptSums, averages_table
 from raysweep.analysis.tables.table import Table
@@ -185,7 +185,7 @@ def _over_seeds(folder: SweepFolder, scores: list[Score]) -> list[Score]:
 def _compared_with_claims(folder: SweepFolder, study: str) -> list[Table]:
     config = folder.config()
     evidence = Evidence(
-        ScoreBook.of(SavedNumbers(folder).scores(), order_of(config)),
+        ScoreFrame.of(SavedNumbers(folder).scores(), order_of(config)),
         trainings=trainings(folder, config),
         answers=SweepAnswers(folder),
         choices=choices(folder),

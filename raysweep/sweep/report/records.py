@@ -14,7 +14,7 @@ from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.page.sample_viewer import choose_tasks, samples_shown
 from raysweep.analysis.sections.base import PairSamples, Report, Section, ShownResult, ShownText
-from raysweep.analysis.tables.frame import ALL_SEEDS, Failure, Number, ScoreBook
+from raysweep.analysis.tables.frame import ALL_SEEDS, Failure, Number, ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.pooling import (
@@ -112,13 +112,13 @@ def report_of(
 
 def _shown_numbers(
     config: SweepConfig, numbers: SweepNumbers, order: Order, failures: Sequence[Failure]
-) -> tuple[Sequence[Score], Sequence[Difference | Number], ScoreBook | None]:
+) -> tuple[Sequence[Score], Sequence[Difference | Number], ScoreFrame | None]:
     """Return the scores and the differences that a report shows, and its `Report.by_seed`."""
     scores = over_pairs(numbers.scores, order.pairs, {one.cell: one.task_id for one in numbers.edits.made})
     differences = without_pairs(numbers.differences, order.pairs)
     if config.report.each_seed or not have_several_seeds([*scores, *failures]):
         return within_limits(scores), differences, None
-    by_seed = ScoreBook.of(within_limits(scores), order, failures)
+    by_seed = ScoreFrame.of(within_limits(scores), order, failures)
     pooled = within_limits(scores_over_seeds(scores, numbers.shared))
     return pooled, differences_over_seeds(differences, numbers.shared), by_seed
 
@@ -128,7 +128,7 @@ def _drawn(
 ) -> Drawn:
     languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
     evidence = Evidence(
-        report.book,
+        report.frame,
         numbers.rates,
         report.trainings,
         report.linted,

@@ -15,7 +15,7 @@ from raysweep.analysis.comparisons.estimate import SharedVariance, with_seeds_no
 from raysweep.analysis.comparisons.pairing import Baselines
 from raysweep.analysis.exhibits.base import Exhibit
 from raysweep.analysis.exhibits.edits import Edits
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.pooling import Place, SeedGroups
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
@@ -78,7 +78,7 @@ def score(
     config = folder.config()
     order = order_of(config)
     headline = next(filter(None, (order.headline, *order.mixes)), "")
-    names = ScoreBook.of([], order)
+    names = ScoreFrame.of([], order)
     baselines = Baselines(order.clean_of)
     read = {pair for exhibit in exhibits for pair in exhibit.reads(names)}
     scores: list[Score] = []

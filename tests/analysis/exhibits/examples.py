@@ -10,7 +10,7 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.published.reference import published_scores
-from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.order import Order, RowChoice
 from raysweep.analysis.tables.table import Table, to_markdown
 from raysweep.metrics.base import CellLabels
@@ -49,7 +49,7 @@ def printed_scores() -> list[Score]:
 
 def study(scores: Sequence[Score] | None = None, failures: Sequence[Failure] = (), **order: object) -> Evidence:
     found = printed_scores() if scores is None else scores
-    return Evidence(ScoreBook.of(found, replace(STUDY, **order), failures))
+    return Evidence(ScoreFrame.of(found, replace(STUDY, **order), failures))
 
 
 RATIOS = {"clean": 1.0, "some-a": 0.1, "some-b": 0.1, "some-c": 0.1, "half": 0.5, "most": 0.7, "typos": 1.0}
@@ -86,7 +86,7 @@ def curve_evidence(models: Sequence[str] = ("one", "two"), **order: object) -> E
             rates[CellLabels(model, "full", name, 42)] = {
                 ("humaneval", test): rated(number) for test, number in zip(("clean", "typos"), passed, strict=True)
             }
-    return Evidence(ScoreBook.of(scores, replace(CURVES, **order)), rates)
+    return Evidence(ScoreFrame.of(scores, replace(CURVES, **order)), rates)
 
 
 def passing(number: int, of: int = 20) -> dict[str, float]:

@@ -8,7 +8,7 @@ import pytest
 
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, NothingToDraw, Unasked
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibit, read_exhibits
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import RowChoice
 from raysweep.errors import UsageError
 from tests.analysis.exhibits.examples import (
@@ -120,13 +120,13 @@ def test_what_a_sweep_has_no_numbers_for_is_left_out_or_all_of_it_named_if_it_wa
         draw(asked, study(), required=True)
     whole = (SUMMARIES, COMPARISONS)
     partial = [exhibit for id, exhibit in EXHIBITS.items() if exhibit.group not in whole and id != "perturbed"]
-    drawn = draw(partial, Evidence(ScoreBook.of([], STUDY)))
+    drawn = draw(partial, Evidence(ScoreFrame.of([], STUDY)))
     assert replace(drawn, left_out=()) == Drawn() and len(drawn.left_out) == len(partial)
 
 
 def test_a_question_that_a_sweep_cannot_be_asked_is_left_out_unless_it_is_asked_for_by_name():
     one = [score for score in printed_scores() if score.model == PRINTED[0].model]
-    evidence = Evidence(ScoreBook.of(one, replace(STUDY, models=(one[0].model,))))
+    evidence = Evidence(ScoreFrame.of(one, replace(STUDY, models=(one[0].model,))))
     assert draw([EXHIBITS["table-2"]], evidence) == Drawn(left_out=(Unasked("table-2", "it has 1 model"),))
     named = draw([EXHIBITS["table-2"]], evidence, required=True)
     assert [table.name for table in named.tables] == ["table-2-humaneval"]

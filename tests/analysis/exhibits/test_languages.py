@@ -8,7 +8,7 @@ import pytest
 
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.catalogue import draw
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import Order
 from tests.analysis.exhibits.examples import EXHIBITS, drawing, score
 
@@ -31,17 +31,17 @@ ROWS = {"clean": {"python": 56, "Java": 14, "java": 1, "": 29}, "mix_all": {"py"
 
 
 def evidence(**order: object) -> Evidence:
-    return Evidence(ScoreBook.of(SCORES, replace(ORDER, **order)), languages=ROWS)
+    return Evidence(ScoreFrame.of(SCORES, replace(ORDER, **order)), languages=ROWS)
 
 
 CLEAN = replace(ORDER, perturbations=("clean",), mixes=())
 CASES = {
     "two languages": evidence(),
     "as texts write them": evidence(languages={"java": "cpp", "humaneval": "python"}),
-    "no such training set in the store": Evidence(ScoreBook.of(SCORES, ORDER)),
+    "no such training set in the store": Evidence(ScoreFrame.of(SCORES, ORDER)),
     "rows that say no language": replace(evidence(), languages={**ROWS, "clean": {"": 72}}),
     "no perturbations": Evidence(
-        ScoreBook.of([one for one in SCORES if one.perturbation == "clean"], CLEAN), languages=ROWS
+        ScoreFrame.of([one for one in SCORES if one.perturbation == "clean"], CLEAN), languages=ROWS
     ),
 }
 

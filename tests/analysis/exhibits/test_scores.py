@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.exhibits.base import Evidence
-from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import Table, to_markdown
 from tests.analysis.examples import ORDER, PASS, PERTURBATIONS, TRAINING_SETS, score, scores
@@ -16,7 +16,7 @@ from tests.analysis.exhibits.examples import EXHIBITS
 
 def table(title: str, subset=None, order=ORDER, failures=()) -> Table:
     known = scores() if subset is None else subset
-    in_files = EXHIBITS["perturbed"].draw(Evidence(ScoreBook.of(known, order, failures))).tables
+    in_files = EXHIBITS["perturbed"].draw(Evidence(ScoreFrame.of(known, order, failures))).tables
     return next(t for t in (*tables(known, order, failures), *in_files) if t.title == title)
 
 

@@ -11,7 +11,7 @@ from scipy.stats import binom, friedmanchisquare
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.table import by_file_name
 from raysweep.metrics.base import CellLabels
 from raysweep.stats import pairs_needed, problems_needed
@@ -60,8 +60,8 @@ def test_the_heat_map_has_a_panel_for_each_model_and_a_number_for_each_score():
 def test_friedmans_test_names_the_hardest_method_of_a_level():
     rates = {("humaneval", name): rated(n) for name, n in (("C1", 15), ("C2", 4), ("C3", 14))}
     rates |= {("humaneval", name): rated(9) for name in ("S1", "S2", "S3")}
-    book = study().book
-    evidence = Evidence(book, {CellLabels("codegen-2b", "none", "base", 42): rates})
+    frame = study().frame
+    evidence = Evidence(frame, {CellLabels("codegen-2b", "none", "base", 42): rates})
     (table,) = EXHIBITS["friedman"].draw(evidence).tables
     shown = cells(table)
     assert list(shown) == [("codegen-2b", "base", "C"), ("codegen-2b", "base", "S")]
@@ -95,7 +95,7 @@ def test_power_holds_against_a_plain_sum():
         }.items()
     }
     asked = EXHIBITS["power"].model_copy(update={"difference": 20})
-    (table,) = asked.draw(Evidence(curve_evidence().book, rates)).tables
+    (table,) = asked.draw(Evidence(curve_evidence().frame, rates)).tables
     problems, apart, shown, needed = (cell.value for cell in table.rows[0].cells)
     assert apart == pytest.approx(100 * sum((t % 5 != 0) != (t % 3 != 0) for t in range(200)) / 200)
     assert problems == 200 and power_of_mcnemar(200, shown / 100, apart / 100) == pytest.approx(0.8, abs=1e-6)
@@ -112,7 +112,7 @@ def test_power_says_what_the_problems_can_show():
         CellLabels("two", "full", "clean", 42): {test: rated(10)},
         CellLabels("two", "full", "typos", 42): {test: rated(10)},
     }
-    (table,) = EXHIBITS["power"].draw(Evidence(curve_evidence().book, rates)).tables
+    (table,) = EXHIBITS["power"].draw(Evidence(curve_evidence().frame, rates)).tables
     first, second = table.rows
     apart = sum(half[task] != value for task, value in passing(10).items()) / 20
     assert first.labels == ("one", "typos") and first.cells[1].value == pytest.approx(100 * apart)
@@ -120,7 +120,7 @@ def test_power_says_what_the_problems_can_show():
     assert [cell.text for cell in second.cells] == ["20", "0.0", "–", "–"]
     assert "How many seeds would show 5 points, only a sweep with several seeds tells." in table.caption
     asked = EXHIBITS["power"].model_copy(update={"difference": 1e-4})
-    tiny = asked.draw(Evidence(curve_evidence().book, rates)).tables[0]
+    tiny = asked.draw(Evidence(curve_evidence().frame, rates)).tables[0]
     assert tiny.rows[0].cells[3].text == "–" and "plan for a larger one" in tiny.rows[0].cells[3].note
 
 
@@ -132,7 +132,7 @@ def test_power_says_how_many_seeds_show_a_difference_where_the_sweep_has_several
             for name, passed in (("clean", 10), ("typos", 10 + gain)):
                 rates[CellLabels(model, "full", name, seed)] = {test: rated(passed)}
                 scores.append(score(model, name, "typos", "pass@1", passed / 20, seed=seed))
-    (table,) = EXHIBITS["power"].draw(Evidence(ScoreBook.of(scores, CURVES), rates)).tables
+    (table,) = EXHIBITS["power"].draw(Evidence(ScoreFrame.of(scores, CURVES), rates)).tables
     shown = cells(table)
     needed = pairs_needed(5, 5).n  # 5, 15 and 10 points have a standard deviation of 5
     for seed in range(3):
@@ -150,14 +150,14 @@ def test_differences_of_seeds_that_are_equal_but_for_rounding_are_no_spread():
             passed = {f"t{t:02}": (0.1 * ((t * (seed + 1)) % 7) + shift * 0.1 * (t < 3)) / 3 for t in range(20)}
             rates[CellLabels("one", "full", name, seed)] = {test: ProblemRates(passed, {}, 30, 1)}
             scores.append(score("one", name, "typos", "pass@1", 0.5, seed=seed))
-    (table,) = EXHIBITS["power"].draw(Evidence(ScoreBook.of(scores, CURVES), rates)).tables
+    (table,) = EXHIBITS["power"].draw(Evidence(ScoreFrame.of(scores, CURVES), rates)).tables
     assert {row["seeds for 5 points"] for row in cells(table).values()} == {"–"}
     assert "2 seeds gave the same difference" in table.footnotes
 
 
 def test_figures_of_equal_names_have_files_of_their_own():
     scores = [replace(one, problem_set=name) for one in printed_scores() for name in ("p p", "p-p")]
-    book = ScoreBook.of(scores, replace(STUDY, problem_sets=("p p", "p-p")))
-    figures = by_file_name(EXHIBITS["trade-off"].draw(Evidence(book)).figures)
+    frame = ScoreFrame.of(scores, replace(STUDY, problem_sets=("p p", "p-p")))
+    figures = by_file_name(EXHIBITS["trade-off"].draw(Evidence(frame)).figures)
     assert list(figures) == ["trade-off-p-p", "trade-off-p-p-2"]
     assert [figure.label for figure in figures.values()] == ["trade-off-p p", "trade-off-p-p"]

@@ -8,7 +8,7 @@ import pytest
 
 from raysweep.analysis.figures.effects import Effects, all_panels
 from raysweep.analysis.figures.losses import loss_curve
-from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.records import Score
 from tests.analysis.examples import ORDER, PASS, TRAINING_SETS, scores
@@ -19,8 +19,8 @@ SHORT = replace(ORDER, training_sets=("base", "clean", "C"))
 
 def effect_figure(found: list[Score], order: Order, failures: Sequence[Failure] = ()) -> str:
     """The whole figure: one panel per model variant and problem set."""
-    book = ScoreBook.of(found, order, failures)
-    return Effects.of(book, all_panels(book)).render().decode()
+    frame = ScoreFrame.of(found, order, failures)
+    return Effects.of(frame, all_panels(frame)).render().decode()
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,9 @@ def whole() -> str:
 
 @cache
 def panel(model: str) -> ElementTree.Element:
-    book = ScoreBook.of(scores(), SHORT)
-    variant = next(variant for variant in book.variants if variant.model == model)
-    return ElementTree.fromstring(Effects.of(book, [(variant, "minicode")]).render())
+    frame = ScoreFrame.of(scores(), SHORT)
+    variant = next(variant for variant in frame.variants if variant.model == model)
+    return ElementTree.fromstring(Effects.of(frame, [(variant, "minicode")]).render())
 
 
 def texts(svg: ElementTree.Element) -> list[str]:
@@ -74,9 +74,9 @@ def test_a_recipe_that_makes_models_in_one_way_has_no_row_of_another():
         if (score.model, score.training_set) == ("llama", "base")
         for recipe, name in (("none", "base"), ("creme", "edited"), ("denoised", "rewritten"))
     ]
-    book = ScoreBook.of(found, order)
-    for variant in book.variants:
-        shown = texts(ElementTree.fromstring(Effects.of(book, [(variant, "minicode")]).render()))
+    frame = ScoreFrame.of(found, order)
+    for variant in frame.variants:
+        shown = texts(ElementTree.fromstring(Effects.of(frame, [(variant, "minicode")]).render()))
         assert ("edited" in shown) == (variant.recipe == "creme")
         assert ("rewritten" in shown) == (variant.recipe == "denoised") and "not evaluated" not in shown
 
@@ -100,7 +100,7 @@ def test_a_dollar_sign_in_a_name_is_no_formula():
 
 def test_nothing_perturbed_gives_no_figure():
     clean = [s for s in scores() if s.perturbation == "clean"]
-    assert all_panels(ScoreBook.of(clean, replace(ORDER, perturbations=("clean",)))) == []
+    assert all_panels(ScoreFrame.of(clean, replace(ORDER, perturbations=("clean",)))) == []
 
 
 def test_all_perturbations_of_the_sweep_have_a_mark_with_its_words():

@@ -15,7 +15,7 @@ from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.page.report import bound, render_report, row_blocks, row_headings, row_label
 from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.sections.base import Report
-from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.pooling import scores_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell, to_csv, to_latex, to_markdown
@@ -147,7 +147,7 @@ def test_names_of_cells_are_escaped_in_tables_and_figures():
 
 def test_the_tables_of_the_page_are_the_tables(html: str):
     shown = [cells for table in Page(html).tables for row in table for cells in row]
-    tests = draw(in_group(TESTS), Evidence(ScoreBook.of(scores(), ORDER))).tables
+    tests = draw(in_group(TESTS), Evidence(ScoreFrame.of(scores(), ORDER))).tables
     for table in score_tables(scores(), ORDER):
         for row in table.rows:
             for cell in row.cells:
@@ -161,7 +161,7 @@ def test_the_tables_of_the_page_are_the_tables(html: str):
 def test_the_page_ends_with_what_it_leaves_out_and_why():
     one_model = [score for score in scores() if score.model == "llama"]
     order = replace(ORDER, models=("llama",))
-    drawn = draw(list(EXHIBITS.values()), Evidence(ScoreBook.of(one_model, order)))
+    drawn = draw(list(EXHIBITS.values()), Evidence(ScoreFrame.of(one_model, order)))
     page = Page(render_report(report(scores=one_model, order=order, drawn=drawn)))
     end = page.text.replace("\u00a0", " ").partition("Left out, because this sweep lacks what they show: ")[2]
     assert "Edits (no model was edited); " in end and f"{len(drawn.left_out)} tables and figures." in end
@@ -252,7 +252,7 @@ def report_of_seeds(has: Callable[[Score, int], bool], **more: Any) -> Report:
         if (seed == 1 if one.training_set == "base" else has(one, seed))
     ]  # fmt: skip
     order = replace(ORDER, seeds=3)
-    return report(scores=scores_over_seeds(found, {}), order=order, by_seed=ScoreBook.of(found, order), **more)
+    return report(scores=scores_over_seeds(found, {}), order=order, by_seed=ScoreFrame.of(found, order), **more)
 
 
 @pytest.mark.slow
@@ -296,14 +296,14 @@ def test_outcomes_and_trainings_say_why_a_score_is_what_it_is():
 
 @pytest.mark.slow
 def test_the_studys_tables_and_tests_of_one_model_are_on_the_page_under_numbers_of_their_own():
-    book = ScoreBook.of(scores(), ORDER)
+    frame = ScoreFrame.of(scores(), ORDER)
     rates = {
         CellLabels("llama", "full", name, 42): {
             ("minicode", "C"): ProblemRates({f"t{task}": float(task < number) for task in range(20)}, {}, 1, 1)
         }
         for name, number in (("clean", 8), ("C", 14))
     }
-    drawn = draw([*in_group(GRIDS), *in_group(MORE_TESTS)], Evidence(book, rates))
+    drawn = draw([*in_group(GRIDS), *in_group(MORE_TESTS)], Evidence(frame, rates))
     page = Page(render_report(report(drawn=drawn)))
     titles = [table.title for table in drawn.tables]
     assert any(title.startswith("RD on C") for title in titles) and any(
@@ -316,7 +316,7 @@ def test_the_studys_tables_and_tests_of_one_model_are_on_the_page_under_numbers_
 
 def test_code_quality_is_a_section_with_a_figure_and_numbered_tables():
     order = replace(LINTED_ORDER, training_sets=("base",))
-    evidence = Evidence(ScoreBook.of([], order), linted=linted_cells())
+    evidence = Evidence(ScoreFrame.of([], order), linted=linted_cells())
     drawn = draw(in_group(QUALITY), evidence)
     html = render_report(report(scores=[], linted=evidence.linted, strata=STRATA, order=order, drawn=drawn))
     page = Page(html)

@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.answer import question
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import RecipeChoice
 from raysweep.analysis.tables.pooling import EDITED, WAY
 from tests.analysis.examples import ORDER, report, scores
@@ -49,7 +49,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_first_sentence_says_what_was_asked(case, snapshot):
-    assert question(ScoreBook.of(*CASES[case])) == snapshot
+    assert question(ScoreFrame.of(*CASES[case])) == snapshot
 
 
 def test_the_findings_of_a_sweep_of_edits_do_not_speak_of_fine_tuning():

@@ -13,7 +13,7 @@ from raysweep.analysis.exhibits.edit_pages import PairPage, ShownEdit
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Report
 from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
-from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import FORMATS, Column, Table, written
 from raysweep.analysis.tables.trainings import ReportedTraining
@@ -34,7 +34,7 @@ def full() -> Report:
     answer = ShownAnswer("full", True, "judged", "return x + 1")
     edited = ShownEdit("creme", "", ("restored 25.0 %",), (), (answer,))
     choice = ReportedChoice("llama", "lora", "C1", 42, (ReportedCandidate("lora.lr1e-4", 0.25, 8, 8, is_chosen=True),))
-    drawn = draw(list(read_exhibits().values()), Evidence(ScoreBook.of(scores(), ORDER), linted=linted_cells()))
+    drawn = draw(list(read_exhibits().values()), Evidence(ScoreFrame.of(scores(), ORDER), linted=linted_cells()))
     drawn = replace(
         drawn,
         side_by_side=(SideBySideTask("Completions", "llama", "task/01", "def f(x):", (answer, answer)),),

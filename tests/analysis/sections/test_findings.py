@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.sections.findings import findings
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.pooling import EDITED, WAY
 from tests.analysis.examples import ORDER, score, scores
 
@@ -53,19 +53,19 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_finding_says_what_a_model_loses_before_and_after(case, snapshot):
-    found = findings(ScoreBook.of(*CASES[case]))
+    found = findings(ScoreFrame.of(*CASES[case]))
     assert [
         (one.label, one.sentence, one.detail, one.drops_of, one.complete, one.tuned_on) for one in found
     ] == snapshot
 
 
 def test_every_perturbation_stands_in_the_finding_worst_first_before_and_after_training():
-    (llama, _) = findings(ScoreBook.of(ALL, ORDER))
+    (llama, _) = findings(ScoreFrame.of(ALL, ORDER))
     assert [drop.label for drop in llama.drops] == [
         "changed case (C3)", "typos (C)", "neighbouring keys (C1)", "swapped characters (C2)",
     ]  # fmt: skip
     assert (round(llama.drops[0].base_rd, 3), round(llama.drops[0].tuned_rd, 3)) == (0.581, 0.181)
-    edited, _ = findings(ScoreBook.of(*CASES["edits, without the edited problem"]))
+    edited, _ = findings(ScoreFrame.of(*CASES["edits, without the edited problem"]))
     assert math.isnan(edited.tuned_rd) and edited.restored == edited.drops[0].restored == 0.04
     assert math.isnan(edited.drops[0].tuned_rd)
 
@@ -80,9 +80,9 @@ def test_every_perturbation_stands_in_the_finding_worst_first_before_and_after_t
     ],
 )
 def test_the_headline_or_the_widest_mix_or_the_worst_perturbation_is_taken(order, found):
-    assert {one.perturbation for one in findings(ScoreBook.of(ALL, replace(ORDER, **order)))} == {found}
+    assert {one.perturbation for one in findings(ScoreFrame.of(ALL, replace(ORDER, **order)))} == {found}
 
 
 def test_nothing_perturbed_gives_no_finding():
     clean = [s for s in ALL if s.perturbation == "clean"]
-    assert findings(ScoreBook.of(clean, replace(ORDER, perturbations=("clean",)))) == []
+    assert findings(ScoreFrame.of(clean, replace(ORDER, perturbations=("clean",)))) == []

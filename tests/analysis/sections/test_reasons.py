@@ -4,7 +4,7 @@ import pytest
 
 from raysweep.analysis.sections.base import Report
 from raysweep.analysis.sections.reasons import ReasonsSection
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from tests.analysis.examples import ORDER
 from tests.analysis.tables.test_trainings import seeds_of
 
@@ -13,7 +13,7 @@ from tests.analysis.tables.test_trainings import seeds_of
 def test_trainings_have_a_row_for_all_seeds_where_the_reports_numbers_are_means_over_seeds(
     over_seeds: bool, recipes: list[str]
 ):
-    by_seed = ScoreBook.of((), ORDER) if over_seeds else None
+    by_seed = ScoreFrame.of((), ORDER) if over_seeds else None
     report = Report("s", "s", "", (), ORDER, (), trainings=seeds_of({}, {}), by_seed=by_seed)
     (table,) = ReasonsSection().draw(report).tables
     assert [row.labels[-1] for row in table.rows] == ["scratch", *recipes]

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import RowChoice
 from raysweep.analysis.tables.table import to_markdown
 from raysweep.records import Difference
 from tests.analysis.examples import ORDER, scores, with_differences
 
-BOOK = ScoreBook.of(scores(), ORDER)
+FRAME = ScoreFrame.of(scores(), ORDER)
 
 
 def difference(training_set: str, against: str, perturbation: str, metric: str, value: float) -> Difference:
@@ -35,7 +35,7 @@ DIFFERENCES = [
 
 @pytest.mark.parametrize("differences", [DIFFERENCES, DIFFERENCES[:2]], ids=["after clean fine-tuning", "to the base"])
 def test_the_baseline_is_clean_fine_tuning_if_there_is_any_and_rd_stands_beside_pass_at_1(differences, snapshot):
-    (table,) = difference_tables(with_differences(BOOK, differences))
+    (table,) = difference_tables(with_differences(FRAME, differences))
     assert to_markdown(table) == snapshot
 
 
@@ -49,7 +49,7 @@ def test_p_values_stand_below_the_difference_raw_and_adjusted_over_the_table():
         difference("C", "base", "C3", "pass@1_difference_p", 0.5),
         difference("C1", "clean", "C3", "pass@1_difference", 0.1),
     ]
-    (table,) = difference_tables(with_differences(BOOK, [*DIFFERENCES, *tested, *others]))
+    (table,) = difference_tables(with_differences(FRAME, [*DIFFERENCES, *tested, *others]))
     names = [column.name for column in table.columns]
     found = {row.labels: {name: cell.value for name, cell in zip(names, row.cells, strict=True)} for row in table.rows}
     assert found["clean", "llama", "p"]["C"] == 0.01
@@ -83,9 +83,9 @@ def test_each_question_has_a_table_and_p_is_adjusted_over_its_tests():
     assert by_share.title == "Against fine-tuning on clean prompts by share of perturbed rows, minicode"
 
 
-def book_of(sets: tuple[str, ...], rows: dict[str, RowChoice]) -> ScoreBook:
-    return ScoreBook.of(scores(), replace(ORDER, training_sets=("base", *sets), rows=rows))
+def book_of(sets: tuple[str, ...], rows: dict[str, RowChoice]) -> ScoreFrame:
+    return ScoreFrame.of(scores(), replace(ORDER, training_sets=("base", *sets), rows=rows))
 
 
 def test_without_differences_there_is_no_table():
-    assert difference_tables(with_differences(BOOK, [])) == []
+    assert difference_tables(with_differences(FRAME, [])) == []

@@ -12,7 +12,7 @@ from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ScoreFrame, ScoreKey
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.pooling import EDITED, WAY, over_pairs, within_limits, without_pairs
 from raysweep.analysis.tables.quantities import quantity_of, score_cell
@@ -93,9 +93,9 @@ def test_differences_of_edited_models_are_left_to_their_section():
 
 def test_edited_models_are_a_training_set_of_their_own_and_no_perturbed_one():
     order = Order(("m",), ("base", "clean", "C1", EDITED), ("p",), ("clean", "C1"), pairs=PAIRS, ways={EDITED: WAY})
-    book = ScoreBook.of(over_pairs([score("p-C1-pair1", 0.6)], PAIRS), order)
-    assert select_training_sets(book, ["all"]).names == ("base", "clean", "C1", EDITED)
-    assert select_training_sets(book, ["mixes"]).names == ("C1",)
+    frame = ScoreFrame.of(over_pairs([score("p-C1-pair1", 0.6)], PAIRS), order)
+    assert select_training_sets(frame, ["all"]).names == ("base", "clean", "C1", EDITED)
+    assert select_training_sets(frame, ["mixes"]).names == ("C1",)
     assert order.way(EDITED).startswith("edited from one edit example") and order.way("C1") == "fine-tuned on C1"
 
 
@@ -103,16 +103,16 @@ def test_a_recipe_lacks_nothing_where_its_models_are_made_in_another_way_and_is_
     ways = {EDITED: WAY, "rewritten": "with prompts that it rewrote itself"}
     order = Order(("m",), ("base", EDITED, "rewritten"), ("p",), ("clean", "C1"), pairs=PAIRS, ways=ways)
     scores = over_pairs([score("p-C1-pair1", 0.6), score("rewritten", 0.5, recipe="denoised")], PAIRS)
-    book = ScoreBook.of(scores, order)
-    creme = next(variant for variant in book.variants if variant.recipe == "creme")
+    frame = ScoreFrame.of(scores, order)
+    creme = next(variant for variant in frame.variants if variant.recipe == "creme")
     quantity = quantity_of("pass@1")
-    assert score_cell(book, ScoreKey(creme, "rewritten", "p", "C1"), quantity).state == "empty"
-    assert score_cell(book, ScoreKey(creme, EDITED, "p", "C1"), quantity).text == "60.0"
-    assert score_cell(book, ScoreKey(creme, "C1", "p", "C1"), quantity).state == "missing"
+    assert score_cell(frame, ScoreKey(creme, "rewritten", "p", "C1"), quantity).state == "empty"
+    assert score_cell(frame, ScoreKey(creme, EDITED, "p", "C1"), quantity).text == "60.0"
+    assert score_cell(frame, ScoreKey(creme, "C1", "p", "C1"), quantity).state == "missing"
     passed = {("p", "C1"): ProblemRates({"a": 1.0, "b": 0.0}, {}, 1, 1)}
     rates = {CellLabels("m", "creme", name, 42): passed for name in PAIRS}
     with pytest.raises(NothingToDraw, match="a model with verdicts"):
-        read_exhibits()["choice"].draw(Evidence(book, rates))
+        read_exhibits()["choice"].draw(Evidence(frame, rates))
 
 
 def test_tables_have_no_row_of_a_training_set_that_a_recipe_does_not_make():
@@ -122,11 +122,11 @@ def test_tables_have_no_row_of_a_training_set_that_a_recipe_does_not_make():
     scores = [score("base", 0.5, test, "none") for test in tests]
     scores += [score(EDITED, 0.6, test, "creme") for test in tests]
     scores += [score("rewritten", 0.7, test, "denoised") for test in tests]
-    book = ScoreBook.of(scores, order)
-    drawn = read_exhibits()["summary"].draw(Evidence(book))
+    frame = ScoreFrame.of(scores, order)
+    drawn = read_exhibits()["summary"].draw(Evidence(frame))
     sets = {table.title: [row.labels[0] for row in table.rows] for table in drawn.tables}
     assert sets == {"m · creme on p": ["base", EDITED], "m · denoised on p": ["base", "rewritten"]}
     difference = Difference("m", "denoised", "rewritten", 42, "base", "p", "C1", "pass@1_difference", 0.2, 0.1, 0.3, 9)
-    (table,) = difference_tables(with_differences(book, [difference]))
+    (table,) = difference_tables(with_differences(frame, [difference]))
     assert {row.labels[1] for row in table.rows} == {"m · denoised"}
     assert not any(cell.state == "missing" for row in table.rows for cell in row.cells)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from raysweep.analysis.sections.base import Section
-from raysweep.analysis.tables.frame import COLUMNS, KEY, ScoreBook
+from raysweep.analysis.tables.frame import COLUMNS, KEY, ScoreFrame
 from raysweep.records import Difference
 from tests.analysis.examples import ORDER, report, scores
 
@@ -24,12 +24,12 @@ def test_it_has_scores_and_differences_and_the_last_of_equal_keys():
     first = scores()[0]
     labels = (first.model, "full", "C", 42, "clean", first.problem_set, "C3", "pass@1_difference")
     changed = replace(first, value=0.25)
-    book = ScoreBook.of([*scores(), changed], ORDER, (), [Difference(*labels, 0.1, 0.0, 0.2, 240)])
-    numbers = book.numbers
+    frame = ScoreFrame.of([*scores(), changed], ORDER, (), [Difference(*labels, 0.1, 0.0, 0.2, 240)])
+    numbers = frame.numbers
     assert list(numbers.columns) == list(COLUMNS) and len(numbers) == len(scores()) + 1
     assert not numbers.duplicated(list(KEY)).any()
     assert numbers["value"][0] == 0.25 and list(numbers["against"])[-1] == "clean"
-    assert "pass@1_difference" not in book.metrics("minicode")
+    assert "pass@1_difference" not in frame.metrics("minicode")
 
 
 def test_the_section_of_its_page_is_a_table_in_one_file():

@@ -15,7 +15,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.exhibits.base import Evidence
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.table import ESCAPES, Column, Row, Table, TableCell, escape_latex, to_latex
 from tests.analysis.exhibits.examples import EXHIBITS, curve_evidence, study
 from tests.analysis.linted import ORDER, linted_cells
@@ -79,7 +79,7 @@ def test_no_character_leaves_a_command_or_a_letter_that_pdflatex_lacks():
 
 
 def test_every_table_of_the_study_is_whole():
-    linted = Evidence(ScoreBook.of([], ORDER), linted=linted_cells())
+    linted = Evidence(ScoreFrame.of([], ORDER), linted=linted_cells())
     of_messages = [id for id, exhibit in EXHIBITS.items() if exhibit.name == "lint-messages"]
     evidence = [(linted if id in of_messages else study(), id) for id in EXHIBITS if id.startswith("table")]
     evidence += [

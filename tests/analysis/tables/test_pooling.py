@@ -18,7 +18,7 @@ from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.sections.base import Report
 from raysweep.analysis.sections.findings import findings
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.frame import ALL_SEEDS, Failure, ScoreBook
+from raysweep.analysis.tables.frame import ALL_SEEDS, Failure, ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.pooling import SeedGroups, differences_over_seeds, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.table import as_record, to_csv, to_latex, to_markdown
@@ -69,11 +69,11 @@ def numbers():
 @pytest.fixture(scope="module")
 def report(numbers) -> tuple[Report, Evidence]:
     scores, differences, shared, rates = numbers
-    pooled, by_seed = scores_over_seeds(scores, shared), ScoreBook.of(scores, ORDER)
+    pooled, by_seed = scores_over_seeds(scores, shared), ScoreFrame.of(scores, ORDER)
     report = Report(
         "s", "s", "", pooled, ORDER, (), differences=differences_over_seeds(differences, shared), by_seed=by_seed
     )
-    return report, Evidence(report.book, rates, by_seed=by_seed)
+    return report, Evidence(report.frame, rates, by_seed=by_seed)
 
 
 def one(records, **labels):
@@ -138,7 +138,7 @@ def test_a_differences_p_is_that_of_its_mean_and_of_its_interval(numbers):
 def test_every_table_has_one_row_for_all_seeds(report):
     numbers, evidence = report
     drawn = draw(list(read_exhibits().values()), evidence)
-    tables = [*drawn.tables, *difference_tables(with_differences(numbers.book, numbers.differences))]
+    tables = [*drawn.tables, *difference_tables(with_differences(numbers.frame, numbers.differences))]
     assert len(tables) > 8
     for table in tables:
         labels = [row.labels for row in table.rows]
@@ -147,18 +147,18 @@ def test_every_table_has_one_row_for_all_seeds(report):
         )
     (choice,) = [table for table in tables if table.label == "choice-mini"]
     assert len(choice.rows) == 5, "a base, two recipes on two training sets"
-    assert [variant.label for variant in numbers.book.variants] == ["m · full", "m · lora8"]
-    assert len(findings(numbers.book)) == 2
+    assert [variant.label for variant in numbers.frame.variants] == ["m · full", "m · lora8"]
+    assert len(findings(numbers.frame)) == 2
 
 
 def test_each_seed_has_a_row_where_that_is_asked_for(numbers):
     scores, differences, _, rates = numbers
-    book = ScoreBook.of(scores, ORDER)
-    drawn = draw([read_exhibits()["summary"]], Evidence(book, rates))
+    frame = ScoreFrame.of(scores, ORDER)
+    drawn = draw([read_exhibits()["summary"]], Evidence(frame, rates))
     assert len(drawn.tables) == 6 and "m · full · seed 1" in {table.title.split(", ")[-1] for table in drawn.tables} | {
-        variant.label for variant in book.variants
+        variant.label for variant in frame.variants
     }
-    (table,) = difference_tables(with_differences(book, differences))
+    (table,) = difference_tables(with_differences(frame, differences))
     assert {row.labels[1] for row in table.rows} == {
         f"m · {recipe} · seed {n}" for recipe in ("full", "lora8") for n in SEEDS
     }

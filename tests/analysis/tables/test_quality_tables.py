@@ -11,7 +11,7 @@ import pytest
 
 from raysweep.analysis.exhibits.base import QUALITY, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import draw
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.quality_tables import (
     NOT_LINTED,
@@ -52,7 +52,7 @@ def counted(
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Table]:
-    studys = draw(in_group(QUALITY), Evidence(ScoreBook.of([], ORDER), linted=CELLS)).tables
+    studys = draw(in_group(QUALITY), Evidence(ScoreFrame.of([], ORDER), linted=CELLS)).tables
     return {table.label or table.name: table for table in [*quality_tables(CELLS, STRATA, ORDER), *studys]}
 
 
@@ -151,11 +151,11 @@ def test_a_sweep_without_ratios_sizes_or_mixes_has_table_14_alone():
     alone = drawn("table-14", Order())[0]
     assert [column.name for column in alone.columns] == ["base"] and "perturbed" not in alone.caption
     with pytest.raises(UsageError, match=r"evaluation\.quality"):
-        draw([EXHIBITS["table-14"]], Evidence(ScoreBook.of([], ORDER)), required=True)
+        draw([EXHIBITS["table-14"]], Evidence(ScoreFrame.of([], ORDER)), required=True)
 
 
 def drawn(id, order):
-    return EXHIBITS[id].draw(Evidence(ScoreBook.of([], order), linted=CELLS)).tables
+    return EXHIBITS[id].draw(Evidence(ScoreFrame.of([], order), linted=CELLS)).tables
 
 
 def test_seeds_are_together_and_recipes_apart():

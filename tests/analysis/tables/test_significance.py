@@ -13,7 +13,7 @@ from scipy.stats import wilcoxon
 
 from raysweep.analysis.exhibits.base import TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw
-from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.order import Order, RowChoice
 from raysweep.analysis.tables.quantities import p_text
 from raysweep.analysis.tables.table import Table, to_csv
@@ -38,16 +38,16 @@ def score(model: str, training_set: str, perturbation: str, metric: str, value: 
     return Score(model, recipe, training_set, 42, "humaneval", perturbation, metric, value, math.nan, math.nan, 161)
 
 
-def significance_tables(book: ScoreBook) -> list[Table]:
-    return list(draw(in_group(TESTS), Evidence(book)).tables)
+def significance_tables(frame: ScoreFrame) -> list[Table]:
+    return list(draw(in_group(TESTS), Evidence(frame)).tables)
 
 
-def grid(rd: dict[tuple[str, str], float], order: Order = ORDER) -> ScoreBook:
+def grid(rd: dict[tuple[str, str], float], order: Order = ORDER) -> ScoreFrame:
     """A sweep with these RDs on C by model and training set, and pass@1 clean of a third of it."""
     scores = [score(model, name, "C", "RD", value) for (model, name), value in rd.items()]
     scores += [score(model, name, "clean", "pass@1", abs(value) / 3) for (model, name), value in rd.items()]
     scores += [replace(one, perturbation="C1") for one in scores if one.metric == "RD"]
-    return ScoreBook.of(scores, order)
+    return ScoreFrame.of(scores, order)
 
 
 RD = {
@@ -57,14 +57,14 @@ RD = {
 }  # fmt: skip
 
 
-def named(book: ScoreBook) -> dict[str, dict[str, dict[str, object]]]:
+def named(frame: ScoreFrame) -> dict[str, dict[str, dict[str, object]]]:
     """The cells by table, row and column."""
     return {
         table.title: {
             row.labels[0]: {column.name: cell for column, cell in zip(table.columns, row.cells, strict=True)}
             for row in table.rows
         }
-        for table in significance_tables(book)
+        for table in significance_tables(frame)
     }
 
 
@@ -85,7 +85,7 @@ def test_the_studys_test_on_mix_all_comes_out_of_its_printed_rds():
         trained_with={"mix_all": "mix_all"},
         weights={row["model"]: row["model"].removesuffix("-float16") for row in rows},
     )
-    tables = named(ScoreBook.of(scores, order))
+    tables = named(ScoreFrame.of(scores, order))
     found = tables["RD after perturbed against clean fine-tuning, on mix_all by training set, humaneval"]["mix_all"]
     assert (found["n"].text, found["W"].text, found["p"].text, found["method"].text) == ("6", "3", "0.156", "exact")
     assert found["r_z"].value == pytest.approx(0.64, abs=0.006)
@@ -185,9 +185,9 @@ def test_seeds_are_averaged_and_one_model_is_no_family():
         for score in one
         for seed in ((42,) if score.training_set == "base" else (1, 2, 3))
     ]
-    assert significance_tables(ScoreBook.of(seeds, ORDER)) == []
+    assert significance_tables(ScoreFrame.of(seeds, ORDER)) == []
     both = [*seeds, *(replace(score, model="b") for score in seeds)]
-    row = named(ScoreBook.of(both, ORDER))["RD after perturbed against clean fine-tuning, by training set, humaneval"][
+    row = named(ScoreFrame.of(both, ORDER))["RD after perturbed against clean fine-tuning, by training set, humaneval"][
         "C"
     ]
     assert row["n"].text == "2"
@@ -202,6 +202,6 @@ def test_models_that_failed_are_counted_as_left_out():
         for score in grid(RD).all_scores("humaneval", name, metric)
         if (score.model, score.training_set) != ("c", "clean")
     ]
-    tables = named(ScoreBook.of(scores, ORDER, failures))
+    tables = named(ScoreFrame.of(scores, ORDER, failures))
     row = tables["RD after perturbed against clean fine-tuning, by training set, humaneval"]["C"]
     assert row["n"].note.startswith("1 pair without a model that failed or is missing")

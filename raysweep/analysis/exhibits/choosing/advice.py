@@ -13,7 +13,7 @@ from typing import Any
 from raysweep.analysis.comparisons.estimate import Estimate
 from raysweep.analysis.exhibits.base import Conclusion, Remark
 from raysweep.analysis.exhibits.choosing.candidates import Candidate, Choosing
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.pooling import EDITED
 from raysweep.analysis.tables.quantities import PASS
 from raysweep.analysis.tables.table import Table
@@ -47,19 +47,19 @@ def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: T
     best = max(known, key=lambda one: one.clean_mean or 0.0, default=chosen)
     return _said(
         "choice.jinja",
-        choosing.book,
+        choosing.frame,
         table,
         choosing=choosing,
         chosen=chosen,
         second=second,
-        where=_where(choosing.book, choosing.problem_set, choosing.test),
+        where=_where(choosing.frame, choosing.problem_set, choosing.test),
         score=lambda one: PASS.format(choosing.score_of(one)),
         tied=_tied(choosing),
         seeds=chosen.over_seeds,
         missing=missing,
         lacking=len(choosing.tied) == 1 and (missing(chosen) or missing(second)),
         trained=not chosen.training_set == second.training_set == BASE,
-        only_edits=_only_edits(choosing.book),
+        only_edits=_only_edits(choosing.frame),
         others=[
             (words, other)
             for words, other in beside.items()
@@ -76,28 +76,28 @@ def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: T
     )
 
 
-def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> Conclusion:
+def describe(alone: Candidate, frame: ScoreFrame, problem_set: str, test: str) -> Conclusion:
     seeds = alone.over_seeds
     return _said(
         "alone.jinja",
-        book,
+        frame,
         None,
         alone=alone,
-        where=_where(book, problem_set, test),
+        where=_where(frame, problem_set, test),
         seeds=seeds,
         over=count(len(alone.perturbed), "problem") + (f" and {seeds.seeds} seeds" if seeds.seeds > 1 else ""),
         test=test,
-        label=book.order.test_label(test),
+        label=frame.order.test_label(test),
         is_clean=test == CLEAN,
-        unfinished=len(book.models) > 1 or any(name != alone.training_set for name in (BASE, *book.tuned_sets)),
-        only_edits=_only_edits(book),
+        unfinished=len(frame.models) > 1 or any(name != alone.training_set for name in (BASE, *frame.tuned_sets)),
+        only_edits=_only_edits(frame),
     )
 
 
-def _said(template: str, book: ScoreBook, table: Table | None, **facts: Any) -> Conclusion:
+def _said(template: str, frame: ScoreFrame, table: Table | None, **facts: Any) -> Conclusion:
     environment = templates("exhibits/choosing")
     environment.filters.update(percent=PASS.format, share=share_text, interval=_interval, duration=duration)
-    text = environment.get_template(template).render(facts, named=partial(name_of, book))
+    text = environment.get_template(template).render(facts, named=partial(name_of, frame))
     paragraphs = text.strip().split("\n\n")
     sentence, *points = (" ".join(paragraph.split()) for paragraph in paragraphs)
     remarks = [Remark(f"{question}?", answer) for question, _, answer in (point.partition("? ") for point in points)]
@@ -106,7 +106,7 @@ def _said(template: str, book: ScoreBook, table: Table | None, **facts: Any) -> 
 
 def _tied(choosing: Choosing) -> list[str]:
     """Return the names of models that tie, at most `RIVALS`; none where one is ahead."""
-    names = [name_of(choosing.book, one) for one in choosing.tied] if len(choosing.tied) > 1 else []
+    names = [name_of(choosing.frame, one) for one in choosing.tied] if len(choosing.tied) > 1 else []
     more = [f"{len(names) - RIVALS} more"] if len(names) > RIVALS else []
     return [*names[:RIVALS], *more]
 
@@ -122,14 +122,14 @@ def share_text(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _where(book: ScoreBook, problem_set: str, test: str) -> str:
+def _where(frame: ScoreFrame, problem_set: str, test: str) -> str:
     if test == CLEAN:
         return f"On clean prompts of {problem_set}"
-    return f"On {problem_set} under {book.order.test_label(test)}"
+    return f"On {problem_set} under {frame.order.test_label(test)}"
 
 
-def _only_edits(book: ScoreBook) -> bool:
-    return EDITED in book.training_sets and not book.tuned_sets
+def _only_edits(frame: ScoreFrame) -> bool:
+    return EDITED in frame.training_sets and not frame.tuned_sets
 
 
 def _seconds(candidate: Candidate, trainings: Sequence[ReportedTraining]) -> float | None:
@@ -153,8 +153,8 @@ def _problems_needed(choosing: Choosing) -> int | None:
     return about if about > len(changes) else None
 
 
-def name_of(book: ScoreBook, candidate: Candidate) -> str:
+def name_of(frame: ScoreFrame, candidate: Candidate) -> str:
     if candidate.training_set == BASE:
-        return candidate.model if _only_edits(book) else f"{candidate.model} without fine-tuning"
-    words = book.order.training_label(candidate.training_set)
+        return candidate.model if _only_edits(frame) else f"{candidate.model} without fine-tuning"
+    words = frame.order.training_label(candidate.training_set)
     return f"{candidate.model} fine-tuned on {'clean prompts' if candidate.training_set == CLEAN else words}"

@@ -11,7 +11,7 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.comparisons.estimate import Estimate, SharedVariance, pool
 from raysweep.analysis.comparisons.pass_rates import PassRates
 from raysweep.analysis.exhibits.base import Evidence
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.metrics.base import Measurement
 from raysweep.metrics.degradation import relative_degradation
 from raysweep.records import BASE, CLEAN
@@ -101,7 +101,7 @@ class Candidate:
 class Choosing:
     """The candidates on one test set, all on the same problems, and what the bootstrap says of them."""
 
-    book: ScoreBook
+    frame: ScoreFrame
     problem_set: str
     test: str
     candidates: tuple[Candidate, ...]
@@ -125,7 +125,7 @@ class Choosing:
             str(number): [[rates[task] for rates in candidate.by_seed.values()] for task in tasks]
             for number, candidate in enumerate(same)
         }
-        return cls(evidence.book, problem_set, test, same, argmax_interval(values))
+        return cls(evidence.frame, problem_set, test, same, argmax_interval(values))
 
     @property
     def chosen(self) -> Candidate:
@@ -149,7 +149,7 @@ class Choosing:
     def clean_twin(self) -> Candidate | None:
         """The same model fine-tuned in the same way on clean prompts; None where it isn't among the candidates."""
         chosen = self.chosen
-        clean = self.book.order.clean_set(chosen.training_set)
+        clean = self.frame.order.clean_set(chosen.training_set)
         alike = (one for one in self.candidates if (one.base_model, one.recipe) == (chosen.base_model, chosen.recipe))
         return next((one for one in alike if one.training_set == clean), None)
 
@@ -176,7 +176,7 @@ class Choosing:
     @property
     def seeds(self) -> int:
         """The number of seeds that each fine-tuned candidate should have: the config's, or the most that one has."""
-        return max(self.book.order.seeds, *(len(one.by_seed) for one in self.candidates))
+        return max(self.frame.order.seeds, *(len(one.by_seed) for one in self.candidates))
 
     @property
     def resampled_seeds(self) -> int:
@@ -202,7 +202,7 @@ def alone_of(evidence: Evidence, problem_set: str, test: str) -> Candidate | Non
 
 def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Candidate]:
     rates: dict[tuple[str, str, str], dict[int, tuple[Mapping[str, float], Mapping[str, float]]]] = {}
-    order = evidence.book.order
+    order = evidence.frame.order
     trained = {cell: of for cell, of in evidence.rates.items() if cell.training_set not in (*order.pairs, *order.ways)}
     for cell, by_test in trained.items():
         if (problem_set, test) in by_test:

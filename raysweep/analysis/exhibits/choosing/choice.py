@@ -21,7 +21,7 @@ from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidenc
 from raysweep.analysis.exhibits.choosing.advice import conclude, describe
 from raysweep.analysis.exhibits.choosing.candidates import Candidate, Choosing, alone_of
 from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity, number_cell, share_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN
@@ -43,15 +43,15 @@ class BestModel(Exhibit):
     """At most so many candidates, the best first."""
 
     @override
-    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
-        return product(book.training_sets, self._tests(book))
+    def reads(self, frame: ScoreFrame) -> Iterable[tuple[str, str]]:
+        return product(frame.training_sets, self._tests(frame))
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
         conclusions = [
             conclusion
-            for problems in evidence.book.problem_sets
-            for test in self._tests(evidence.book)
+            for problems in evidence.frame.problem_sets
+            for test in self._tests(evidence.frame)
             if (conclusion := self._conclusion(evidence, problems, test)) is not None
         ]
         if not conclusions:
@@ -59,25 +59,25 @@ class BestModel(Exhibit):
         tables = tuple(conclusion.table for conclusion in conclusions if conclusion.table is not None)
         return Drawn(tables, conclusions=tuple(conclusions))
 
-    def _tests(self, book: ScoreBook) -> Sequence[str]:
-        tests = select_test_sets(book, [self.test_set]).names
-        return tests or (() if book.perturbations else (CLEAN,))
+    def _tests(self, frame: ScoreFrame) -> Sequence[str]:
+        tests = select_test_sets(frame, [self.test_set]).names
+        return tests or (() if frame.perturbations else (CLEAN,))
 
     def _conclusion(self, evidence: Evidence, problems: str, test: str) -> Conclusion | None:
         choosing = Choosing.of(evidence, problems, test)
         if choosing is not None:
             return conclude(choosing, evidence.trainings, self._table(choosing))
         alone = alone_of(evidence, problems, test)
-        return describe(alone, evidence.book, problems, test) if alone is not None else None
+        return describe(alone, evidence.frame, problems, test) if alone is not None else None
 
     def _table(self, choosing: Choosing) -> Table:
-        book = choosing.book
+        frame = choosing.frame
         candidates = sorted(choosing.candidates, key=lambda one: -choosing.score_of(one))
         several = any(len(one.by_seed) > 1 for one in candidates)
         also = ", and of each model's training seeds," if several else ""
         beside = () if choosing.test == CLEAN else ("clean pass@1 (%)", DROP.heading, "RD (%)")
         return Table(
-            title=self.titled(book, choosing.problem_set),
+            title=self.titled(frame, choosing.problem_set),
             caption=self.captioned(
                 "The models with the highest pass@1, best first. Best in: the share of "
                 f"bootstrap resamples of the problems{also} in which a model has the highest pass@1 of all "
@@ -87,7 +87,7 @@ class BestModel(Exhibit):
             stub=("model", "training set"),
             columns=tuple(map(Column, ("pass@1 (%)", *beside, _SHARE.heading))),
             rows=tuple(Row((one.model, one.training_set), _cells(choosing, one)) for one in candidates[: self.rows]),
-            row_words=book.order.training_words,
+            row_words=frame.order.training_words,
             label=f"{self.id}-{choosing.problem_set}",
         )
 

@@ -29,7 +29,7 @@ from raysweep.analysis.exhibits.curves.settings import (
 from raysweep.analysis.exhibits.recipes.finding import label_without_recipe
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.figures.lines import LevelLine, Line, LineFigure, Panel, Point, Tick
-from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreFrame, ScoreKey
 from raysweep.analysis.tables.quantities import PASS, Quantity, draws_sentence, quantity_of, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN
@@ -72,21 +72,21 @@ class Curves(Exhibit):
         return self
 
     @override
-    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
-        curves = self._curves(book)
+    def reads(self, frame: ScoreFrame) -> Iterable[tuple[str, str]]:
+        curves = self._curves(frame)
         if PASS.metric not in self.quantities:
             return ()
         names = (name for curve in curves for setting in curve.settings for name in setting.training_sets)
-        return product(dict.fromkeys(names), select_test_sets(book, self.test_sets).names)
+        return product(dict.fromkeys(names), select_test_sets(frame, self.test_sets).names)
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        curves = self._curves(evidence.book)
+        curves = self._curves(evidence.frame)
         if not curves:
             raise NothingToDraw(self._lacking())
-        tests = select_test_sets(evidence.book, self.test_sets).names
+        tests = select_test_sets(evidence.frame, self.test_sets).names
         figures, tables = [], []
-        for problems, curve in product(evidence.book.problem_sets, curves):
+        for problems, curve in product(evidence.frame.problem_sets, curves):
             part = curve.settings[0].training_sets[0] if len(curves) > 1 else ""
             drawing = _Drawing(self, evidence, curve, tests, problems, part)
             if (figure := drawing.figure()) is not None:
@@ -94,14 +94,14 @@ class Curves(Exhibit):
                 tables.append(drawing.table())
         if not figures:
             first = next(iter(self.quantities))
-            raise NothingToDraw(unknown_metric(evidence.book, first) or f"no model on the curve has {first} yet")
+            raise NothingToDraw(unknown_metric(evidence.frame, first) or f"no model on the curve has {first} yet")
         return Drawn(tuple(tables), tuple(figures))
 
-    def _curves(self, book: ScoreBook) -> list[Curve]:
+    def _curves(self, frame: ScoreFrame) -> list[Curve]:
         if self.argument is None:
-            return [curve] if (curve := curve_of(book.order, self.along)) is not None else []
-        sets = [name for name in select_training_sets(book, self.training_sets).names if name != BASE]
-        curves = [argument_curve(book.order, self.argument, name) for name in sets]
+            return [curve] if (curve := curve_of(frame.order, self.along)) is not None else []
+        sets = [name for name in select_training_sets(frame, self.training_sets).names if name != BASE]
+        curves = [argument_curve(frame.order, self.argument, name) for name in sets]
         return [curve for curve in curves if curve is not None]
 
     def _lacking(self) -> str:
@@ -119,14 +119,14 @@ class _Drawing:
     ) -> None:
         self.exhibit = exhibit
         self.evidence = evidence
-        self.book = evidence.book
+        self.frame = evidence.frame
         self.curve = curve
         self.tests = tests
         self.problems = problems
         self.quantities = [quantity_of(name, digits) for name, digits in exhibit.quantities.items()]
-        self.title = exhibit.titled(self.book, part, problems)
+        self.title = exhibit.titled(self.frame, part, problems)
         self.label = "-".join(filter(None, (exhibit.id, part, problems)))
-        self.variants = _panels(self.book, curve)
+        self.variants = _panels(self.frame, curve)
         self.best = {
             (variant, test): best_setting(curve, evidence, variant, (problems, test))
             for variant in self.variants
@@ -158,7 +158,7 @@ class _Drawing:
             stub=("model", "test prompts", "quantity"),
             columns=tuple(columns),
             rows=tuple(replace(row, cells=row.cells[: len(columns)]) for row in rows),
-            row_words=self.book.order.words,
+            row_words=self.frame.order.words,
             label=self.label,
         )
 
@@ -176,11 +176,11 @@ class _Drawing:
             yield Row((variant.label, "", STEPS), (*shown, TableCell()))
 
     def _caption(self, spread: str) -> str:
-        curve, order = self.curve, self.book.order
+        curve, order = self.curve, self.frame.order
         perturbed = any(test != CLEAN for test in self.tests)
         if curve.argument is not None:
             of_argument = _argument_sentences(curve, curve.argument, self.exhibit.beside)
-            return self.exhibit.captioned(*of_argument, draws_sentence(self.book) if perturbed else "")
+            return self.exhibit.captioned(*of_argument, draws_sentence(self.frame) if perturbed else "")
         what = order.test_label(curve.perturbation)
         share = "a share" if curve.along == "ratio" else f"{100 * curve.ratio:g} %"
         sentences = [f"Training sets with {share} of their rows perturbed by {what}."]
@@ -198,7 +198,7 @@ class _Drawing:
             for setting in curve.settings
             if setting.other_ratio is not None
         ]
-        return self.exhibit.captioned(*sentences, draws_sentence(self.book) if perturbed else "")
+        return self.exhibit.captioned(*sentences, draws_sentence(self.frame) if perturbed else "")
 
     def _panel(self, variant: ModelVariant) -> Panel:
         styled = [(test, style) for style, test in enumerate((CLEAN, *(t for t in self.tests if t != CLEAN)))]
@@ -217,7 +217,7 @@ class _Drawing:
             if not math.isnan(cell.value):
                 hollow = setting.other_ratio is not None
                 points.append(Point(self._x(setting), cell.value, cell.low, cell.high, hollow))
-        label = "clean prompts" if test == CLEAN else self.book.order.test_label(test)
+        label = "clean prompts" if test == CLEAN else self.frame.order.test_label(test)
         return Line(label, style, tuple(points))
 
     def _notes(self, variant: ModelVariant) -> tuple[str, ...]:
@@ -229,7 +229,7 @@ class _Drawing:
     def _cell(self, variant: ModelVariant, setting: Setting, test: str, quantity: Quantity) -> TableCell:
         """Return the mean over a setting's draws, with their range as its interval."""
         keys = [ScoreKey(setting.of(variant), name, self.problems, test) for name in setting.training_sets]
-        cells = [score_cell(self.book, key, quantity) for key in keys]
+        cells = [score_cell(self.frame, key, quantity) for key in keys]
         numbers = [cell for cell in cells if not math.isnan(cell.value)]
         if not numbers:
             return next((cell for cell in cells if cell.state != "empty"), TableCell())
@@ -250,7 +250,7 @@ class _Drawing:
     def _beside(self, variant: ModelVariant, recipe: str, test: str, quantity: Quantity) -> TableCell:
         trained_on = BASE if recipe == BASE else self.curve.settings[0].training_sets[0]
         cell = score_cell(
-            self.book, ScoreKey(replace(variant, recipe=recipe), trained_on, self.problems, test), quantity
+            self.frame, ScoreKey(replace(variant, recipe=recipe), trained_on, self.problems, test), quantity
         )
         return TableCell() if cell.state == "missing" else cell
 
@@ -276,15 +276,15 @@ class _Drawing:
         return self.curve.label(setting) + (f"\n{steps:,}" if steps else "")
 
 
-def _panels(book: ScoreBook, curve: Curve) -> list[ModelVariant]:
+def _panels(frame: ScoreFrame, curve: Curve) -> list[ModelVariant]:
     if curve.argument is None:
-        return list(book.variants)
+        return list(frame.variants)
     panels: dict[tuple[str, int], ModelVariant] = {}
     of_curve = [setting.recipe for setting in curve.settings]
-    for variant in book.variants:
+    for variant in frame.variants:
         if variant.recipe in of_curve:
             panels.setdefault(
-                (variant.model, variant.seed), replace(variant, label=label_without_recipe(book, variant))
+                (variant.model, variant.seed), replace(variant, label=label_without_recipe(frame, variant))
             )
     return list(panels.values())
 

@@ -65,7 +65,7 @@ class BlockHeat(Exhibit):
             panels = _panels(categories)
             blocks = sorted({block for means in panels.values() for of in means.values() for block in of})
             if blocks:
-                head = (self.titled(evidence.book, model, problems), f"{self.id}-{model}-{problems}")
+                head = (self.titled(evidence.frame, model, problems), f"{self.id}-{model}-{problems}")
                 figures.append(self._figure(head, problems, blocks, panels))
                 tables.append(self._table(evidence, head, problems, blocks, panels))
         if not figures:
@@ -116,7 +116,7 @@ class BlockHeat(Exhibit):
                 for patched, means in panels.items()
                 for category, of in means.items()
             ),
-            row_words=evidence.book.order.words,
+            row_words=evidence.frame.order.words,
             label=head[1],
             problem_set=problems,
         )

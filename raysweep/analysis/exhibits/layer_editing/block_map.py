@@ -112,7 +112,7 @@ class BlockMap(Exhibit):
 
     def _figure(self, evidence: Evidence, problems: str, found: Sequence[FoundBlocks]) -> DepthFigure:
         return DepthFigure(
-            self.titled(evidence.book, problems),
+            self.titled(evidence.frame, problems),
             self.captioned("Bars: how many edits found a block. Rows: categories.", no_evidence([problems])),
             f"{self.id}-{problems}",
             tuple(sorted(dict.fromkeys(one.category for one in found), key=lambda name: name != ALL)),
@@ -125,12 +125,12 @@ class BlockMap(Exhibit):
         seeds = {edit.cell.seed for edit in filter(has_localization, evidence.edits.made)}
         names = ("edits", "tied", "median depth", "blocks (edits)", "p, uniform", "runs", "p, runs")
         return Table(
-            title=self.titled(evidence.book, problems),
+            title=self.titled(evidence.frame, problems),
             caption=self.captioned(HOW, SEEDS if evidence.pools_seeds and len(seeds) > 1 else ""),
             stub=("model", "category"),
             columns=tuple(map(Column, names)),
             rows=tuple(Row((one.model, one.category), _cells(one)) for one in found),
-            row_words=evidence.book.order.words,
+            row_words=evidence.frame.order.words,
             label=f"{self.id}-{problems}",
             problem_set=problems,
         )

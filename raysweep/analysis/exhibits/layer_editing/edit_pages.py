@@ -71,7 +71,7 @@ class EditPages(Exhibit):
     def _page(self, evidence: Evidence, place: Place, edits: Sequence[tuple[str, ReportedEdit]]) -> PairPage:
         problems, model, category, name, _ = place
         pair = next(edit.pair for _, edit in edits if edit.pair is not None)
-        group = " · ".join((model, problems, evidence.book.order.test_label(category)))
+        group = " · ".join((model, problems, evidence.frame.order.test_label(category)))
         before = (
             ShownAnswer("base on the original prompt", True, "passed", self._cut(pair.passing)),
             ShownAnswer(
@@ -108,7 +108,7 @@ class EditPages(Exhibit):
 
 def _failure(evidence: Evidence, place: Place, pair: PromptPair) -> str:
     problems, model, category, _, seed = place
-    known = (cell for cell in evidence.book.cells() if (cell[0], cell[2]) == (model, BASE))
+    known = (cell for cell in evidence.frame.cells() if (cell[0], cell[2]) == (model, BASE))
     base = CellLabels(*next(known, (model, NOT_TUNED, BASE, seed)))  # a base has one seed, however many edits have
     answers = evidence.answers.of_task(base, (problems, category), pair.task_id)
     return next((_verdict(answer) for answer in answers if answer.passed is False), "failed")

@@ -97,7 +97,7 @@ class EditPlaces(Exhibit):
 
     def _table(self, evidence: Evidence, problems: str, rows: Sequence[Row]) -> Table:
         return Table(
-            title=self.titled(evidence.book, problems),
+            title=self.titled(evidence.frame, problems),
             caption=self.captioned(HOW, WITHIN_RULE, no_evidence([problems])),
             stub=("model", "category", "edit at"),
             columns=(
@@ -108,7 +108,7 @@ class EditPlaces(Exhibit):
                 Column(WITHIN_COLUMN, "clean pass@1"),
             ),
             rows=tuple(rows),
-            row_words=evidence.book.order.words,
+            row_words=evidence.frame.order.words,
             label=f"{self.id}-{problems}",
             problem_set=problems,
         )

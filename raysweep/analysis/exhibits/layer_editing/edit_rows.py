@@ -71,7 +71,7 @@ class EditRows(Exhibit):
         return Drawn(
             tuple(
                 record_table(
-                    **self.head(evidence.book, *place, said=said),
+                    **self.head(evidence.frame, *place, said=said),
                     stub=stub,
                     rows=one_each(rows),
                     fields=fields,
@@ -166,11 +166,11 @@ class EditEnds(Exhibit):
             "neither a failure nor a 0: it is left out of all means."
         ]
         table = record_table(
-            **self.head(evidence.book, said=said),
+            **self.head(evidence.frame, said=said),
             stub=("problem set", "model", "category", "method"),
             rows=one_each(((group.problem_set, *group.labels), edits) for group, edits in groups.items()),
             fields=fields,
-            row_words=evidence.book.order.words,
+            row_words=evidence.frame.order.words,
         )
         return Drawn((table,))
 
@@ -223,5 +223,5 @@ class EditCosts(Exhibit):
             "share of ||W||."
         ]
         rows = one_each((labels, works) for labels, works in methods.items() if works)
-        table = record_table(**self.head(evidence.book, said=said), stub=("model", "method"), rows=rows, fields=fields)
+        table = record_table(**self.head(evidence.frame, said=said), stub=("model", "method"), rows=rows, fields=fields)
         return Drawn((table,))

@@ -132,12 +132,12 @@ class Repairs(Exhibit):
             no_evidence([problems]),
         )
         table = Table(
-            title=self.titled(evidence.book, problems),
+            title=self.titled(evidence.frame, problems),
             caption=self.captioned(HOW, *said),
             stub=("model", *(["category"] if self.by == "category" else []), "method"),
             columns=COLUMNS,
             rows=tuple(rows[group] for group in _in_order(groups)),
-            row_words=evidence.book.order.words,
+            row_words=evidence.frame.order.words,
             label=f"{self.id}-{problems}",
             problem_set=problems,
         )

@@ -55,7 +55,7 @@ class RewrittenPromptCounts(Exhibit):
         return Drawn(
             (
                 Table(
-                    title=self.titled(evidence.book),
+                    title=self.titled(evidence.frame),
                     caption=self.captioned(
                         "The model itself rewrote the natural language of each prompt. A rewritten text is accepted if "
                         "it passes all rules; otherwise the perturbed text stayed, for the first reason that holds."
@@ -63,7 +63,7 @@ class RewrittenPromptCounts(Exhibit):
                     stub=("problem set", "model", "test prompts"),
                     columns=(Column("prompts"), *map(Column, reasons)),
                     rows=rows,
-                    row_words=evidence.book.order.words,
+                    row_words=evidence.frame.order.words,
                     label=self.id,
                 ),
             )

@@ -158,7 +158,7 @@ def case_of(
     if not tasks:
         return None
     is_pooled = any(model.cell.seed == ALL_SEEDS for model in pair)
-    asked = max(evidence.book.order.seeds, len(seeds)) if is_pooled else 1
+    asked = max(evidence.frame.order.seeds, len(seeds)) if is_pooled else 1
     return RepairCase(*pair, *test_set, metric, values.reshape(2, len(seeds), -1), asked)
 
 

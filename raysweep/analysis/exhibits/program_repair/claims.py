@@ -64,7 +64,7 @@ class RepairClaims(RepairExhibit):
             raise NothingToDraw("it has nothing that the repair study's claims are about")
         caption = self.captioned(f"Printed: {citation(self.study)}.", HEADLINE_RULE, CHOSEN, WON_RULE, AGREES)
         columns = tuple(map(Column, COLUMNS))
-        return Drawn((Table(self.titled(evidence.book), caption, ("claim",), columns, tuple(rows), label=self.id),))
+        return Drawn((Table(self.titled(evidence.frame), caption, ("claim",), columns, tuple(rows), label=self.id),))
 
 
 Cells = tuple[TableCell, TableCell]
@@ -75,7 +75,7 @@ def _finders(evidence: Evidence, exhibit: RepairExhibit) -> Mapping[str, Finder]
     models = exhibit.models(evidence)
     chosen = [one for one in models if one.is_chosen or one.regime == NONE]
     main = chosen if any(one.is_chosen for one in models) else models
-    tests = select_test_sets(evidence.book, exhibit.test_sets).names
+    tests = select_test_sets(evidence.frame, exhibit.test_sets).names
 
     def between(first: Regime, second: Regime) -> list[RepairCase]:
         return cases_between(evidence, pairs_of(main, first, second)[0], tests)

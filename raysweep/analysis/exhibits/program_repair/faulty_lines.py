@@ -49,7 +49,7 @@ def pairs_by_fault(order: Order, models: Sequence[RepairModel]) -> list[tuple[Re
 
 
 def cases_by_fault(evidence: Evidence, models: Sequence[RepairModel], tests: Sequence[str]) -> list[RepairCase]:
-    return cases_between(evidence, pairs_by_fault(evidence.book.order, models), tests)
+    return cases_between(evidence, pairs_by_fault(evidence.frame.order, models), tests)
 
 
 @EXHIBITS.register("faulty-lines")
@@ -64,15 +64,15 @@ class FaultyLines(RepairExhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        book = evidence.book
-        cases = cases_by_fault(evidence, self.models(evidence), select_test_sets(book, self.test_sets).names)
+        frame = evidence.frame
+        cases = cases_by_fault(evidence, self.models(evidence), select_test_sets(frame, self.test_sets).names)
         if not cases:
             raise NothingToDraw("it has no two models that differ in the faulty lines of their prompts alone")
         groups: dict[str, list[RepairCase]] = {}
         for case in cases:
             groups.setdefault(case.second.regime, []).append(case)
         sums = sums_table(
-            self.titled(book, "cases"),
+            self.titled(frame, "cases"),
             self.captioned(
                 "With the faulty lines compared with prompts without them.", HEADLINE_RULE, WON_RULE, seeds_text(cases)
             ),
@@ -89,4 +89,4 @@ class FaultyLines(RepairExhibit):
         )
         stub = ("family", "model", "regime", "problem set", "number")
         caption = self.captioned(HEADLINE_RULE, READS, shared_seeds_text(cases))
-        return Drawn((sums, Table(self.titled(book), caption, stub, tuple(map(Column, COLUMNS)), rows, label=self.id)))
+        return Drawn((sums, Table(self.titled(frame), caption, stub, tuple(map(Column, COLUMNS)), rows, label=self.id)))

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from raysweep.analysis.exhibits.base import EXACT, PROGRAM_REPAIR, REPAIRS, Evidence, Exhibit, Group, Need, Text
-from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreFrame, ScoreKey
 from raysweep.analysis.tables.order import Order, RecipeChoice
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN, NOT_TUNED
@@ -72,18 +72,18 @@ class RepairExhibit(Exhibit):
     """Perturbations of the comments and docstrings that models are shown, `headline`, `perturbed` or `clean`."""
 
     def models(self, evidence: Evidence) -> list[RepairModel]:
-        book = evidence.book
-        cells = [(CellLabels(*cell), regime) for cell in book.cells() if (regime := _regime(book.order, cell))]
+        frame = evidence.frame
+        cells = [(CellLabels(*cell), regime) for cell in frame.cells() if (regime := _regime(frame.order, cell))]
         families = {model: self._family(model) for model in dict.fromkeys(cell.model for cell, _ in cells)}
         order = list(dict.fromkeys([*self.families, *families.values()]))
 
         def place(one: tuple[CellLabels, Regime]) -> tuple[int, int, int, int, int, int]:
             cell, regime = one
-            at = book.models.index(cell.model), book.training_sets.index(cell.training_set)
-            recipe = book.order.place_of_recipe(cell.recipe)
+            at = frame.models.index(cell.model), frame.training_sets.index(cell.training_set)
+            recipe = frame.order.place_of_recipe(cell.recipe)
             return order.index(families[cell.model]), at[0], REGIMES.index(regime), recipe, at[1], cell.seed
 
-        recipes = {NOT_TUNED: RecipeChoice(""), **book.order.recipes}
+        recipes = {NOT_TUNED: RecipeChoice(""), **frame.order.recipes}
         trained: dict[tuple[str, str, str], list[CellLabels]] = {}
         for labels in (CellLabels(*cell) for cell in evidence.each_seed.cells()):
             trained.setdefault((labels.model, labels.recipe, labels.training_set), []).append(labels)
@@ -111,12 +111,12 @@ class RepairExhibit(Exhibit):
         return next(found, model)
 
 
-def repair_sets(book: ScoreBook) -> list[str]:
-    return [name for name in book.problem_sets if EXACT in book.metrics(name)]
+def repair_sets(frame: ScoreFrame) -> list[str]:
+    return [name for name in frame.problem_sets if EXACT in frame.metrics(name)]
 
 
-def headline_metric(book: ScoreBook, problem_set: str) -> str:
-    return PLAUSIBLE if PLAUSIBLE in book.metrics(problem_set) else EXACT
+def headline_metric(frame: ScoreFrame, problem_set: str) -> str:
+    return PLAUSIBLE if PLAUSIBLE in frame.metrics(problem_set) else EXACT
 
 
 def pairs_of(

@@ -108,10 +108,10 @@ class RegimeCosts(RepairExhibit):
             raise NothingToDraw("no model of it is fine-tuned yet")
         regimes = {name: [one for one in trained if one.model.regime == name] for name in REGIMES[1:]}
         groups = one_each(((name,), found) for name, found in regimes.items() if found)
-        title, caption = self.titled(evidence.book, "by fine-tuning method"), self.captioned(HOW)
+        title, caption = self.titled(evidence.frame, "by fine-tuning method"), self.captioned(HOW)
         by_regime = record_table(title, caption, ("regime",), groups, OF_REGIME, label=f"{self.id}-by-regime")
         models = one_each(((one.model.family, one.model.cell.model, one.model.label), one) for one in trained)
-        stub, head = ("family", "model", "regime"), self.head(evidence.book, said=[HOW])
+        stub, head = ("family", "model", "regime"), self.head(evidence.frame, said=[HOW])
         return Drawn((by_regime, record_table(**head, stub=stub, rows=models, fields=OF_MODEL)))
 
 

@@ -39,8 +39,8 @@ ALL = "all"
 def cases_between(
     evidence: Evidence, pairs: Sequence[tuple[RepairModel, RepairModel]], tests: Sequence[str]
 ) -> list[RepairCase]:
-    book = evidence.book
-    places = [(name, test, headline_metric(book, name)) for name in repair_sets(book) for test in tests]
+    frame = evidence.frame
+    places = [(name, test, headline_metric(frame, name)) for name in repair_sets(frame) for test in tests]
     found = [case_of(evidence, pair, (name, test), metric) for pair in pairs for name, test, metric in places]
     return [case for case in found if case is not None]
 
@@ -69,15 +69,15 @@ class RegimePairs(RepairExhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        book = evidence.book
-        tests = select_test_sets(book, self.test_sets).names
+        frame = evidence.frame
+        tests = select_test_sets(frame, self.test_sets).names
         pairs, alone = pairs_of(self.models(evidence), self.against, self.regime)
         cases = cases_between(evidence, pairs, tests)
         if not cases:
             raise NothingToDraw(f"no base has verdicts after {self.regime} and {self.against}")
         left = f"{count(alone, 'model')} of {self.regime} left out, without a like one of {self.against}."
         sums = sums_table(
-            self.titled(book, "cases"),
+            self.titled(frame, "cases"),
             self.captioned(
                 f"{self.regime} compared with {self.against}.",
                 HEADLINE_RULE,
@@ -100,7 +100,7 @@ class RegimePairs(RepairExhibit):
             for case in cases
         )
         return Table(
-            title=self.titled(evidence.book),
+            title=self.titled(evidence.frame),
             caption=self.captioned(only, HEADLINE_RULE, READS, shared_seeds_text(cases)),
             stub=("family", "model", "regimes", "problem set", "number"),
             columns=tuple(map(Column, names)),

@@ -11,7 +11,7 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.models import REGIMES, RepairExhibit, repair_sets
 from raysweep.analysis.exhibits.selections import PERTURBED, select_test_sets
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.quantities import draws_sentence, quantity_of, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import CLEAN
@@ -43,14 +43,14 @@ class RegimeScores(RepairExhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        book = evidence.book
-        sets, models = repair_sets(book), self.models(evidence)
-        places = self._places(book, sets)
+        frame = evidence.frame
+        sets, models = repair_sets(frame), self.models(evidence)
+        places = self._places(frame, sets)
         quantities = {metric: quantity_of(metric, digits) for metric, digits in self.quantities.items()}
         rows = tuple(
             Row(
                 (model.family, model.cell.model, model.label),
-                tuple(score_cell(book, model.key(name, test), quantities[metric]) for name, test, metric in places),
+                tuple(score_cell(frame, model.key(name, test), quantities[metric]) for name, test, metric in places),
             )
             for model in models
         )
@@ -59,15 +59,15 @@ class RegimeScores(RepairExhibit):
             raise NothingToDraw(f"no model has {' or '.join(self.quantities)} yet")
         lacking = [regime for regime in REGIMES if all(model.regime != regime for model in models)]
         columns = tuple(
-            Column(quantities[metric].heading, name if test == CLEAN else f"{name}, {book.order.test_label(test)}")
+            Column(quantities[metric].heading, name if test == CLEAN else f"{name}, {frame.order.test_label(test)}")
             for name, test, metric in places
         )
         return Drawn(
             (
                 Table(
-                    title=self.titled(book),
+                    title=self.titled(frame),
                     caption=self.captioned(
-                        f"This sweep has no model of {' or '.join(lacking)}." if lacking else "", draws_sentence(book)
+                        f"This sweep has no model of {' or '.join(lacking)}." if lacking else "", draws_sentence(frame)
                     ),
                     stub=("family", "model", "regime"),
                     columns=columns,
@@ -77,13 +77,13 @@ class RegimeScores(RepairExhibit):
             )
         )
 
-    def _places(self, book: ScoreBook, sets: Sequence[str]) -> list[tuple[str, str, str]]:
+    def _places(self, frame: ScoreFrame, sets: Sequence[str]) -> list[tuple[str, str, str]]:
         """Return the columns that some model has a number for: (problem set, perturbation, metric)."""
-        tests = select_test_sets(book, self.test_sets).names
+        tests = select_test_sets(frame, self.test_sets).names
         return [
             (name, test, metric)
             for name in sets
             for test in tests
             for metric in self.quantities
-            if book.all_scores(name, test, metric)
+            if frame.all_scores(name, test, metric)
         ]

@@ -105,7 +105,7 @@ class SizeTrend(RepairExhibit):
         for series in found:
             panels.setdefault((series.family, series.prompts), []).append(series)
         return LineFigure(
-            self.titled(evidence.book, _named(name)),
+            self.titled(evidence.frame, _named(name)),
             self.captioned(HEADLINE_RULE, _shared_seeds_text(evidence, found)),
             self._label(name),
             "weights of the model",
@@ -133,7 +133,7 @@ class SizeTrend(RepairExhibit):
                 )
                 rows.append(Row((series.family, series.prompts, series.label), cells))
         return Table(
-            title=self.titled(evidence.book, _named(name)),
+            title=self.titled(evidence.frame, _named(name)),
             caption=self.captioned(
                 f"{found[0].metric} of the smallest and the largest model of each family.",
                 READS,
@@ -156,8 +156,8 @@ def _named(name: tuple[str, str]) -> str:
 
 
 def _all_series(evidence: Evidence, exhibit: RepairExhibit) -> list[_Series]:
-    book, weights = evidence.book, weights_by_model(evidence)
-    tests = select_test_sets(book, exhibit.test_sets).names
+    frame, weights = evidence.frame, weights_by_model(evidence)
+    tests = select_test_sets(frame, exhibit.test_sets).names
     groups: dict[tuple[str, ...], dict[int, RepairModel]] = {}
     for model in exhibit.models(evidence):
         if model.cell.model in weights:
@@ -167,8 +167,8 @@ def _all_series(evidence: Evidence, exhibit: RepairExhibit) -> list[_Series]:
     for (family, prompts, form, regime, *rest), sizes in groups.items():
         several = len([key for key in groups if key[:4] == (family, prompts, form, regime)]) > 1
         label = " · ".join([regime, *(rest if several else ())])
-        for name, test in ((name, test) for name in repair_sets(book) for test in tests):
-            metric = headline_metric(book, name)
+        for name, test in ((name, test) for name in repair_sets(frame) for test in tests):
+            metric = headline_metric(frame, name)
             values = _over_shared_seeds(evidence, [sizes[size] for size in sorted(sizes)], (name, test), metric)
             if len(values) > 1:
                 models, shares = zip(*values, strict=True)
@@ -192,18 +192,18 @@ def _over_shared_seeds(
 
 
 def _shared_seeds_text(evidence: Evidence, found: Sequence[_Series]) -> str:
-    asked = evidence.book.order.seeds
+    asked = evidence.frame.order.seeds
     pooled = [model for series in found for model in series.models if model.cell.seed == ALL_SEEDS]
     return SHARED_SEEDS if any(len(model.seeds) < asked for model in pooled) else ""
 
 
 def _alike(evidence: Evidence, model: RepairModel) -> tuple[str, ...]:
-    fault = evidence.book.order.faults.get(model.cell.model)
+    fault = evidence.frame.order.faults.get(model.cell.model)
     cell = model.cell
     seed = () if cell.seed == ALL_SEEDS else (f"seed {cell.seed}",)
     tuned = () if model.regime == NONE else (cell.recipe, cell.training_set, *seed)
     form = f"{fault.form} {fault.after}" if fault else ""
-    return (model.family, PROMPTS[shows_fault(evidence.book.order, model)], form, model.regime, *tuned)
+    return (model.family, PROMPTS[shows_fault(evidence.frame.order, model)], form, model.regime, *tuned)
 
 
 def _panel(title: str, found: Sequence[_Series], weights: Mapping[str, int]) -> Panel:

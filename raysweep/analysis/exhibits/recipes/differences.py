@@ -106,13 +106,13 @@ class RecipeDifferences(Exhibit):
         return Drawn(tuple(tables))
 
     def _of_problems(self, evidence: Evidence, places: Sequence[_RecipesOfModel]) -> Iterator[Table]:
-        book = evidence.book
-        tests = select_test_sets(book, self.test_sets).names
-        for problems in book.problem_sets:
+        frame = evidence.frame
+        tests = select_test_sets(frame, self.test_sets).names
+        for problems in frame.problem_sets:
             numbers = {
                 place: [self._pass_rates(evidence, place, (problems, test)) for test in tests] for place in places
             }
-            columns = [(f"pass@1, {book.order.test_label(test)} (%)", "points") for test in tests]
+            columns = [(f"pass@1, {frame.order.test_label(test)} (%)", "points") for test in tests]
             sentence = "pass@1 on the same prompts as the mean over seeds, with intervals over problems{and_seeds}."
             yield from self._table(evidence, problems, sentence, columns, numbers)
 
@@ -159,7 +159,7 @@ class RecipeDifferences(Exhibit):
         sentence = sentence.replace("{and_seeds}", " and seeds" if several else "")
         recipes = list(dict.fromkeys(row.labels[-1] for row in rows))
         yield Table(
-            title=self.titled(evidence.book, what).replace("{recipes}", self._which(recipes)),
+            title=self.titled(evidence.frame, what).replace("{recipes}", self._which(recipes)),
             caption=self.captioned(
                 f"{sentence} Differences are to {compared} of each model and training set, over the seeds that both "
                 f"have. {VERDICT}"
@@ -167,7 +167,7 @@ class RecipeDifferences(Exhibit):
             stub=("model", "training set", "recipe"),
             columns=tuple(names),
             rows=rows,
-            row_words=evidence.book.order.training_words,
+            row_words=evidence.frame.order.training_words,
             label=f"{self.id}-{what.replace(' ', '-')}",
         )
 
@@ -226,14 +226,14 @@ class _RecipesOfModel:
 
 
 def _places(evidence: Evidence) -> list[_RecipesOfModel]:
-    book, places = evidence.book, []
-    for model in book.models:
+    frame, places = evidence.frame, []
+    for model in frame.models:
         recipes: dict[str, list[ModelVariant]] = {}
-        for variant in book.variants:
+        for variant in frame.variants:
             if variant.model == model:
                 recipes.setdefault(variant.recipe, []).append(variant)
         if len(recipes) > 1:
-            places += [_RecipesOfModel(model, name, recipes) for name in book.training_sets if name != BASE]
+            places += [_RecipesOfModel(model, name, recipes) for name in frame.training_sets if name != BASE]
     return places
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from raysweep.analysis.exhibits.selections import EVERY
-from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ModelVariant, ScoreFrame, ScoreKey
 from raysweep.records import BASE, CLEAN, NOT_TUNED
 
 FEWEST = 2
@@ -37,7 +37,7 @@ class TrainedModel:
 
 
 def by_recipe(
-    book: ScoreBook, training_sets: Sequence[str], recipes: Sequence[str], *, untuned: bool = False
+    frame: ScoreFrame, training_sets: Sequence[str], recipes: Sequence[str], *, untuned: bool = False
 ) -> list[TrainedModel]:
     """Return the models of a sweep by recipe, each recipe on each training set, and the base models beside them.
 
@@ -49,14 +49,14 @@ def by_recipe(
     fewest = FEWEST if len(_named(recipes)) >= FEWEST else 1
     found = []
     groups: dict[tuple[str, int], list[ModelVariant]] = {}
-    for variant in book.variants:
+    for variant in frame.variants:
         groups.setdefault((variant.model, variant.seed), []).append(variant)
     for variants in groups.values():
         tuned = [variant for variant in variants if variant.recipe != NOT_TUNED and _is_wanted(variant.recipe, recipes)]
         own = [
-            name for name in sets if any(not book.is_missing(ScoreKey(variant, name, "", CLEAN)) for variant in tuned)
+            name for name in sets if any(not frame.is_missing(ScoreKey(variant, name, "", CLEAN)) for variant in tuned)
         ]
-        label = label_without_recipe(book, variants[0])
+        label = label_without_recipe(frame, variants[0])
         if len(tuned) < fewest or not own:
             is_untuned = untuned and all(variant.recipe == NOT_TUNED for variant in variants)
             own, tuned = (sets or [BASE] if is_untuned else []), []
@@ -68,8 +68,8 @@ def by_recipe(
     return found
 
 
-def absent_recipes(book: ScoreBook, recipes: Sequence[str]) -> list[str]:
-    known = [BASE, EVERY, *(variant.recipe for variant in book.variants)]
+def absent_recipes(frame: ScoreFrame, recipes: Sequence[str]) -> list[str]:
+    known = [BASE, EVERY, *(variant.recipe for variant in frame.variants)]
     return [name for name in recipes if not any(fnmatchcase(recipe, name) for recipe in known)]
 
 
@@ -94,6 +94,6 @@ def _ordered(present: Sequence[str], recipes: Sequence[str]) -> Iterator[str]:
             yield recipe
 
 
-def label_without_recipe(book: ScoreBook, variant: ModelVariant) -> str:
-    seeds = {one.seed for one in book.variants if one.model == variant.model}
+def label_without_recipe(frame: ScoreFrame, variant: ModelVariant) -> str:
+    seeds = {one.seed for one in frame.variants if one.model == variant.model}
     return f"{variant.model} · seed {variant.seed}" if len(seeds) > 1 else variant.model

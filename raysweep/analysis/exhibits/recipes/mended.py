@@ -118,14 +118,14 @@ class Mended(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        sets = select_training_sets(evidence.book, self.training_sets).names
-        models = by_recipe(evidence.book, sets, self.recipes, untuned=self.of == "failed")
+        sets = select_training_sets(evidence.frame, self.training_sets).names
+        models = by_recipe(evidence.frame, sets, self.recipes, untuned=self.of == "failed")
         shown = [one for one in models if one.trained_on != BASE] if self.of == "mended" else _bases_once(models)
         several = len({one.training_set for one in shown if one.training_set != BASE}) > 1
         rows_of = _with_all_seeds(shown) if evidence.pools_seeds else {one: [one] for one in shown}
         asked = max(map(len, rows_of.values()), default=1)
         tables = []
-        for problems in evidence.book.problem_sets:
+        for problems in evidence.frame.problem_sets:
             of_rows = {
                 one: [pairs for seed in seeds if (pairs := self._pairs(evidence, seed, problems)) is not None]
                 for one, seeds in rows_of.items()
@@ -174,12 +174,12 @@ class Mended(Exhibit):
         names = [f"{self.of} (tasks)", within, "share (%)"]
         names += ["beside the reference (tasks)"] if self.of == "failed" else []
         return Table(
-            title=self.titled(evidence.book, problems),
+            title=self.titled(evidence.frame, problems),
             caption=self.captioned(MENDED if self.of == "mended" else FAILED, RULE),
             stub=(*(["training set"] if several else []), "model", "recipe"),
             columns=tuple(map(Column, names)),
             rows=rows,
-            row_words=evidence.book.order.training_words,
+            row_words=evidence.frame.order.training_words,
             label=f"{self.id}-{problems}",
             problem_set=problems,
         )
@@ -209,5 +209,5 @@ def cell_of(evidence: Evidence, one: TrainedModel) -> CellLabels:
 
 
 def base_cell(evidence: Evidence, one: TrainedModel) -> CellLabels:
-    own = (CellLabels(*c) for c in evidence.book.cells() if (c[0], c[2]) == (one.variant.model, BASE))
+    own = (CellLabels(*c) for c in evidence.frame.cells() if (c[0], c[2]) == (one.variant.model, BASE))
     return next(own, CellLabels(one.variant.model, NOT_TUNED, BASE, one.variant.seed))

@@ -43,16 +43,16 @@ class SideBySide(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        sets = select_training_sets(evidence.book, self.training_sets).names
+        sets = select_training_sets(evidence.frame, self.training_sets).names
         groups: dict[tuple[str, str], list[TrainedModel]] = {}
-        for one in by_recipe(evidence.book, sets, self.recipes):
+        for one in by_recipe(evidence.frame, sets, self.recipes):
             group = groups.setdefault((one.variant.model, one.training_set), [])
             if not group or group[0].variant.seed == one.variant.seed:
                 group.append(one)
         shown = [
             task
             for models in groups.values()
-            for problems in evidence.book.problem_sets
+            for problems in evidence.frame.problem_sets
             for task in self._tasks(evidence, models, problems)
         ]
         if not shown:
@@ -78,10 +78,10 @@ class SideBySide(Exhibit):
         chosen = sorted(differing, key=lambda task: _rank(differing[task]))[: self.tasks]
         prompts, first = evidence.answers.prompts(name), models[0]
         label = " · ".join(
-            (first.model, problems, f"trained on {evidence.book.order.training_label(first.training_set)}")
+            (first.model, problems, f"trained on {evidence.frame.order.training_label(first.training_set)}")
         )
         return [
-            SideBySideTask(self.titled(evidence.book), label, task, prompts.get(task, ""), _columns(known, rows[task]))
+            SideBySideTask(self.titled(evidence.frame), label, task, prompts.get(task, ""), _columns(known, rows[task]))
             for task in chosen
         ]
 

@@ -81,7 +81,7 @@ class SumChanges(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        sets = [name for name in select_training_sets(evidence.book, self.training_sets).names if name != BASE]
+        sets = [name for name in select_training_sets(evidence.frame, self.training_sets).names if name != BASE]
         cells = self._cells(evidence, sets)
         rows = [row for recipe in self.compare for row in self._rows(evidence, cells, recipe, sets)]
         if not rows:
@@ -92,7 +92,7 @@ class SumChanges(Exhibit):
         return Drawn(
             (
                 Table(
-                    title=self.titled(evidence.book),
+                    title=self.titled(evidence.frame),
                     caption=self.captioned(HOW, f"Columns: {named}."),
                     stub=("recipe", "compared with", "model"),
                     columns=tuple(map(Column, COLUMNS)),
@@ -103,17 +103,17 @@ class SumChanges(Exhibit):
         )
 
     def _cells(self, evidence: Evidence, sets: Sequence[str]) -> Cells:
-        book = evidence.book
-        tests = select_test_sets(book, [self.test_set]).names
+        frame = evidence.frame
+        tests = select_test_sets(frame, [self.test_set]).names
         recipes = {*self.compare, *(name for others in self.compare.values() for name in others)}
         labels = dict.fromkeys(
             CellLabels(*found)
-            for found in book.cells()
+            for found in frame.cells()
             if found[2] == BASE or (found[1] in recipes and found[2] in sets)
         )
         cells: dict[CellLabels, dict[str, PartRates]] = {}
         for cell in labels:
-            for name in [(problems, test) for problems in book.problem_sets for test in tests]:
+            for name in [(problems, test) for problems in frame.problem_sets for test in tests]:
                 if rates := evidence.answers.rates(cell, name):
                     cells.setdefault(cell, {})[name[0]] = rates
         return cells
@@ -124,7 +124,7 @@ class SumChanges(Exhibit):
         for baseline in self.compare[recipe]:
             of_models = {
                 model: changes
-                for model in evidence.book.models
+                for model in evidence.frame.models
                 if (changes := changes_between(cells, model, recipe, baseline, sets))
             }
             if not apart:

@@ -21,7 +21,7 @@ from raysweep.analysis.exhibits.base import (
     Text,
 )
 from raysweep.analysis.exhibits.selections import select_training_sets
-from raysweep.analysis.tables.frame import ModelVariant, ScoreBook
+from raysweep.analysis.tables.frame import ModelVariant, ScoreFrame
 from raysweep.analysis.tables.quantities import p_text
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE
@@ -48,13 +48,13 @@ class FriedmanTests(Exhibit):
     training_sets: Annotated[Sequence[Text], Field(min_length=1)] = ("base", "clean")
 
     @override
-    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
+    def reads(self, frame: ScoreFrame) -> Iterable[tuple[str, str]]:
         methods = (name for level in self.levels.values() for name in level)
-        return product(select_training_sets(book, self.training_sets).names, methods)
+        return product(select_training_sets(frame, self.training_sets).names, methods)
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        compared = [(problems, tuple(self._rows(evidence, problems))) for problems in evidence.book.problem_sets]
+        compared = [(problems, tuple(self._rows(evidence, problems))) for problems in evidence.frame.problem_sets]
         tables = tuple(self._table(evidence, problems, rows) for problems, rows in compared if rows)
         if not tables:
             raise NothingToDraw(f"it needs a model's verdicts under {FEWEST_METHODS} methods of one level")
@@ -68,7 +68,7 @@ class FriedmanTests(Exhibit):
             "rank, on which fewest completions pass."
         )
         return Table(
-            title=self.titled(evidence.book, problems),
+            title=self.titled(evidence.frame, problems),
             caption=caption,
             stub=("model", "training set", "level"),
             columns=tuple(map(Column, ("problems", "methods", "chi-square", "p", "p (Holm)", "W", "hardest"))),
@@ -76,14 +76,14 @@ class FriedmanTests(Exhibit):
                 Row(row.labels, (*row.cells[:4], TableCell.number(p, p_text(p)), *row.cells[4:]))
                 for row, p in zip(rows, adjusted, strict=True)
             ),
-            row_words={**evidence.book.order.training_words, **evidence.book.order.words},
+            row_words={**evidence.frame.order.training_words, **evidence.frame.order.words},
             label=f"{self.id}-{problems}",
         )
 
     def _rows(self, evidence: Evidence, problems: str) -> Iterator[Row]:
-        book, bases = evidence.book, set()
-        for variant in book.variants:
-            for training_set in select_training_sets(book, self.training_sets).names:
+        frame, bases = evidence.frame, set()
+        for variant in frame.variants:
+            for training_set in select_training_sets(frame, self.training_sets).names:
                 if training_set == BASE:
                     if variant.model in bases:
                         continue

@@ -27,7 +27,7 @@ from raysweep.analysis.exhibits.base import (
     Text,
 )
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
-from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook
+from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreFrame
 from raysweep.analysis.tables.quantities import Quantity
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.errors import UsageError
@@ -60,14 +60,14 @@ class Power(Exhibit):
     """The difference of pass@1 in points for which the needed problems and seeds are given."""
 
     @override
-    def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
-        names = select_training_sets(book, [self.baseline, *self.training_sets]).names
-        return product(names, select_test_sets(book, [self.test_set]).names)
+    def reads(self, frame: ScoreFrame) -> Iterable[tuple[str, str]]:
+        names = select_training_sets(frame, [self.baseline, *self.training_sets]).names
+        return product(names, select_test_sets(frame, [self.test_set]).names)
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
         tables = []
-        for problems in evidence.book.problem_sets:
+        for problems in evidence.frame.problem_sets:
             pairs = list(self._pairs(evidence, problems))
             if pairs:
                 tables.append(self._table(evidence, problems, pairs))
@@ -76,7 +76,7 @@ class Power(Exhibit):
         return Drawn(tuple(tables))
 
     def _table(self, evidence: Evidence, problems: str, pairs: Sequence[_Pair]) -> Table:
-        book = evidence.book
+        frame = evidence.frame
         several = len({(pair.variant.model, pair.variant.recipe) for pair in pairs}) < len({p.variant for p in pairs})
         asked = f"{self.difference:g} points"
         sentences = [
@@ -89,7 +89,7 @@ class Power(Exhibit):
             if several
             else f"How many seeds would show {asked}, only a sweep with several seeds tells.",
         ]
-        labels = {(one.model, one.recipe, one.seed): one.label for one in book.variants}
+        labels = {(one.model, one.recipe, one.seed): one.label for one in frame.variants}
         rows: dict[tuple[str, str], list[_Pair]] = {}
         for pair in pairs:
             one = pair.variant
@@ -98,7 +98,7 @@ class Power(Exhibit):
         headings = ["problems", _SHARE.heading, _POINTS.heading, f"problems for {asked}"]
         headings += [f"seeds for {asked}"] if several else []
         return Table(
-            title=self.titled(book, problems),
+            title=self.titled(frame, problems),
             caption=self.captioned(*sentences),
             stub=("model", "training set"),
             columns=tuple(map(Column, headings)),
@@ -106,15 +106,15 @@ class Power(Exhibit):
                 Row(place, (*self._cells(of_seeds), *([self._seeds(of_seeds[0], pairs)] if several else [])))
                 for place, of_seeds in rows.items()
             ),
-            row_words=book.order.training_words,
+            row_words=frame.order.training_words,
             label=f"{self.id}-{problems}",
         )
 
     def _pairs(self, evidence: Evidence, problems: str) -> Iterator[_Pair]:
-        book = evidence.book
-        baselines = select_training_sets(book, [self.baseline]).names
-        names = [name for name in select_training_sets(book, self.training_sets).names if name not in baselines]
-        for test in select_test_sets(book, [self.test_set]).names:
+        frame = evidence.frame
+        baselines = select_training_sets(frame, [self.baseline]).names
+        names = [name for name in select_training_sets(frame, self.training_sets).names if name not in baselines]
+        for test in select_test_sets(frame, [self.test_set]).names:
             for variant in evidence.each_seed.variants:
                 first = evidence.rates_of(variant, baselines[0]).get((problems, test)) if baselines else None
                 for name in names:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.significance import Case, TestFamily, significance_table
 from raysweep.analysis.tables.table import Table
 
@@ -37,10 +37,10 @@ class RankTests(BaseModel):
     each: Literal["test set", "training set"] | None = None
     label: str = ""
 
-    def cases(self, book: ScoreBook) -> list[Case]:
-        baselines = select_training_sets(book, [self.baseline]).names
-        sets = [name for name in select_training_sets(book, self.training_sets).names if name not in baselines]
-        tests = list(select_test_sets(book, self.test_sets).names)
+    def cases(self, frame: ScoreFrame) -> list[Case]:
+        baselines = select_training_sets(frame, [self.baseline]).names
+        sets = [name for name in select_training_sets(frame, self.training_sets).names if name not in baselines]
+        tests = list(select_test_sets(frame, self.test_sets).names)
         if not baselines or not sets or not tests:
             return []
         if self.each == "test set":
@@ -64,19 +64,19 @@ class SignedRanks(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        tables = tuple(self.tables(evidence.book))
+        tables = tuple(self.tables(evidence.frame))
         if not tables:
             raise NothingToDraw("a test needs two models, each with the baseline and another training set")
         return Drawn(tables)
 
-    def tables(self, book: ScoreBook) -> Sequence[Table]:
-        cases = [case for tests in self.tests for case in tests.cases(book)]
-        title, caption = self.titled(book), self.captioned()
+    def tables(self, frame: ScoreFrame) -> Sequence[Table]:
+        cases = [case for tests in self.tests for case in tests.cases(frame)]
+        title, caption = self.titled(frame), self.captioned()
         families = [TestFamily(title, caption, self.stub, cases, label=self.id)]
         if self.sizes:
             size = title[:1].lower() + title[1:] if title[1:2].islower() else title
             families.append(
                 TestFamily(f"Size of {size}", caption, self.stub, cases, sizes=True, label=f"{self.id}-size")
             )
-        tables = [significance_table(book, problems, family) for problems in book.problem_sets for family in families]
+        tables = [significance_table(frame, problems, family) for problems in frame.problem_sets for family in families]
         return [table for table in tables if table is not None]

@@ -14,7 +14,7 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Conclusion, Evidence
 from raysweep.analysis.exhibits.choosing.advice import share_text
 from raysweep.analysis.exhibits.selections import unasked
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.pooling import EDITED, WAY
 from raysweep.analysis.tables.table import to_markdown
 from raysweep.analysis.tables.trainings import ReportedTraining
@@ -36,15 +36,15 @@ def of_seeds(passed: Mapping[str, Sequence[int]], seconds: Mapping[str, float] |
         ReportedTraining("one", name, "full", 42, 9, 0, {}, 9, (), 0.1, seconds=of)
         for name, of in (seconds or {}).items()
     ]
-    return Evidence(ScoreBook.of([], replace(curve_evidence(["one"]).book.order, **order)), rates, trained)
+    return Evidence(ScoreFrame.of([], replace(curve_evidence(["one"]).frame.order, **order)), rates, trained)
 
 
 def alone(*, finished: bool) -> Evidence:
     """A base model; finished: the sweep has no other."""
     rates = {CellLabels("one", "none", "base", 42): {TYPOS: rated(8), CLEAN: rated(12)}}
     scores = [score("one", "base", test, "pass@1", n / 20, n=20) for test, n in (("clean", 12), ("typos", 8))]
-    book = ScoreBook.of(scores, replace(CURVES, models=("one",), training_sets=("base",)))
-    return Evidence(book if finished else curve_evidence(["one"]).book, rates)
+    frame = ScoreFrame.of(scores, replace(CURVES, models=("one",), training_sets=("base",)))
+    return Evidence(frame if finished else curve_evidence(["one"]).frame, rates)
 
 
 def edits(*models: str) -> Evidence:
@@ -58,7 +58,7 @@ def edits(*models: str) -> Evidence:
         for model in models for name in ("base", EDITED) for test in ("clean", "typos")
     ]  # fmt: skip
     order = replace(CURVES, models=models, training_sets=("base", EDITED), ways={EDITED: WAY})
-    return Evidence(ScoreBook.of(scores, order), rates)
+    return Evidence(ScoreFrame.of(scores, order), rates)
 
 
 def without_perturbations() -> Evidence:
@@ -66,7 +66,7 @@ def without_perturbations() -> Evidence:
     rates = {
         CellLabels("one", "full", name, 42): {CLEAN: rated(number)} for name, number in (("clean", 4), ("half", 18))
     }
-    return Evidence(ScoreBook.of(scores, replace(CURVES, perturbations=("clean",), headline="")), rates)
+    return Evidence(ScoreFrame.of(scores, replace(CURVES, perturbations=("clean",), headline="")), rates)
 
 
 CASES = {
@@ -117,7 +117,7 @@ def test_a_sweep_of_edits_has_no_word_of_fine_tuning():
 
 
 def test_a_sweep_without_perturbations_is_not_asked_for_them():
-    assert "perturbation" in unasked(EXHIBITS["summary"], without_perturbations().book)
+    assert "perturbation" in unasked(EXHIBITS["summary"], without_perturbations().frame)
 
 
 def test_a_share_below_the_coverage_is_not_rounded_up_to_it():

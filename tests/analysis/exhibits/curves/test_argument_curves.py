@@ -11,7 +11,7 @@ import pytest
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.curves.settings import argument_curve
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import Order, RecipeChoice
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
@@ -46,7 +46,7 @@ def evidence(seeds: Sequence[int] = (1,), sets: Sequence[str] = ("evol",), order
                     scores.append(Score(*cell, "humaneval-plus", "clean", metric, value, math.nan, math.nan, 20))
                 passing = {f"t{t:02}": float(t < passed) for t in range(20)}
                 rates[CellLabels(*cell)] = {("humaneval-plus", "clean"): ProblemRates(passing, {}, 1, 1)}
-    return Evidence(ScoreBook.of(scores, order), rates)
+    return Evidence(ScoreFrame.of(scores, order), rates)
 
 
 def test_settings_are_the_recipes_of_the_objective_that_differ_in_the_argument_only():
@@ -70,7 +70,7 @@ def test_each_seed_has_a_panel_and_each_training_set_a_figure():
     assert [figure.label for figure in drawn.figures] == [
         "fait-figure-6-evol-humaneval-plus", "fait-figure-6-typos-humaneval-plus",
     ]  # fmt: skip
-    assert list(both.reads(evidence().book)) == [("evol", "clean"), ("typos", "clean")]
+    assert list(both.reads(evidence().frame)) == [("evol", "clean"), ("typos", "clean")]
 
 
 @pytest.mark.parametrize("recipes", [{}, {"twice": RECIPES["twice"]}])

@@ -9,7 +9,7 @@ import pytest
 
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.curves.settings import curve_of
-from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.order import RowChoice
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UnknownName
@@ -37,14 +37,14 @@ def few_settings() -> Evidence:
     evidence = curve_evidence()
     few = {name: rows for name, rows in CURVES.rows.items() if name in ("clean", "some-a", "some-b", "some-c")}
     order = replace(CURVES, rows=few, training_sets=tuple(few))
-    scores = [score for score in evidence.book.scores() if score.training_set in few]
-    return Evidence(ScoreBook.of(scores, order), evidence.rates)
+    scores = [score for score in evidence.frame.scores() if score.training_set in few]
+    return Evidence(ScoreFrame.of(scores, order), evidence.rates)
 
 
 def lacking() -> Evidence:
     """One draw of three has no number, and a setting failed."""
-    scores = [one for one in curve_evidence(["one"]).book.scores() if one.training_set not in ("some-c", "half")]
-    return Evidence(ScoreBook.of(scores, CURVES, [Failure("one", "full", "half", 42, "boom")]))
+    scores = [one for one in curve_evidence(["one"]).frame.scores() if one.training_set not in ("some-c", "half")]
+    return Evidence(ScoreFrame.of(scores, CURVES, [Failure("one", "full", "half", 42, "boom")]))
 
 
 STEPS = [ReportedTraining("one", "quarter", "full", 42, 7, 0, {}, 250, (), 0.1)]
@@ -74,14 +74,14 @@ def test_points_are_means_over_draws_with_their_range():
 def test_the_best_settings_gain_is_compared_with_the_noise_between_seeds_too(gains, words):
     """The gain of half the rows perturbed over none, in points: of a seed, 5 points are one of 20 problems."""
     evidence = curve_evidence(["one"])
-    scores = [replace(one, seed=seed) for one in evidence.book.scores() for seed in (42, 43, 44)]
+    scores = [replace(one, seed=seed) for one in evidence.frame.scores() for seed in (42, 43, 44)]
     test, rates = ("humaneval", "typos"), {}
     for seed, gain in zip((42, 43, 44), gains, strict=True):
         for cell, by_test in evidence.rates.items():
             passed = 6 + gain // 5 if cell.training_set == "half" else 6
             own = {f"t{t:02}": float(t < passed) for t in range(20)}
             rates[replace(cell, seed=seed)] = {**by_test, test: replace(by_test[test], rates=own)}
-    (table,) = EXHIBITS["figure-3"].draw(Evidence(ScoreBook.of(scores, CURVES), rates)).tables
+    (table,) = EXHIBITS["figure-3"].draw(Evidence(ScoreFrame.of(scores, CURVES), rates)).tables
     note = next(row for row in table.rows if row.labels[:2] == ("one · seed 42", "typos")).cells[-1].note
     mean = sum(gains) / 3
     assert note.startswith("50 % is +35.0 points from 0 %") and f"over 3 seeds +{mean:.1f}, {words} noise: 2 SD" in note

@@ -9,7 +9,7 @@ from typing import Any
 
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.edits import BaseRates, Edits, EditWork, ReportedEdit, RewrittenPrompts
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BlockAccuracy, PromptPair
@@ -139,12 +139,12 @@ ORDER = Order(MODELS, ("base",), ("minicode",), ("clean", *CATEGORIES), words=WO
 
 def evidence(edits: Sequence[ReportedEdit] | None = None, **more: Any) -> Evidence:
     of_sweep = Edits(made() if edits is None else edits, more.pop("rewritten", ()))
-    return Evidence(ScoreBook.of([], ORDER), edits=of_sweep, **more)
+    return Evidence(ScoreFrame.of([], ORDER), edits=of_sweep, **more)
 
 
 def pooled(evidence: Evidence) -> Evidence:
     """The evidence of a report in which several seeds have one row."""
-    return replace(evidence, by_seed=evidence.book)
+    return replace(evidence, by_seed=evidence.frame)
 
 
 def texts(table: Any) -> Mapping[tuple[str, ...], dict[str, str]]:

@@ -40,7 +40,7 @@ def page_of(of_sweep) -> str:
     drawn = draw(
         [exhibit for exhibit in EXHIBITS.values() if exhibit.group.startswith("edit") or exhibit is PAGES], of_sweep
     )
-    html = render_report(report(scores=[], drawn=drawn, order=of_sweep.book.order))
+    html = render_report(report(scores=[], drawn=drawn, order=of_sweep.frame.order))
     return html[html.index('<section id="layer-editing">') :].partition("</section>")[0]
 
 

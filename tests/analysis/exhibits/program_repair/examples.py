@@ -17,7 +17,7 @@ from raysweep.analysis.comparisons.sums import PartRates
 from raysweep.analysis.exhibits.answers import Answer, Answers, PatchRates
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import FaultShown, Order, RecipeChoice
 from raysweep.analysis.tables.pooling import scores_over_seeds
 from raysweep.analysis.tables.table import Table
@@ -159,7 +159,7 @@ def choices(models: Sequence[str] = MODELS) -> list[ReportedChoice]:
 
 def evidence(table: Any, order: Order = ORDER, **more: Any) -> Evidence:
     patches = Patches(table)
-    return Evidence(ScoreBook.of(scores(patches), order), answers=patches, **more)
+    return Evidence(ScoreFrame.of(scores(patches), order), answers=patches, **more)
 
 
 def evidence_of_seeds(tables: Mapping[int, Any], *, each_seed: bool = False, **more: Any) -> Evidence:
@@ -170,10 +170,10 @@ def evidence_of_seeds(tables: Mapping[int, Any], *, each_seed: bool = False, **m
         for seed, of_seed in patches.of_seeds.items() for score in scores(of_seed)
         if score.recipe != "none" or seed == next(iter(tables))
     ]  # fmt: skip
-    order, book = replace(ORDER, seeds=len(tables)), ScoreBook.of(found, replace(ORDER, seeds=len(tables)))
+    order, frame = replace(ORDER, seeds=len(tables)), ScoreFrame.of(found, replace(ORDER, seeds=len(tables)))
     if each_seed:
-        return Evidence(book, answers=patches, **more)
-    return Evidence(ScoreBook.of(scores_over_seeds(found, {}), order), answers=patches, by_seed=book, **more)
+        return Evidence(frame, answers=patches, **more)
+    return Evidence(ScoreFrame.of(scores_over_seeds(found, {}), order), answers=patches, by_seed=frame, **more)
 
 
 def texts(table: Table) -> dict[tuple[str, ...], dict[str, str]]:

@@ -13,7 +13,7 @@ import pytest
 from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.exhibits.program_repair.models import pairs_of
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import RecipeChoice
 from raysweep.analysis.tables.table import FORMATS, to_markdown, written
 from raysweep.stats.intervals import Interval
@@ -288,7 +288,7 @@ def test_all_tables_are_of_the_section_and_can_be_files(of_sweep):
     grouped = drawn.groups[PROGRAM_REPAIR]
     assert len(grouped) == len({table.label for table in grouped}) == 12
     assert all(written(table, format) for table in drawn.tables for format in FORMATS)
-    assert not draw(list(EXHIBITS.values()), Evidence(ScoreBook.of([], ORDER))).tables
+    assert not draw(list(EXHIBITS.values()), Evidence(ScoreFrame.of([], ORDER))).tables
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Drawn, Evidence, NothingToDraw
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import Order, RecipeChoice
 from raysweep.analysis.tables.trainings import ReportedTraining, ReportedValidation
 from raysweep.metrics.base import CellLabels
@@ -46,7 +46,7 @@ def evidence(passed: dict[str, int], margins: dict[str, float], pairs: dict[str,
         for recipe, margin in margins.items()
         for seed in SEEDS
     ]  # fmt: skip
-    return Evidence(ScoreBook.of(scores, ORDER), rates, trainings)
+    return Evidence(ScoreFrame.of(scores, ORDER), rates, trainings)
 
 
 def drawn(found: Evidence) -> Drawn:

@@ -10,7 +10,7 @@ import pytest
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.published.reference import published_scores
 from raysweep.analysis.published.sums import without_doubles
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.records import Score
 from tests.analysis.exhibits.examples import EXHIBITS, cells, drawing, study, tables
@@ -39,7 +39,7 @@ def faits(**keep: object) -> Evidence:
         perturbations=("clean",),
         trained_with=dict.fromkeys(SETS, "clean"),
     )
-    return Evidence(ScoreBook.of(scores, order))
+    return Evidence(ScoreFrame.of(scores, order))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
@@ -88,7 +88,7 @@ def test_seeds_and_training_sets_have_rows_and_tables_of_their_own_and_unfinishe
         )
     ]  # fmt: skip
     order = Order(training_sets=("base", "clean", "typos"), trained_with={"clean": "clean", "typos": "typos"})
-    drawn = [EXHIBITS[id].draw(Evidence(ScoreBook.of(scores, order))) for id in ("fait-table-1", "fait-recipes")]
+    drawn = [EXHIBITS[id].draw(Evidence(ScoreFrame.of(scores, order))) for id in ("fait-table-1", "fait-recipes")]
     assert "\n".join(map(drawing, drawn)) == snapshot
 
 

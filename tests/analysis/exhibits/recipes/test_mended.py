@@ -13,7 +13,7 @@ from raysweep.analysis.exhibits.answers import Answer, Answers
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.recipes.mended import blocks, failed_tasks, mended_tasks
 from raysweep.analysis.exhibits.recipes.sum_changes import _over_cells
-from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
@@ -76,8 +76,8 @@ def evidence(
     ]  # fmt: skip
     scores = [Score(*one, "minicode", "clean", "pass@1", 0.5, math.nan, math.nan, 6) for one in labels]
     order = Order(training_sets=("base", "evol"), trained_with={"evol": "clean"})
-    book = ScoreBook.of(scores, order)
-    return Evidence(book, answers=Made(texts), by_seed=book if len(seeds) > 1 and not each_seed else None)
+    frame = ScoreFrame.of(scores, order)
+    return Evidence(frame, answers=Made(texts), by_seed=frame if len(seeds) > 1 and not each_seed else None)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_side_by_side_come_first_the_tasks_that_only_the_last_recipe_passes():
     assert first.label == "m · seed 1 · minicode · trained on evol" and tasks[2].prompt == "def f(xs):\n"
 
 
-@pytest.mark.parametrize("found", [study(), Evidence(evidence().book)], ids=["no such recipes", "no answers"])
+@pytest.mark.parametrize("found", [study(), Evidence(evidence().frame)], ids=["no such recipes", "no answers"])
 def test_a_sweep_without_such_recipes_or_answers_has_nothing_to_show(found: Evidence):
     for id in ("fait-mended", "fait-failed", "fait-average", "fait-side-by-side"):
         with pytest.raises(NothingToDraw):
