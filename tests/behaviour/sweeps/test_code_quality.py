@@ -22,7 +22,7 @@ from raysweep.planning import quality as planning
 from raysweep.planning.plan import CompletionsPlan
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
-from raysweep.quality import batches, linting
+from raysweep.quality import linting
 from raysweep.quality.files import SourceFile
 from raysweep.quality.linting import lint
 from raysweep.quality.taxonomy import CAUSED_BY_CUTTING
@@ -79,7 +79,7 @@ def linted(monkeypatch) -> list[int]:
         calls.append(len(files))
         return lint(files, **options)
 
-    monkeypatch.setattr(batches, "lint", counted)
+    monkeypatch.setattr(linting, "lint", counted)
     return calls
 
 
@@ -165,7 +165,7 @@ def killed(root: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return lint(files, **options)
 
-    batches.lint = first
+    linting.lint = first
     run(Path(root), config())
 
 
