@@ -329,16 +329,19 @@ def _described(cell: JudgedCell, by: str) -> tuple[dict[str, Any], dict[str, Any
     decoding = config.evaluation.model_dump(mode="json", include={*DECODING})
     recipe: dict[str, Any] = {}
     if not is_base:
-        assert config.training is not None
-        everything["training"] = config.training.model_dump(mode="json", include={"decontaminate"})
-        rows = config.training.source_of(labels.training_set).rows
-        everything["rows"] = rows.model_dump(mode="json")
-        teacher = rows.rejected.teacher if rows.rejected else None
-        everything["taught by"] = [
-            model.model_dump(mode="json", exclude={*NAMES}) for model in config.models if model.name == teacher
-        ]
-        trained_on = next(choice for choice in config.training.sets if choice.name == labels.training_set)
-        everything["training set"] = trained_on.model_dump(mode="json", exclude={"source"})
+        sets = config.training.sets if config.training is not None else ()
+        trained_on = next((choice for choice in sets if choice.name == labels.training_set), None)
+        if config.training is None or trained_on is None:
+            everything["training set"] = labels.training_set  # an edit example
+        else:
+            everything["training"] = config.training.model_dump(mode="json", include={"decontaminate"})
+            rows = config.training.source_of(labels.training_set).rows
+            everything["rows"] = rows.model_dump(mode="json")
+            teacher = rows.rejected.teacher if rows.rejected else None
+            everything["taught by"] = [
+                model.model_dump(mode="json", exclude={*NAMES}) for model in config.models if model.name == teacher
+            ]
+            everything["training set"] = trained_on.model_dump(mode="json", exclude={"source"})
         everything["trained with seed"] = labels.seed
         recipe = _settings_of(config, labels.recipe)
     belongs = set(recipe) if field.recipe is None else set(field.recipe)
