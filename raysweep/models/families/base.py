@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from raysweep.errors import UsageError
 from raysweep.registry import Registry
 
 if TYPE_CHECKING:
@@ -40,7 +41,12 @@ class ModelFamily:
         It is called for models that a config trains from scratch (``pretrain: {family: NAME}``), once their tokenizer
         exists, with its number of tokens and its end-of-text id, and when a config is checked, to see which fields
         exist. raysweep gives no `size`: it sets the fields under ``pretrain.size`` on the config that comes back.
+
+        Raises:
+            UsageError: the family has no `tiny`, and so must have a `tiny_config` of its own.
         """
+        if not self.tiny:
+            raise UsageError(f"model family {self.name!r} has neither `tiny` nor a `tiny_config` of its own; give one")
         from transformers import CONFIG_MAPPING
 
         config: PretrainedConfig = CONFIG_MAPPING[self.name](**self.fields(vocab_size, eos_token_id, size))

@@ -3,13 +3,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raysweep.models.families.base import FAMILIES, ia3_targets, lora_targets
+from raysweep.errors import UsageError
+from raysweep.models.families.base import FAMILIES, ModelFamily, ia3_targets, lora_targets
 from raysweep.models.loading import auto_model, load_model
 from raysweep.records import Spec
 from raysweep.trainers.checks import check_packing
 from raysweep.trainers.loop import seeded_torch
 from raysweep.trainers.objectives.sft import Sft
 from tests.models.tiny import FAMILIES as NAMES
+
+
+class Bare(ModelFamily):
+    """Names no size."""
+
+    name = "llama"
+
+
+def test_a_family_without_a_size_of_its_own_gives_no_model_of_transformers_size():
+    with pytest.raises(UsageError, match="'llama' has neither `tiny` nor a `tiny_config`"):
+        Bare().tiny_config(320, 7)
 
 
 @pytest.mark.slow
