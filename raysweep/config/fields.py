@@ -150,7 +150,9 @@ def _name_of(registry: Registry[Any]) -> str:
 def registered(registry: Registry[Any], *others: str | Registry[Any]) -> DescribedCheck:
     """Return a validator that a name is in a registry, or among others; the error offers the nearest name."""
 
-    def check(name: str) -> str:
+    def check(name: str, info: ValidationInfo) -> str:
+        if _is_stored(info):  # a part of a package that isn't installed any more
+            return name
         more = [each for other in others for each in ([other] if isinstance(other, str) else other.names())]
         return name if name in more else _looked_up(name, registry, "also", more)
 
@@ -171,7 +173,6 @@ def registered_or_declared(registry: Registry[Any], section: str) -> DescribedCh
 
 
 def unregistered(registry: Registry[Any]) -> AfterValidator:
-
     def check(name: str) -> str:
         if name in registry.names():
             raise ValueError(f"{name!r} is a registered {registry.kind}; choose another name")

@@ -296,7 +296,7 @@ def read_config(path: Path) -> SweepConfig:
     try:
         value = _loaded(path.read_text(encoding="utf-8"))
         return SweepConfig.model_validate(value, context={**_declared(value), STORED: set()})
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, UsageError, ValidationError) as error:
         raise StoreError(f"{path} can't be read: {error}; the sweep's command writes it again") from None
 
 

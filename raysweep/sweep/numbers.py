@@ -147,12 +147,3 @@ class SavedNumbers:
         """Raise UnreadableTable if a file with numbers is missing or damaged."""
         for path in self.files:
             block_count(path)
-
-    def _gpu_hours(self) -> list[Score]:
-        hours = self._folder.ledger().all_hours()
-        cells = self._folder.grid_by_cell() if hours else {}
-        return [
-            Score(row.model, row.recipe, row.training_set, row.seed, "", "", GPU_HOURS, hours[name], *UNKNOWN, n=0)
-            for name, (row, _) in sorted(cells.items())
-            if name in hours
-        ]

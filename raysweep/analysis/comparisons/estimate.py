@@ -72,7 +72,9 @@ def estimate(
         for sides in zip(after, before, strict=True)
     ]
     seeds = [Measurement(metric, span * f.difference, span * f.low, span * f.high, f.n, f.note) for f in found]
-    return pool(seeds, shared_variance(after - before), limits=limits)
+    mean = pool(seeds, shared_variance(after - before), limits=limits)
+    has_no_test = mean.seeds > 1 and math.isnan(mean.p) and not math.isnan(mean.low)
+    return replace(mean, note="; ".join(filter(None, (mean.note, NO_SPREAD * has_no_test))))
 
 
 def pool(

@@ -253,7 +253,7 @@ class Exhibit(FileKeys, ABC):
     has_table: ClassVar[bool] = True  # whether it has tables
     reads_seeds: ClassVar[bool] = False  # whether it is rendered from scores with a variant for each seed, not for all
     subject: ClassVar[Need] = NOTHING_MORE
-    place: ClassVar[str] = ""  # of a kind that needs no file: where raysweep's file would be, which gives its order
+    place: ClassVar[str] = ""  # of a kind of raysweep that needs no file: where its file would be, for its order
 
     id: Id
     """The name on the command line and in files: ``table-4``."""

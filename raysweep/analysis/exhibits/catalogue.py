@@ -6,7 +6,7 @@ a folder for each study, beside this one. A kind that has a value for each of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -34,34 +34,42 @@ def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
     """
     exhibits: dict[str, Exhibit] = {}
     origins: dict[str, str] = {}
-    for origin, exhibit in _own_exhibits():
-        exhibits[exhibit.id], origins[exhibit.id] = exhibit, origin
-    own_figures = [exhibit.id for exhibit in exhibits.values() if exhibit.has_figure]
-    for path in _named(more):
-        exhibit = read_exhibit(path)
+    own_figures: list[str] = []
+    given = ((str(path), False, read_exhibit(path)) for path in _named(more))
+    for origin, is_own, exhibit in (*_installed(), *given):
         near = [id for id in own_figures if exhibit.has_figure and exhibit.id.startswith(f"{id}-")]
-        if near:
+        if near and not is_own:
             raise UsageError(
-                f"{path}: the id {exhibit.id!r} begins with {near[0]!r}, an id of raysweep's, which would take its "
+                f"{origin}: the id {exhibit.id!r} begins with {near[0]!r}, an id of raysweep's, which would take its "
                 "figures for stale ones; take another id"
             )
         if exhibit.id in exhibits:
-            raise UsageError(f"{path}: the id {exhibit.id!r} is that of {origins[exhibit.id]}, too; take another one")
-        exhibits[exhibit.id], origins[exhibit.id] = exhibit, str(path)
+            raise UsageError(f"{origin}: the id {exhibit.id!r} is that of {origins[exhibit.id]}, too; take another one")
+        exhibits[exhibit.id], origins[exhibit.id] = exhibit, origin
+        own_figures += [exhibit.id] if is_own and exhibit.has_figure else []
     return exhibits
 
 
 @cache  # a report reads them several times
-def _own_exhibits() -> list[tuple[str, Exhibit]]:
-    """Return raysweep's own tables and figures, and those of installed packages, each with where it is defined."""
+def _installed() -> list[tuple[str, bool, Exhibit]]:
+    """Return raysweep's own tables and figures, then those of installed packages.
+
+    Each with where it is defined, and whether it is raysweep's own.
+    """
     folder = Path(str(files("raysweep.analysis.exhibits")))
-    found = [(path.relative_to(folder), str(path), read_exhibit(path)) for path in folder.rglob(f"*{ENDING}")]
+    own = [(path.relative_to(folder), str(path), read_exhibit(path)) for path in folder.rglob(f"*{ENDING}")]
+    others: list[tuple[str, bool, Exhibit]] = []
     for name in EXHIBITS.names():
         kind = EXHIBITS.get(name)
-        if not any(key.is_required() for key in kind.model_fields.values()):
-            found.append((Path(f"{kind.place or name}{ENDING}"), f"the kind {name}", kind.model_validate({})))
-    found.sort(key=lambda one: (one[0].parent, one[0].stem.startswith("figure"), one[0]))
-    return [(origin, exhibit) for _, origin, exhibit in found]
+        if any(key.is_required() for key in kind.model_fields.values()):
+            continue
+        origin = f"the kind {name}"
+        if kind.place:
+            own.append((Path(f"{kind.place}{ENDING}"), origin, _made(kind, {}, origin)))
+        else:
+            others.append((origin, False, _made(kind, {}, origin)))
+    own.sort(key=lambda one: (one[0].parent, one[0].stem.startswith("figure"), one[0]))
+    return [*((origin, True, exhibit) for _, origin, exhibit in own), *others]
 
 
 def _named(places: Sequence[Path]) -> Iterator[Path]:
@@ -91,12 +99,15 @@ def read_exhibit(path: Path) -> Exhibit:
         exhibit = EXHIBITS.get(kind)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+    return _made(exhibit, values, str(path))
+
+
+def _made(kind: type[Exhibit], values: Mapping[Any, Any], origin: str) -> Exhibit:
     try:
-        return exhibit.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        known = [name for name in exhibit.model_fields]
-        mistakes = [_mistake(dict(detail), known) for detail in error.errors()]
-        raise UsageError(f"{path}: {'; '.join(mistakes)}") from None
+        mistakes = [_mistake(dict(detail), list(kind.model_fields)) for detail in error.errors()]
+        raise UsageError(f"{origin}: {'; '.join(mistakes)}") from None
 
 
 def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = False) -> Drawn:

@@ -36,7 +36,7 @@ class HeatMap(Exhibit):
 
     id: Id = "heat-map"
     title: Text = "pass@1 by training set and test set"
-    at_least: Mapping[Counted, int] = {"perturbation": 2}
+    at_least: Mapping[Counted, Annotated[int, Field(ge=1)]] = {"perturbation": 2}
     quantity: Text = "pass@1"
     digits: Annotated[int, Field(ge=0, le=3)] = 1
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import Field
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import (
@@ -35,7 +36,7 @@ class TestSets(Exhibit):
     id: Id = "test-sets"
     title: Text = "Test sets of {problem set}"
     caption: str = "Number of prompts that each perturbation left unchanged, and of prompts that no longer compile."
-    at_least: Mapping[Counted, int] = {"perturbation": 2}
+    at_least: Mapping[Counted, Annotated[int, Field(ge=1)]] = {"perturbation": 2}
     group: Group = COMPARISONS
 
     @override

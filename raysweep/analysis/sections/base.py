@@ -23,7 +23,7 @@ from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.pooling import failures_over_seeds
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
-from raysweep.errors import UsageError, did_you_mean
+from raysweep.errors import RaysweepError, UsageError, did_you_mean
 from raysweep.quality.reports import CellReports, LintedStratum
 from raysweep.records import Completion, Difference, PromptRow, Result, Score
 from raysweep.registry import Registry
@@ -227,5 +227,15 @@ def all_sections() -> list[Section]:
 
 def show(report: Report, sections: Iterable[Section] | None = None) -> Shown:
     """Return the sections that have something to show, with what it is; of all sections if none are given."""
-    drawn = [(section, section.draw(report)) for section in (all_sections() if sections is None else sections)]
+    drawn = [(section, _drawn(section, report)) for section in (all_sections() if sections is None else sections)]
     return [(section, content) for section, content in drawn if content is not None]
+
+
+def _drawn(section: Section, report: Report) -> Content | None:
+    """Raise RaysweepError, which names the section, for an error in it."""
+    try:
+        return section.draw(report)
+    except Exception as error:
+        cls = type(section)
+        where = f"the report's section {section.name!r} ({cls.__module__}.{cls.__qualname__})"
+        raise RaysweepError(f"{where} ended with {type(error).__name__}: {error}") from error

@@ -37,10 +37,12 @@ def check_edits(config: SweepConfig) -> Iterator[Mistake]:
         if not editors:
             continue
         if config.edits is None:
+            kinds = " and ".join(dict.fromkeys(config.recipes[name].trainer for name in editors))
+            named = f"recipe {editors[0]!r} edits" if len(editors) == 1 else f"recipes {', '.join(editors)} edit"
             yield (
                 ("models", at, "recipes"),
-                f"recipe {editors[0]!r} edits models from edit examples ({config.recipes[editors[0]].trainer}), and "
-                "there is no `edits:` section; write one, such as `edits: {perturbations: [C1], pairs: 5}`",
+                f"{named} models from edit examples ({kinds}), and there is no `edits:` section; write one, such as "
+                "`edits: {perturbations: [C1], pairs: 5}`",
             )
         generator = (model.generator or config.evaluation.generator).name
         if generator != TRANSFORMERS:
@@ -111,7 +113,7 @@ def _asked(config: SweepConfig, asked: EditsConfig) -> Iterator[Mistake]:
         known = [problem.task_id for problems in sets for problem in config.problem_set(problems).problems()]
         labels = ", ".join(problems.label for problems in sets)
         for at, name in enumerate(asked.problems or []):
-            if name not in known:
+            if name not in known and name not in (asked.problems or [])[:at]:
                 near = f"{did_you_mean(name, known)}; the first is {known[0]!r}"
                 yield ("edits", "problems", at), f"no problem of {labels} is called {name!r}{near}"
 

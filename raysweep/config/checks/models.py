@@ -30,7 +30,7 @@ from raysweep.errors import RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.config_files import model_config
-from raysweep.models.families.base import FAMILIES, ia3_targets
+from raysweep.models.families.base import FAMILIES, ModelFamily, ia3_targets
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
@@ -292,6 +292,10 @@ def _pretraining(config: SweepConfig, pretrain: PretrainConfig) -> Iterator[Mist
     for field, value in pretrain.size.items():
         if _COUNTS.search(field) and (isinstance(value, bool | float) or not 0 <= value < 2**31):
             yield ("size", field), f"must be a whole number from 0 to 2147483647, not {str(value).lower()}"
+    kind = FAMILIES.get(pretrain.family)
+    if kind.tiny_config is ModelFamily.tiny_config and not kind.tiny:
+        yield ("family",), f"the model family {pretrain.family!r} gives no size, so no model of it starts from scratch"
+        return
     family, spec = pretrain.family, importlib.util.find_spec("transformers")
     file = Path(spec.origin if spec and spec.origin else "").parent / f"models/{family}/configuration_{family}.py"
     source = file.read_text() if file.is_file() else ""

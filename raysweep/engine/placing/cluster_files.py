@@ -113,9 +113,9 @@ def _in_form(path: Path, place: str, written: Any, form: str) -> Iterator[None]:
     """Raise UsageError where the block can't read a part of the file. `form`: what Ray would read."""
     try:
         yield
-    except (LookupError, AttributeError, TypeError, ValueError, OverflowError):
-        shown = f"{written}"[:MOST_SHOWN]
-        raise UsageError(f"{path}: {place} has another form than Ray reads: {shown}; write {form}") from None
+    except (LookupError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        shown, cause = f"{written}"[:MOST_SHOWN], f"{type(error).__name__}: {error}"
+        raise UsageError(f"{path}: {place} has another form than Ray reads ({cause}): {shown}; write {form}") from None
 
 
 def _ray_up_types(path: Path, document: Mapping[str, Any]) -> ClusterFile:

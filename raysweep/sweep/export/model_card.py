@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raysweep.analysis.tables.frame import Number
 from raysweep.config.loading import to_yaml
@@ -27,9 +27,6 @@ from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import limit_text, settings_lines
 from raysweep.units import count
-
-if TYPE_CHECKING:
-    pass
 
 CARD = "README.md"
 TASK = "text-generation"

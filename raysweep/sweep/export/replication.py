@@ -102,9 +102,9 @@ def replicate(folder: SweepFolder, target: Path, progress: Callable[[int], None]
         draft.mkdir(parents=True)
         write_atomically(draft / MARK, json.dumps({"sweep": folder.name}))
         notes = _fill(draft, folder, uses, progress)
-        if former.exists():
-            shutil.rmtree(former)
         if target.exists() and any(target.iterdir()):
+            if former.exists():
+                shutil.rmtree(former)
             target.replace(former)
         draft.replace(target)
         if former.exists():

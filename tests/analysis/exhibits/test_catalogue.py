@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, NothingToDraw, Unasked
-from raysweep.analysis.exhibits.catalogue import draw, read_exhibit, read_exhibits
+from raysweep.analysis.exhibits.base import EXHIBITS as EXHIBIT_KINDS
+from raysweep.analysis.exhibits.catalogue import _installed, draw, read_exhibit, read_exhibits
+from raysweep.analysis.exhibits.heat_map import HeatMap
 from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import RowChoice
 from raysweep.errors import UsageError
@@ -111,6 +113,29 @@ def test_places_without_definitions_and_doubled_ids_are_refused(tmp_path):
         UsageError, match=r"again.yaml: the id 'figure-3-b' begins with 'figure-3', an id of raysweep's"
     ):
         read_exhibits([tmp_path])
+
+
+def test_a_kind_of_a_package_that_needs_no_file_is_drawn_last_and_takes_no_id_of_raysweeps(monkeypatch):
+    class Mine(HeatMap):
+        """Another heat map."""
+
+        place = ""
+
+    monkeypatch.setattr(EXHIBIT_KINDS, "_classes", {**EXHIBIT_KINDS._classes, "mine": Mine})
+    for id, said in (
+        ("power", "the id 'power' is that of the kind power"),
+        ("heat-map-b", "begins with 'heat-map'"),
+    ):
+        monkeypatch.setattr(Mine.model_fields["id"], "default", id)
+        Mine.model_rebuild(force=True)
+        _installed.cache_clear()
+        with pytest.raises(UsageError, match=f"^the kind mine: .*{said}"):
+            read_exhibits()
+    monkeypatch.setattr(Mine.model_fields["id"], "default", "mine")
+    Mine.model_rebuild(force=True)
+    _installed.cache_clear()
+    assert list(read_exhibits()) == [*EXHIBITS, "mine"]
+    _installed.cache_clear()
 
 
 def test_what_a_sweep_has_no_numbers_for_is_left_out_or_all_of_it_named_if_it_was_asked_for():

@@ -11,12 +11,13 @@ from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, SideBySide
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.exhibits.edit_pages import PairPage, ShownEdit
 from raysweep.analysis.page.report import render_report
-from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Report
+from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Report, Section, show
 from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
 from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import FORMATS, Column, Table, written
 from raysweep.analysis.tables.trainings import ReportedTraining
+from raysweep.errors import RaysweepError
 from raysweep.records import Spec
 from raysweep.testing.contract import elsewhere, no_global_generator
 from tests.analysis.examples import ORDER, pair, report, scores
@@ -68,3 +69,16 @@ def test_another_process_shows_the_same(full):
 def shown(records: Report) -> dict[str, str]:
     """Return what each section shows, as text."""
     return {name: repr(SECTIONS.create(Spec(name)).draw(records)) for name in SECTIONS.names()}
+
+
+def test_an_error_in_a_section_names_it(full):
+    class Broken(Section):
+        """Asks for what there is not."""
+
+        name = "broken"
+
+        def draw(self, report):
+            return {}["metrik"]
+
+    with pytest.raises(RaysweepError, match=r"section 'broken' \(.*Broken\) ended with KeyError: 'metrik'"):
+        show(full, [Broken()])
