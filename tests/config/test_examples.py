@@ -14,8 +14,8 @@ import yaml
 
 from raysweep.config.examples import examples, write_example
 from raysweep.config.loading import load_config, read_config, to_yaml
-from raysweep.errors import UsageError
-from tests.paths import CONFIGS, REPO
+from raysweep.errors import StoreError, UsageError
+from tests.paths import CONFIGS, NANO, REPO
 
 
 def test_every_config_is_there_with_its_first_sentence_and_the_default_is_first():
@@ -32,6 +32,17 @@ def test_a_config_with_all_its_defaults_as_a_sweep_keeps_it_is_read_again(name, 
     kept = tmp_path / "config.yaml"
     kept.write_text(to_yaml(config))
     assert read_config(kept) == config
+
+
+def test_a_sweeps_own_config_is_read_without_the_packages_of_its_parts_or_refused_with_its_path(tmp_path):
+    kept, values = tmp_path / "config.yaml", yaml.safe_load(to_yaml(load_config(NANO)))
+    values["models"][0]["pretrain"]["family"] = "plugged"
+    kept.write_text(yaml.safe_dump(values))
+    assert read_config(kept).models[0].pretrain.family == "plugged"
+    values["models"] = [{"name": "x", "generator": {"name": "plugged"}}]
+    kept.write_text(yaml.safe_dump({**values, "training": None}))
+    with pytest.raises(StoreError, match=f"^{kept} can't be read: unknown generator 'plugged'"):
+        read_config(kept)
 
 
 @pytest.mark.parametrize("name", sorted(examples()))
