@@ -323,13 +323,8 @@ class SweepConfig(Strict):
         """Return a part that the config names, built when it is first asked for; raise UsageError if it can't be."""
         key = registry.kind, repr(spec)
         if key not in self._parts:
-            try:
-                self._parts[key] = registry.create(spec)
-            except UsageError as error:  # each check that asks for it is told the same
-                self._parts[key] = error
-        part: T | UsageError = self._parts[key]
-        if isinstance(part, UsageError):
-            raise part
+            self._parts[key] = registry.create(spec)
+        part: T = self._parts[key]
         return part
 
     def source(self, rows: SourceConfig) -> TrainingSource:
