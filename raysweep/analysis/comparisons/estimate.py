@@ -48,6 +48,11 @@ class Estimate(Measurement):
     seeds: int = 0
     p: float = math.nan
 
+    @property
+    def no_test(self) -> str:
+        """Why a mean over seeds with an interval has no p value; empty if it has one, or if it has neither."""
+        return NO_SPREAD if self.seeds > 1 and math.isnan(self.p) and not math.isnan(self.low) else ""
+
 
 def estimate(
     before: NDArray[np.float64],
@@ -73,8 +78,7 @@ def estimate(
     ]
     seeds = [Measurement(metric, span * f.difference, span * f.low, span * f.high, f.n, f.note) for f in found]
     mean = pool(seeds, shared_variance(after - before), limits=limits)
-    has_no_test = mean.seeds > 1 and math.isnan(mean.p) and not math.isnan(mean.low)
-    return replace(mean, note="; ".join(filter(None, (mean.note, NO_SPREAD * has_no_test))))
+    return replace(mean, note="; ".join(filter(None, (mean.note, mean.no_test))))
 
 
 def pool(
@@ -114,8 +118,7 @@ def pool_each(
     means = {metric: pool(seeds, shared.of(metric), asked) for metric, seeds in metrics.items()}
     p, difference = means.get(P_VALUE), means.get(DIFFERENCE)
     if p is not None and p.seeds and difference is not None and difference.seeds > 1:
-        has_no_test = math.isnan(difference.p) and not math.isnan(difference.low)
-        notes = [*(one.note for one in metrics[P_VALUE]), NO_SPREAD * has_no_test, fewer_seeds(p.seeds, asked)]
+        notes = [*(one.note for one in metrics[P_VALUE]), difference.no_test, fewer_seeds(p.seeds, asked)]
         note = "; ".join(dict.fromkeys(filter(None, notes)))
         means[P_VALUE] = Estimate(P_VALUE, difference.p, math.nan, math.nan, p.n, note, seeds=p.seeds)
     return means

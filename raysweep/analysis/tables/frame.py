@@ -1,4 +1,4 @@
-"""The frame: all numbers of a sweep, a row for each. All tables, figures and sentences are made from it.
+"""The frame: all scores of a sweep and their differences, a row for each, of which tables and figures are made.
 
 docs/frame.md has the columns. Rows of tables are `ModelVariant`s: a base model under one recipe and one seed. The
 numbers of the base model itself (training set ``base``, recipe ``none``) belong to every variant of that model.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, NothingToDraw, Unasked
+from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, Id, NothingToDraw, Unasked
 from raysweep.analysis.exhibits.base import EXHIBITS as EXHIBIT_KINDS
 from raysweep.analysis.exhibits.catalogue import _installed, draw, read_exhibit, read_exhibits
 from raysweep.analysis.exhibits.heat_map import HeatMap
@@ -116,26 +116,25 @@ def test_places_without_definitions_and_doubled_ids_are_refused(tmp_path):
 
 
 def test_a_kind_of_a_package_that_needs_no_file_is_drawn_last_and_takes_no_id_of_raysweeps(monkeypatch):
-    class Mine(HeatMap):
-        """Another heat map."""
+    def install(given):
+        class Mine(HeatMap):
+            """Another heat map."""
 
-        place = ""
+            place = ""
+            id: Id = given
 
-    monkeypatch.setattr(EXHIBIT_KINDS, "_classes", {**EXHIBIT_KINDS._classes, "mine": Mine})
+        monkeypatch.setattr(EXHIBIT_KINDS, "_classes", {**EXHIBIT_KINDS._classes, "mine": Mine})
+
+    monkeypatch.setattr("raysweep.analysis.exhibits.catalogue._installed", _installed.__wrapped__)
     for id, said in (
         ("power", "the id 'power' is that of the kind power"),
         ("heat-map-b", "begins with 'heat-map'"),
     ):
-        monkeypatch.setattr(Mine.model_fields["id"], "default", id)
-        Mine.model_rebuild(force=True)
-        _installed.cache_clear()
+        install(id)
         with pytest.raises(UsageError, match=f"^the kind mine: .*{said}"):
             read_exhibits()
-    monkeypatch.setattr(Mine.model_fields["id"], "default", "mine")
-    Mine.model_rebuild(force=True)
-    _installed.cache_clear()
+    install("mine")
     assert list(read_exhibits()) == [*EXHIBITS, "mine"]
-    _installed.cache_clear()
 
 
 def test_what_a_sweep_has_no_numbers_for_is_left_out_or_all_of_it_named_if_it_was_asked_for():

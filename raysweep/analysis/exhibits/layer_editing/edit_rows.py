@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from typing_extensions import override
@@ -145,16 +146,15 @@ class EditEnds(Exhibit):
         def without_effect(edits: Edits) -> int:
             return sum(bool(edit.work and edit.work.changes_nothing) for edit in edits)
 
-        reasons: list[Field[Edits]] = [
-            Field(reason, lambda edits, reason=reason: TableCell.counted(ends(edits).get(reason, 0)))  # type: ignore[misc]
-            for reason in ends(evidence.edits.made)
-        ]
+        def ended(reason: str, edits: Edits) -> TableCell:
+            return TableCell.counted(ends(edits).get(reason, 0))
+
         fields: list[Field[Edits]] = [
             Field("eligible pairs", eligible),
             Field("asked for", lambda edits: TableCell.counted(len(edits))),
             Field("made", lambda edits: TableCell.counted(made(edits))),
             Field("without effect", lambda edits: TableCell.counted(without_effect(edits))),
-            *reasons,
+            *(Field(reason, partial(ended, reason)) for reason in ends(evidence.edits.made)),
             Field(
                 "failed or not done",
                 lambda edits: TableCell.counted(len(edits) - made(edits) - sum(ends(edits).values())),
