@@ -77,7 +77,7 @@ class BlockHeat(Exhibit):
     ) -> HeatFigure:
         return HeatFigure(
             head[0],
-            self.captioned(HOW, _of_embeddings(blocks), no_evidence([problems])),
+            self.captioned(HOW, _of_embeddings(blocks), no_evidence(problems)),
             head[1],
             tuple(map(_name, blocks)),
             "category",

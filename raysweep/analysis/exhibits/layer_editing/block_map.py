@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import ClassVar
 
@@ -27,7 +27,7 @@ from raysweep.analysis.exhibits.base import (
 from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.sums import ALL, grouped, no_evidence
 from raysweep.analysis.figures.depths import DepthFigure, DepthPanel
-from raysweep.analysis.tables.quantities import p_text
+from raysweep.analysis.tables.quantities import p_cell, p_text
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.stats.runs_test import runs_test
 
@@ -113,7 +113,7 @@ class BlockMap(Exhibit):
     def _figure(self, evidence: Evidence, problems: str, found: Sequence[FoundBlocks]) -> DepthFigure:
         return DepthFigure(
             self.titled(evidence.frame, problems),
-            self.captioned("Bars: how many edits found a block. Rows: categories.", no_evidence([problems])),
+            self.captioned("Bars: how many edits found a block. Rows: categories.", no_evidence(problems)),
             f"{self.id}-{problems}",
             tuple(sorted(dict.fromkeys(one.category for one in found), key=lambda name: name != ALL)),
             tuple(dict.fromkeys(one.model for one in found)),
@@ -123,28 +123,32 @@ class BlockMap(Exhibit):
 
     def _table(self, evidence: Evidence, problems: str, found: Sequence[FoundBlocks]) -> Table:
         seeds = {edit.cell.seed for edit in filter(has_localization, evidence.edits.made)}
+        several = SEEDS if evidence.pools_seeds and len(seeds) > 1 else ""
         names = ("edits", "tied", "median depth", "blocks (edits)", "p, uniform", "runs", "p, runs")
         return Table(
-            title=self.titled(evidence.frame, problems),
-            caption=self.captioned(HOW, SEEDS if evidence.pools_seeds and len(seeds) > 1 else ""),
+            **self.head(evidence.frame, problems, said=[HOW, several]),
             stub=("model", "category"),
             columns=tuple(map(Column, names)),
             rows=tuple(Row((one.model, one.category), _cells(one)) for one in found),
             row_words=evidence.frame.order.words,
-            label=f"{self.id}-{problems}",
             problem_set=problems,
         )
 
 
 def _found(model: str, categories: Mapping[str, Sequence[ReportedEdit]]) -> list[FoundBlocks]:
-    tied = {name: sum(map(is_tied, edits)) for name, edits in categories.items()}
-    works = {name: [e.work for e in edits if e.work is not None] for name, edits in categories.items()}
-    size = max(work.blocks for of_category in works.values() for work in of_category)
-    blocks = {name: [w.block for w in ones if w.block is not None] for name, ones in works.items()}
-    found = [FoundBlocks(model, name, of_category, size, tied[name]) for name, of_category in blocks.items()]
-    if len(found) > 1:
-        found.insert(0, FoundBlocks(model, ALL, [b for one in found for b in one.blocks], size, sum(tied.values())))
-    return found
+    together = [edit for edits in categories.values() for edit in edits]
+    size = max(edit.work.blocks for edit in together if edit.work is not None)
+    rows = {**({ALL: together} if len(categories) > 1 else {}), **categories}
+    return [
+        FoundBlocks(
+            model,
+            name,
+            [edit.work.block for edit in edits if edit.work is not None and edit.work.block is not None],
+            size,
+            sum(map(is_tied, edits)),
+        )
+        for name, edits in rows.items()
+    ]
 
 
 def _cells(found: FoundBlocks) -> tuple[TableCell, ...]:
@@ -160,10 +164,4 @@ def _cells(found: FoundBlocks) -> tuple[TableCell, ...]:
     smallest = f"smallest p that so many blocks can show: {p_text(test.smallest_p_runs)}"
     note = test.note or (smallest if test.smallest_p_runs > 0.05 else "")
     runs = TableCell.number(float(test.runs), str(test.runs))
-    return edits, tied, middle, blocks, _p_cell(test.p_uniform), runs, _p_cell(test.p_runs, note)
-
-
-def _p_cell(p: float, note: str = "") -> TableCell:
-    if math.isnan(p):
-        return TableCell.dash(note)
-    return TableCell.number(p, p_text(p), note)
+    return edits, tied, middle, blocks, p_cell(test.p_uniform, ""), runs, replace(p_cell(test.p_runs, note), note=note)

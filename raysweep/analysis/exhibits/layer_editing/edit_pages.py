@@ -6,6 +6,7 @@ They are on the report's page only. The first pairs of each model and category c
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
@@ -64,7 +65,12 @@ class EditPages(Exhibit):
         known = {place: edits for place, edits in places.items() if any(edit.pair for _, edit in edits)}
         if not known:
             raise NothingToDraw("it has no edit example that a model was edited from")
-        chosen = _first_of_each(list(known), self.pairs)
+        seen: Counter[tuple[str, ...]] = Counter()  # places of a model and category so far
+        ranked = []
+        for number, place in enumerate(known):
+            ranked.append((seen[place[:3]], number, place))
+            seen[place[:3]] += 1
+        chosen = {place for *_, place in sorted(ranked)[: self.pairs]}
         pages = tuple(self._page(evidence, place, known[place]) for place in known if place in chosen)
         return Drawn(pairs=pages, pairs_left_out=len(known) - len(pages))
 
@@ -148,13 +154,3 @@ def _localized(edit: ReportedEdit) -> Iterator[str]:
 
 def _verdict(answer: Answer) -> str:
     return NO_VERDICT if answer.passed is None else answer.outcome.replace("_", " ")
-
-
-def _first_of_each(places: Sequence[Place], most: int) -> set[Place]:
-    rank: dict[tuple[str, ...], int] = {}
-    ranked = []
-    for number, place in enumerate(places):
-        group = place[:3]
-        ranked.append((rank.get(group, 0), number, place))
-        rank[group] = rank.get(group, 0) + 1
-    return {place for _, _, place in sorted(ranked)[:most]}

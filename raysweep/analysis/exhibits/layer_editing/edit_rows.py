@@ -24,8 +24,8 @@ from raysweep.analysis.exhibits.base import (
     Text,
 )
 from raysweep.analysis.exhibits.edits import EditWork, ReportedEdit
-from raysweep.analysis.exhibits.layer_editing.sums import CLEAN_CHANGE, RESTORED, ends, grouped, mean_of
-from raysweep.analysis.tables.quantities import number_cell, share_cell
+from raysweep.analysis.exhibits.layer_editing.sums import CLEAN_CHANGE, RESTORED, ends, grouped, mean_of, sum_cell
+from raysweep.analysis.tables.quantities import share_cell
 from raysweep.analysis.tables.records import Field, Labels, one_each, record_table
 from raysweep.analysis.tables.table import TableCell
 
@@ -64,8 +64,11 @@ class EditRows(Exhibit):
             Field("||dW|| (%)", _of_made(lambda edit, work: _number(100 * work.relative_change, "{:.2f}"))),
             Field("perturbed (%)", _of_made(lambda edit, work: share_cell(edit.accuracy.perturbed))),
             Field("repaired (%)", _of_made(lambda edit, work: share_cell(edit.accuracy.repaired))),
-            Field(RESTORED.heading, _of_made(lambda edit, work: _restored(edit))),
-            Field(CLEAN_CHANGE.heading, _of_made(lambda edit, work: _clean_change(edit))),
+            Field(
+                RESTORED.heading,
+                _of_made(lambda edit, work: sum_cell(edit.restored if edit.is_judged else None, RESTORED)),
+            ),
+            Field(CLEAN_CHANGE.heading, _of_made(lambda edit, work: sum_cell(edit.clean_change, CLEAN_CHANGE))),
             Field("seconds", _of_made(lambda edit, work: _number(seconds_of(work), "{:,.1f}"))),
         ]
         stub = ("method", "pair", "problem")
@@ -97,15 +100,6 @@ def _block(edit: ReportedEdit) -> TableCell:
         return TableCell.said("adapter", work.changes_nothing)
     text = f"{work.block} of {work.blocks}" if work.blocks else str(work.block)
     return TableCell.number(float(work.block), text, work.changes_nothing)
-
-
-def _restored(edit: ReportedEdit) -> TableCell:
-    return number_cell(edit.restored, RESTORED) if edit.is_judged else TableCell()
-
-
-def _clean_change(edit: ReportedEdit) -> TableCell:
-    change = edit.clean_change
-    return TableCell() if change is None else number_cell(change, CLEAN_CHANGE)
 
 
 def _number(value: float, form: str) -> TableCell:
@@ -143,9 +137,6 @@ class EditEnds(Exhibit):
             known = {edit.eligible for edit in edits if edit.eligible is not None}
             return TableCell.counted(max(known)) if known else TableCell()
 
-        def without_effect(edits: Edits) -> int:
-            return sum(bool(edit.work and edit.work.changes_nothing) for edit in edits)
-
         def ended(reason: str, edits: Edits) -> TableCell:
             return TableCell.counted(ends(edits).get(reason, 0))
 
@@ -153,7 +144,10 @@ class EditEnds(Exhibit):
             Field("eligible pairs", eligible),
             Field("asked for", lambda edits: TableCell.counted(len(edits))),
             Field("made", lambda edits: TableCell.counted(made(edits))),
-            Field("without effect", lambda edits: TableCell.counted(without_effect(edits))),
+            Field(
+                "without effect",
+                lambda edits: TableCell.counted(sum(bool(e.work and e.work.changes_nothing) for e in edits)),
+            ),
             *(Field(reason, partial(ended, reason)) for reason in ends(evidence.edits.made)),
             Field(
                 "failed or not done",
@@ -168,7 +162,7 @@ class EditEnds(Exhibit):
         table = record_table(
             **self.head(evidence.frame, said=said),
             stub=("problem set", "model", "category", "method"),
-            rows=one_each(((group.problem_set, *group.labels), edits) for group, edits in groups.items()),
+            rows=one_each(((g.problem_set, g.model, g.category, g.method), edits) for g, edits in groups.items()),
             fields=fields,
             row_words=evidence.frame.order.words,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from typing_extensions import override
@@ -19,8 +20,15 @@ from raysweep.analysis.exhibits.base import (
     NothingToDraw,
     Text,
 )
-from raysweep.analysis.tables.records import COUNT, cells_over_seeds
-from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.analysis.exhibits.edits import RewrittenPrompts
+from raysweep.analysis.exhibits.layer_editing.sums import grouped
+from raysweep.analysis.tables.records import Field, Rows, most_seeds, record_table
+from raysweep.analysis.tables.table import TableCell
+
+HOW = (
+    "The model itself rewrote the natural language of each prompt. A rewritten text is accepted if it passes all "
+    "rules; otherwise the perturbed text stayed, for the first reason that holds."
+)
 
 
 @EXHIBITS.register("rewritten-prompts")
@@ -36,35 +44,27 @@ class RewrittenPromptCounts(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        rewritten = [one for one in evidence.edits.rewritten if one.reasons]
-        if not rewritten:
+        groups = grouped((one for one in evidence.edits.rewritten if one.reasons), over_seeds=evidence.pools_seeds)
+        if not groups:
             raise NothingToDraw("no model rewrote prompts")
-        reasons = list(dict.fromkeys(reason for one in rewritten for reason in one.reasons))
-        several = len({one.cell.seed for one in rewritten}) > 1
-        found: dict[tuple[tuple[str, str, str], str], dict[int | None, tuple[TableCell, ...]]] = {}
-        for one in rewritten:
-            apart = f" · seed {one.cell.seed}" if several and not evidence.pools_seeds else ""
-            labels = (one.problem_set, f"{one.cell.model}{apart}", one.perturbation)
-            found.setdefault((labels, one.cell.recipe), {})[one.cell.seed] = tuple(
-                TableCell.counted(number)
-                for number in (sum(one.reasons.values()), *(one.reasons.get(reason, 0) for reason in reasons))
-            )
-        asked = max(map(len, found.values()))
-        formats = [COUNT] * (1 + len(reasons))
-        rows = tuple(Row(labels, cells_over_seeds(seeds, formats, asked)) for (labels, _), seeds in found.items())
-        return Drawn(
-            (
-                Table(
-                    title=self.titled(evidence.frame),
-                    caption=self.captioned(
-                        "The model itself rewrote the natural language of each prompt. A rewritten text is accepted if "
-                        "it passes all rules; otherwise the perturbed text stayed, for the first reason that holds."
-                    ),
-                    stub=("problem set", "model", "test prompts"),
-                    columns=(Column("prompts"), *map(Column, reasons)),
-                    rows=rows,
-                    row_words=evidence.frame.order.words,
-                    label=self.id,
-                ),
-            )
+
+        def kept(reason: str, one: RewrittenPrompts) -> TableCell:
+            return TableCell.counted(one.reasons.get(reason, 0))
+
+        reasons = dict.fromkeys(reason for of_row in groups.values() for one in of_row for reason in one.reasons)
+        rows: Rows[RewrittenPrompts] = [
+            ((group.problem_set, f"{group.model}{group.seed}", group.category), {one.cell.seed: one for one in of_row})
+            for group, of_row in groups.items()
+        ]
+        table = record_table(
+            **self.head(evidence.frame, said=[HOW]),
+            stub=("problem set", "model", "test prompts"),
+            rows=rows,
+            fields=[
+                Field("prompts", lambda one: TableCell.counted(sum(one.reasons.values()))),
+                *(Field(reason, partial(kept, reason)) for reason in reasons),
+            ],
+            asked=most_seeds(rows),
+            row_words=evidence.frame.order.words,
         )
+        return Drawn((table,))

@@ -1,9 +1,9 @@
-"""Sums up edits: groups them, and gives the cells of the share restored, of clean accuracy, of seconds and memory.
+"""Sums up edits and rewritten prompts: groups them, and gives the numbers of a group, which is a row of tables.
 
 Intervals of the share restored are over pairs: each pair is one value, pairs of one problem are one cluster, and the
-prompts of a category are those that there are. Intervals of clean accuracy are over problems, paired with the base
-model's, and the pairs are those that there are. Of several seeds a number is the mean over the seeds' own, with the
-standard deviation between them, and its interval is over seeds, too.
+prompts of a category are those that there are. Of rewritten prompts they are over problems. Intervals of clean accuracy
+are over problems, paired with the base model's, and the pairs are those that there are. Of several seeds a number is
+the mean over the seeds' own, with the standard deviation between them, and its interval is over seeds, too.
 """
 
 from __future__ import annotations
@@ -11,269 +11,306 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from statistics import fmean
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from raysweep.analysis.comparisons.base import shared_values
-from raysweep.analysis.comparisons.estimate import Estimate, pool
-from raysweep.analysis.exhibits.edits import ReportedEdit, rates_change
-from raysweep.analysis.tables.quantities import PASS, Quantity, number_cell, share_cell
-from raysweep.analysis.tables.records import with_sd
+from raysweep.analysis.comparisons.estimate import Estimate, defined, pool
+from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts, rates_change
+from raysweep.analysis.tables.quantities import Quantity, number_cell
 from raysweep.analysis.tables.table import TableCell
 from raysweep.metrics.base import Measurement
-from raysweep.metrics.restoration import GAIN, Restoration
-from raysweep.stats.few_values import FewValuesMean, few_values_mean
-from raysweep.stats.intervals import COVERAGE
+from raysweep.metrics.restoration import Restoration, gained, restored
+from raysweep.stats.few_values import few_values_mean
 from raysweep.stats.seeds import shared_variance
 from raysweep.units import count
 
 E = TypeVar("E")
+R = TypeVar("R", ReportedEdit, RewrittenPrompts)
 RESTORED = Quantity("G-RIR", "restored")
-RELATIVE_GAIN = Quantity(GAIN, GAIN, signed=True)
-MORE_RESTORED = Quantity("G-RIR", "restored", "points", signed=True)
 CLEAN_CHANGE = Quantity("clean", "clean", "points", signed=True)
 ALL = "all categories"
 """All categories of a method together."""
-NEAR = 0.01
-"""A clean accuracy is as before within one point."""
-WITHIN, BEYOND, UNSHOWN = "yes", "no", "not shown"
-"""Whether clean accuracy is within one point of what it was."""
-WITHIN_COLUMN = "within 1 point"
-FEWEST_WITHIN = math.ceil(math.log(1 - COVERAGE) / math.log(1 - NEAR)) - 1
-"""Problems whose equal verdicts have an interval within one point; see `raysweep.stats.bootstrap.even_interval`."""
-WITHIN_RULE = (
-    f'Within 1 point: "{WITHIN}" if the whole interval lies from −1 to +1 points, "{BEYOND}" if all of it lies '
-    f'outside, otherwise "{UNSHOWN}". The interval is of a Bayesian bootstrap over problems to which one lost and one '
-    "won problem are added, as Bonett and Price (2012) do: it takes "
-    f"{count(FEWEST_WITHIN, 'problem')} to show it, even where no verdict differs."
-)
 
 
 @dataclass(frozen=True)
 class EditGroup:
-    """The edits of one method for one model and category of a problem set.
+    """The edits, or the rewritten prompts, of one recipe or at one block, for a model and a category of a problem set.
 
-    `category`: a perturbation, or `ALL`. `method`: the recipe, with its seed where there are several and each has a
-    row.
+    Groups that differ in nothing but the name are compared with one another.
+
+    Attributes:
+        category: a perturbation, or `ALL`.
+        name: of the recipe, or the block's setting.
+        seed: words that name the seed where there are several and each has a row; else empty.
+        editor: of edits at a block; else empty.
+        settings: of the editor, but for the block.
     """
 
     problem_set: str
     model: str
     category: str
-    method: str
+    name: str
+    seed: str = ""
+    editor: str = ""
+    settings: str = ""
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        return self.model, *([] if self.category == ALL else [self.category]), self.method
+    def method(self) -> str:
+        return f"{self.name}{self.seed}"
 
 
-def grouped(edits: Iterable[ReportedEdit], *, over_seeds: bool = False) -> dict[EditGroup, list[ReportedEdit]]:
-    """Return edits in their order; none of `ALL`. `over_seeds`: whether those of all seeds are together."""
-    edits = list(edits)
-    seeds = {edit.cell.seed for edit in edits}
-    groups: dict[EditGroup, list[ReportedEdit]] = {}
-    for edit in edits:
-        method = edit.cell.recipe + ("" if over_seeds or len(seeds) == 1 else f" · seed {edit.cell.seed}")
-        group = EditGroup(edit.problem_set, edit.cell.model, edit.perturbation, method)
-        groups.setdefault(group, []).append(edit)
+def grouped(records: Iterable[R], *, over_seeds: bool = False) -> dict[EditGroup, list[R]]:
+    """Return records by recipe, in their order; none of `ALL`. `over_seeds`: whether all seeds are together."""
+    records = list(records)
+    several = not over_seeds and len({one.cell.seed for one in records}) > 1
+    groups: dict[EditGroup, list[R]] = {}
+    for one in records:
+        seed = f" · seed {one.cell.seed}" if several else ""
+        group = EditGroup(one.problem_set, one.cell.model, one.perturbation, one.cell.recipe, seed)
+        groups.setdefault(group, []).append(one)
     return groups
 
 
-def over_categories(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[EditGroup, list[ReportedEdit]]:
-    together: dict[EditGroup, list[ReportedEdit]] = {}
-    for group, edits in groups.items():
-        together.setdefault(replace(group, category=ALL), []).extend(edits)
+def over_categories(groups: Mapping[EditGroup, Sequence[R]]) -> dict[EditGroup, list[R]]:
+    together: dict[EditGroup, list[R]] = {}
+    for group, records in groups.items():
+        together.setdefault(replace(group, category=ALL), []).extend(records)
     return together
 
 
-def judged(edits: Iterable[ReportedEdit]) -> list[ReportedEdit]:
-    return [edit for edit in edits if edit.is_judged]
+def at_blocks(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[EditGroup, list[ReportedEdit]]:
+    """Return edits by block in place of the recipe, those of editors with several values of `edit_at`."""
+    blocks: dict[EditGroup, list[ReportedEdit]] = {}
+    names: dict[EditGroup, set[str]] = {}
+    for group, edits in groups.items():
+        first = edits[0]
+        at = replace(group, name=first.edit_at, editor=first.editor, settings=first.settings)
+        if first.edit_at:
+            blocks.setdefault(at, []).extend(edits)
+            names.setdefault(replace(at, category=ALL, name=""), set()).add(at.name)
+    return {at: edits for at, edits in blocks.items() if len(names[replace(at, category=ALL, name="")]) > 1}
 
 
-def on_shared_pairs(
-    groups: Mapping[EditGroup, Sequence[ReportedEdit]], *, over_seeds: bool = False
-) -> dict[EditGroup, list[ReportedEdit]]:
-    """Return each group's judged edits of the pairs from which all methods beside it have one.
+def by_seed(records: Iterable[R]) -> dict[int, list[R]]:
+    seeds: dict[int, list[R]] = {}
+    for one in records:
+        seeds.setdefault(one.cell.seed, []).append(one)
+    return seeds
 
-    Those are the methods of the same model, problem set and category. Pairs of another seed are other ones, so where
-    groups have all seeds together, a seed that one of the methods lacks has no shared pair.
 
-    `over_seeds`: whether groups have all seeds together; else only groups of the same seed are beside one another.
+def mean_of(records: Iterable[E], value: Callable[[E], float]) -> float:
+    """Return the mean of a number over the records that have it; NaN without any."""
+    values = [number for one in records if not math.isnan(number := value(one))]
+    return fmean(values) if values else math.nan
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The numbers of a group over all its seeds: shares from 0 to 1. None or NaN: it has no such number.
+
+    Attributes:
+        edits: how many were judged, of how many, and why not the others.
+        original: pass@1 of the base model on the original prompts.
+        perturbed: of the base model on the perturbed prompts.
+        repaired: of the edited models on these, or of the base model on the rewritten prompts.
+        gain: (repaired - perturbed) / perturbed.
+        restored: G-RIR.
+        change: pass@1 on clean prompts minus the base's.
+        on_shared: G-RIR over the pairs from which all groups beside this one have a judged edit.
+        unshared: how many of its judged edits are of other pairs.
+        difference: G-RIR minus that of the group that others are compared with, over the pairs that both have.
     """
-    done = {group: of_group for group, edits in groups.items() if (of_group := judged(edits))}
-    shared: dict[tuple[object, ...], set[tuple[str, int]]] = {}
+
+    edits: TableCell
+    original: float
+    perturbed: float
+    repaired: Measurement | None
+    gain: Measurement | None
+    restored: Measurement | None
+    change: Estimate | None
+    on_shared: Measurement | None = None
+    unshared: int = 0
+    difference: Measurement | None = None
+
+
+def sums_of_edits(groups: Mapping[EditGroup, Sequence[ReportedEdit]], against: str = "") -> dict[EditGroup, Sums]:
+    """`against`: the name of the groups that others are compared with; empty: none are.
+
+    Pairs of another seed are other ones, so where groups have all seeds together, a seed that one of them lacks has no
+    shared pair.
+    """
+    done = {group: [edit for edit in edits if edit.is_judged] for group, edits in groups.items()}
+    pairs: dict[EditGroup, set[tuple[str, int]]] = {}
     for group, edits in done.items():
-        pairs, key = set(map(_pair_of, edits)), _beside(group, edits, over_seeds)
-        shared[key] = shared.get(key, pairs) & pairs
-    return {
-        group: [edit for edit in edits if _pair_of(edit) in shared[_beside(group, edits, over_seeds)]]
-        for group, edits in done.items()
-    }
+        if edits:
+            beside, own = replace(group, name=""), set(map(_pair_of, edits))
+            pairs[beside] = pairs.get(beside, own) & own
+    found = {}
+    for group, edits in done.items():
+        shared = [edit for edit in edits if _pair_of(edit) in pairs[replace(group, name="")]]
+        others = done.get(replace(group, name=against), ())
+        original, perturbed, repaired = (
+            [mean_of(of_seed, attrgetter(f"accuracy.{name}")) for of_seed in by_seed(edits).values()]
+            for name in ("original", "perturbed", "repaired")
+        )
+        found[group] = Sums(
+            judged_cell(groups[group]),
+            mean_of(original, float),
+            mean_of(perturbed, float),
+            _mean_rate(repaired),
+            _mean_share(edits, lambda edit: edit.accuracy.gain),
+            _restored(edits),
+            clean_change([[edit.clean_rates for edit in of_seed] for of_seed in by_seed(edits).values()]),
+            _on_shared(edits, shared),
+            len(edits) - len(shared),
+            _difference(edits, others, group) if against not in ("", group.name) else None,
+        )
+    return found
+
+
+def sums_of_rewritten(
+    groups: Mapping[EditGroup, Sequence[RewrittenPrompts]], clean: Iterable[RewrittenPrompts]
+) -> dict[EditGroup, Sums]:
+    """`clean`: the clean prompts that were rewritten, of all groups."""
+    changes = {}
+    for one in clean:
+        both = [task for task in one.rates if task in one.base.clean]
+        own, base = ({task: rates[task] for task in both} for rates in (one.rates, one.base.clean))
+        changes[one.cell, one.problem_set] = [(own, base)]
+    found = {}
+    for group, rewritten in groups.items():
+        seeds = list(by_seed(rewritten).values())
+        rates = [_rates_of(of_seed) for of_seed in seeds]
+        original, perturbed, repaired = ([mean_of(of[at].values(), float) for of in rates] for at in range(3))
+        gain, share = (
+            pool(defined(numbers), asked=len(numbers)) if len(numbers) > 1 else numbers[0]
+            for numbers in ([gained(*of) for of in rates], [restored(*of) for of in rates])
+        )
+        found[group] = Sums(
+            TableCell(),
+            mean_of(original, float),
+            mean_of(perturbed, float),
+            _mean_rate(repaired),
+            gain,
+            share,
+            clean_change([changes.get((of_seed[0].cell, group.problem_set), []) for of_seed in seeds]),
+        )
+    return found
+
+
+def _rates_of(rewritten: Sequence[RewrittenPrompts]) -> tuple[Rates, Rates, Rates]:
+    """Return the base's rates on original and on perturbed prompts, and those on rewritten ones, over categories."""
+    found: tuple[dict[str, list[float]], ...] = ({}, {}, {})
+    for one in rewritten:
+        own = (one.base.clean, one.base.perturbed, one.rates)
+        for task in (task for task in one.rates if all(task in rates for rates in own)):
+            for values, rates in zip(found, own, strict=True):
+                values.setdefault(task, []).append(rates[task])
+    original, perturbed, repaired = ({task: fmean(of) for task, of in values.items()} for values in found)
+    return original, perturbed, repaired
+
+
+def _mean_rate(seeds: Iterable[float]) -> Measurement | None:
+    known = [_number(rate) for rate in seeds if not math.isnan(rate)]
+    return pool(known) if len(known) > 1 else next(iter(known), None)
+
+
+def _number(value: float, note: str = "") -> Measurement:
+    return Measurement("", value, math.nan, math.nan, 0, note)
+
+
+def sum_cell(number: Measurement | None, quantity: Quantity) -> TableCell:
+    """Return the cell of a number; an empty one without."""
+    return TableCell() if number is None else number_cell(number, quantity)
 
 
 def _pair_of(edit: ReportedEdit) -> tuple[str, int]:
     return edit.cell.training_set, edit.cell.seed
 
 
-def _beside(group: EditGroup, edits: Sequence[ReportedEdit], over_seeds: bool) -> tuple[object, ...]:
-    seed = None if over_seeds else edits[0].cell.seed
-    return group.problem_set, group.model, group.category, seed
+def _restored(edits: Sequence[ReportedEdit]) -> Measurement | None:
+    return _mean_share(edits, lambda edit: edit.accuracy.restored)
 
 
-def by_seed(edits: Iterable[ReportedEdit]) -> dict[int, list[ReportedEdit]]:
-    seeds: dict[int, list[ReportedEdit]] = {}
-    for edit in edits:
-        seeds.setdefault(edit.cell.seed, []).append(edit)
-    return seeds
-
-
-def mean_of(edits: Sequence[E], value: Callable[[E], float]) -> float:
-    """Return the mean of a number over the edits that have it; NaN without any."""
-    values = [number for edit in edits if not math.isnan(number := value(edit))]
-    return fmean(values) if values else math.nan
-
-
-def with_spread(cell: TableCell, seeds: Iterable[float], quantity: Quantity) -> TableCell:
-    """`seeds`: the mean of each seed, a share; those that are NaN don't count, and one has no deviation."""
-    known = [value for value in seeds if not math.isnan(value)]
-    if len(known) < 2 or cell.state != "value":
-        return cell
-    return with_sd(cell, known, replace(quantity, signed=False).format, factor=100)
-
-
-def mean_by_seed(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> list[float]:
-    means = (mean_of(of_seed, value) for of_seed in by_seed(edits).values())
-    return [mean for mean in means if not math.isnan(mean)]
-
-
-def base_cell(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> TableCell:
-    means = mean_by_seed(edits, value)
-    return share_cell(fmean(means) if means else math.nan)
-
-
-def repaired_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    means = mean_by_seed(edits, lambda edit: edit.accuracy.repaired)
-    return with_spread(share_cell(fmean(means) if means else math.nan), means, PASS)
-
-
-def restored_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    return _mean_share(edits, lambda edit: edit.accuracy.restored, RESTORED)
-
-
-def gain_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    return _mean_share(edits, lambda edit: edit.accuracy.gain, RELATIVE_GAIN)
-
-
-def _mean_share(
-    edits: Sequence[ReportedEdit], share_of: Callable[[ReportedEdit], Restoration], quantity: Quantity
-) -> TableCell:
+def _mean_share(edits: Sequence[ReportedEdit], share_of: Callable[[ReportedEdit], Restoration]) -> Measurement | None:
     found = [(edit, share_of(edit)) for edit in edits]
-    defined = [PairValue.of(edit, share.value) for edit, share in found if not math.isnan(share.value)]
+    known = [(edit, share.value) for edit, share in found if not math.isnan(share.value)]
     undefined = [share.note for _, share in found if math.isnan(share.value)]
     reasons = " or ".join(dict.fromkeys(undefined))
-    if not defined:
-        return TableCell.dash(f"undefined: {reasons}") if found else TableCell()
-    left_out = f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else ""
-    return pairs_cell(defined, quantity, left_out)
+    if not known:
+        return _number(math.nan, f"undefined: {reasons}") if found else None
+    return _over_pairs(known, f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else "")
 
 
-class PairValue(NamedTuple):
-    """A number of an edit, with what it shares with others that are not independent of it, and its seed."""
+def _over_pairs(values: Sequence[tuple[ReportedEdit, float]], note: str = "") -> Measurement:
+    """Return the mean of a share over edits, at least one, with its interval.
 
-    value: float
-    cluster: str
-    seed: int
-
-    @classmethod
-    def of(cls, edit: ReportedEdit, value: float) -> PairValue:
-        """Return that of an edit: its cluster is its problem, or without one its own pair's name."""
-        return cls(value, edit.task_id or edit.cell.training_set, edit.cell.seed)
-
-
-def pairs_cell(values: Sequence[PairValue], quantity: Quantity, note: str = "") -> TableCell:
-    """Return the cell of the mean of shares, at least one, with its interval and the SD between seeds."""
-    seeds: dict[int, list[PairValue]] = {}
-    for one in values:
-        seeds.setdefault(one.seed, []).append(one)
+    Edits of one problem are one cluster. The pairs of a seed are few, and mostly not those of another, so what seeds
+    share counts as all of it.
+    """
+    seeds: dict[int, list[tuple[ReportedEdit, float]]] = {}
+    for edit, value in values:
+        seeds.setdefault(edit.cell.seed, []).append((edit, value))
     means = {
-        seed: few_values_mean([one.value for one in found], "pair", [one.cluster for one in found])
-        for seed, found in seeds.items()
+        seed: few_values_mean(
+            [value for _, value in of_seed], "pair", [edit.task_id or edit.cell.training_set for edit, _ in of_seed]
+        )
+        for seed, of_seed in seeds.items()
     }
-    of_seeds = [mean.mean for mean in means.values()]
-    mean = _over_seeds(means) if len(means) > 1 else next(iter(means.values()))
-    return with_spread(_mean_cell(mean, quantity, note), of_seeds, quantity)
+    first = next(iter(means.values()))
+    if len(means) == 1:
+        return Measurement("", first.mean, first.low, first.high, 0, "; ".join(filter(None, (note, first.note))))
+    found = pool([Measurement("", mean.mean, *mean.large_sample, mean.clusters) for mean in means.values()])
+    notes = [note, *(f"seed {seed}: {mean.note}" for seed, mean in means.items() if mean.note)]
+    return replace(found, n=0, note="; ".join(filter(None, notes)))
 
 
-def _over_seeds(seeds: Mapping[int, FewValuesMean]) -> FewValuesMean:
-    """The pairs of a seed are few, and mostly not those of another, so what seeds share counts as all of it."""
-    found = pool([Measurement("", mean.mean, *mean.large_sample, mean.clusters) for mean in seeds.values()])
-    note = "; ".join(f"seed {seed}: {mean.note}" for seed, mean in seeds.items() if mean.note)
-    return FewValuesMean(sum(mean.n for mean in seeds.values()), found.value, found.low, found.high, note=note)
+def _on_shared(edits: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> Measurement | None:
+    if (mean := _restored(shared)) is None:
+        return _number(math.nan, "no pair has an edited model of each method") if edits else None
+    lost = ", ".join(str(seed) for seed in sorted(by_seed(edits).keys() - by_seed(shared).keys()))
+    without = f"without the seed {lost}: not all methods share a pair" if lost else ""
+    pairs = f"over {count(len(set(map(_pair_of, shared))), 'shared pair')}"
+    return replace(mean, note="; ".join(filter(None, (pairs, without, mean.note))))
 
 
-def _mean_cell(mean: FewValuesMean, quantity: Quantity, note: str) -> TableCell:
-    notes = "; ".join(filter(None, (note, mean.note)))
-    return number_cell(Measurement("", mean.mean, mean.low, mean.high, 0, notes), quantity)
+def _difference(edits: Sequence[ReportedEdit], others: Sequence[ReportedEdit], group: EditGroup) -> Measurement:
+    values = {_pair_of(edit): edit.accuracy.restored.value for edit in others}
+    both = [(edit, edit.accuracy.restored.value - values.get(_pair_of(edit), math.nan)) for edit in edits]
+    known = [(edit, value) for edit, value in both if not math.isnan(value)]
+    no_pair = f"no pair was edited {'at both blocks' if group.editor else 'by both methods'}"
+    return _over_pairs(known) if known else _number(math.nan, no_pair)
 
 
-def clean_change(edits: Sequence[ReportedEdit]) -> Estimate | None:
-    """Return how clean pass@1 differs after edits: the mean over edits; None for fewer than two problems.
+def clean_change(seeds: Iterable[Sequence[tuple[Rates, Rates]]]) -> Estimate | None:
+    """Return how clean pass@1 differs: the mean over test sets and seeds; None for fewer than two problems.
 
     No edit counts the problem that it was made from. The interval is over problems, each with its mean over the
     edits that were judged on it. Since an edit leaves a problem out, the mean over problems differs a little from the
     one over edits; the interval is moved by that. Of several seeds it is over seeds, too.
+
+    `seeds`: of each edit, or rewriting, of a seed: its rates and the base's, on the same problems.
     """
-    seeds = list(by_seed(edits).values())
-    if len(seeds) > 1:
-        return over_seeds([clean_change(of_seed) for of_seed in seeds], [_changes(of_seed) for of_seed in seeds])
-    pairs = [edit.clean_rates for edit in edits]
-    change = rates_change([own for own, _ in pairs], [base for _, base in pairs])
-    if change is None:
-        return None
-    mean = fmean(of_edit.value for edit in edits if (of_edit := edit.clean_change) is not None)
-    moved = mean - change.value
-    return replace(change, value=mean, low=max(change.low + moved, -1.0), high=min(change.high + moved, 1.0))
-
-
-def over_seeds(seeds: Sequence[Estimate | None], values: Sequence[Mapping[str, float]]) -> Estimate | None:
-    """`seeds`: the difference of each, None for one without. `values`: the difference on each problem, by seed."""
-    known = [(change, of_seed) for change, of_seed in zip(seeds, values, strict=True) if change is not None]
+    known, values = [], []
+    for rates in seeds:
+        if (change := rates_change([own for own, _ in rates], [base for _, base in rates])) is None:
+            continue
+        mean = fmean(fmean(own.values()) - fmean(base.values()) for own, base in rates if own)
+        moved = mean - change.value
+        low, high = max(change.low + moved, -1.0), min(change.high + moved, 1.0)
+        known.append(replace(change, value=mean, low=low, high=high, seeds=0))
+        changes: dict[str, list[float]] = {}
+        for own, base in rates:
+            for task, rate in own.items():
+                changes.setdefault(task, []).append(rate - base[task])
+        values.append({task: fmean(of_task) for task, of_task in changes.items()})
     if len(known) < 2:
-        return known[0][0] if known else None
-    tasks, table = shared_values(*(of_seed for _, of_seed in known))
-    changes = [change for change, _ in known]
-    found = pool(changes, shared_variance(table) if tasks else 1.0, limits=(-1.0, 1.0))
-    return replace(found, n=max(change.n for change in changes))
-
-
-def _changes(edits: Sequence[ReportedEdit]) -> dict[str, float]:
-    changes: dict[str, list[float]] = {}
-    for own, base in (edit.clean_rates for edit in edits):
-        for task, rate in own.items():
-            changes.setdefault(task, []).append(rate - base[task])
-    return {task: fmean(of_task) for task, of_task in changes.items()}
-
-
-def clean_cells(edits: Sequence[ReportedEdit]) -> tuple[TableCell, TableCell]:
-    number, within = change_cells(clean_change(edits))
-    means = (change.value for of in by_seed(edits).values() if (change := clean_change(of)) is not None)
-    return with_spread(number, means, CLEAN_CHANGE), within
-
-
-def change_cells(change: Estimate | None) -> tuple[TableCell, TableCell]:
-    """Return the cells of a difference of clean pass@1: the number, and whether it is within one point."""
-    if change is None:
-        return TableCell(), TableCell()
-    number = number_cell(replace(change, n=0, sd=math.nan, seeds=0), CLEAN_CHANGE)
-    said = closeness(change)
-    few = f"{count(change.n, 'problem')} are too few to show it" if change.n < FEWEST_WITHIN else ""
-    return number, TableCell.said(said, few if said == UNSHOWN else "")
-
-
-def closeness(change: Estimate) -> str:
-    if change.low >= -NEAR and change.high <= NEAR:
-        return WITHIN
-    return BEYOND if change.low > NEAR or change.high < -NEAR else UNSHOWN
+        return next(iter(known), None)
+    tasks, table = shared_values(*values)
+    found = pool(known, shared_variance(table) if tasks else 1.0, limits=(-1.0, 1.0))
+    return replace(found, n=max(change.n for change in known))
 
 
 def ends(edits: Iterable[ReportedEdit]) -> dict[str, int]:
@@ -286,7 +323,8 @@ def ends(edits: Iterable[ReportedEdit]) -> dict[str, int]:
 
 
 def judged_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    number = len(judged(edits))
+    """Return the cell of how many edits were judged, with the reasons of the others."""
+    number = sum(edit.is_judged for edit in edits)
     reasons = [f"{count(of_reason, 'edit')}: {reason}" for reason, of_reason in ends(edits).items()]
     rest = len(edits) - number - sum(ends(edits).values())
     reasons += [f"{count(rest, 'edit')} failed or not judged yet"] if rest else []
@@ -294,8 +332,7 @@ def judged_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     return TableCell.number(float(number), text, "; ".join(reasons))
 
 
-def no_evidence(problem_sets: Iterable[str]) -> str:
-    """Return the sentence that MiniCode shows nothing of real models; empty without it among the problem sets."""
-    if not any(name.startswith("minicode") for name in problem_sets):
-        return ""
-    return "MiniCode is a toy for trying raysweep out: its numbers say nothing about real models."
+def no_evidence(problem_set: str) -> str:
+    """Return the sentence that MiniCode shows nothing of real models; empty for other problem sets."""
+    is_toy = problem_set.startswith("minicode")
+    return "MiniCode is a toy for trying raysweep out: its numbers say nothing about real models." if is_toy else ""

@@ -7,29 +7,39 @@ from dataclasses import replace
 
 import pytest
 
+from raysweep.analysis.comparisons.estimate import Estimate
 from raysweep.analysis.exhibits.edits import BaseRates, rates_change
-from raysweep.analysis.exhibits.layer_editing.sums import (
-    ALL,
+from raysweep.analysis.exhibits.layer_editing.edit_scores import (
     BEYOND,
+    COLUMNS,
     FEWEST_WITHIN,
     UNSHOWN,
     WITHIN,
-    change_cells,
+    within_cell,
+)
+from raysweep.analysis.exhibits.layer_editing.sums import (
+    ALL,
+    EditGroup,
     clean_change,
-    closeness,
     ends,
-    gain_cell,
     grouped,
     judged_cell,
     over_categories,
-    repaired_cell,
-    restored_cell,
+    sums_of_edits,
 )
 from raysweep.stats.few_values import ONE_CLUSTER
-from raysweep.stats.resampling import DifferenceOfMeans
 from tests.analysis.exhibits.layer_editing.examples import edit_of, ended, made
 
+GROUP = EditGroup("minicode", "llama", "C1", "creme")
 FIRST = edit_of("llama", "creme", "C1", 1)
+
+
+def cell_of(edits, column: str = "restored"):
+    return COLUMNS[column].cell(sums_of_edits({GROUP: edits})[GROUP])
+
+
+def change_of(*seeds):
+    return clean_change([edit.clean_rates for edit in edits] for edits in seeds)
 
 
 def with_restored(lost: int, back: int, number: int = 1):
@@ -42,7 +52,7 @@ def with_restored(lost: int, back: int, number: int = 1):
 
 
 def test_the_share_restored_is_the_mean_over_pairs_with_students_interval():
-    cell = restored_cell([with_restored(8, back, number) for number, back in enumerate((2, 4, 6))])
+    cell = cell_of([with_restored(8, back, number) for number, back in enumerate((2, 4, 6))])
     assert cell.text == "50.0" and cell.value == pytest.approx(50)
     assert cell.high - 50 == pytest.approx(4.3027 * 25 / math.sqrt(3), rel=1e-4)
 
@@ -50,15 +60,15 @@ def test_the_share_restored_is_the_mean_over_pairs_with_students_interval():
 def test_pairs_of_one_problem_in_several_categories_are_one_cluster():
     alone = [with_restored(8, back, number) for number, back in enumerate((2, 2, 6, 6, 4, 4))]
     twice = [replace(edit, task_id=f"edited/{number // 2}") for number, edit in enumerate(alone)]
-    cell, clustered = restored_cell(alone), restored_cell(twice)
+    cell, clustered = cell_of(alone), cell_of(twice)
     assert clustered.value == cell.value and clustered.high - clustered.low > 1.5 * (cell.high - cell.low)
-    assert restored_cell([replace(edit, task_id="a") for edit in alone]).note == ONE_CLUSTER
+    assert cell_of([replace(edit, task_id="a") for edit in alone]).note == ONE_CLUSTER
 
 
 def test_an_edit_whose_base_loses_nothing_is_left_out_with_its_reason_and_is_no_zero():
-    cell = restored_cell([with_restored(8, 4), with_restored(8, 4), with_restored(0, 0)])
+    cell = cell_of([with_restored(8, 4), with_restored(8, 4), with_restored(0, 0)])
     assert cell.text == "50.0" and cell.note.startswith("without 1 pair: the base model is no worse")
-    alone = restored_cell([with_restored(0, 0)])
+    alone = cell_of([with_restored(0, 0)])
     assert (alone.text, alone.state) == ("–", "undefined") and alone.note.startswith("undefined: the base model is no")
 
 
@@ -70,10 +80,10 @@ def test_the_edited_problem_counts_nowhere_even_if_it_was_judged():
 
 
 def test_clean_accuracy_is_compared_problem_by_problem_over_all_edits():
-    change = clean_change([edit_of("llama", "creme", "C1", number) for number in range(1, 6)])
+    change = change_of([edit_of("llama", "creme", "C1", number) for number in range(1, 6)])
     assert change.n == 160  # each problem was left out by one edit at most
     assert -0.02 < change.value < 0 and change.low < change.value < change.high
-    assert clean_change([]) is None
+    assert change_of([]) is None and change_of() is None
 
 
 def test_the_change_on_clean_prompts_is_the_mean_of_the_rows_of_single_edits():
@@ -82,7 +92,7 @@ def test_the_change_on_clean_prompts_is_the_mean_of_the_rows_of_single_edits():
         replace(e, clean={t: r for t, r in e.clean.items() if t in list(e.base.clean)[:9]} | {edits[1].task_id: 0.0})
         for e in edits
     ]
-    change, rows = clean_change(few), [edit.clean_change.value for edit in few]
+    change, rows = change_of(few), [edit.clean_change.value for edit in few]
     assert change.value == pytest.approx(sum(rows) / 2) and rows[0] != rows[1]
     assert change.low < change.value < change.high and change.n == 10
 
@@ -92,14 +102,15 @@ def test_the_change_on_clean_prompts_is_the_mean_of_the_rows_of_single_edits():
     [(-0.009, 0.004, WITHIN), (-0.05, -0.02, BEYOND), (-0.02, 0.001, UNSHOWN), (0.02, 0.03, BEYOND)],
 )
 def test_within_one_point_is_said_of_the_whole_interval(low, high, says):
-    assert closeness(DifferenceOfMeans(160, 320, (low + high) / 2, low, high, 1.0, 0.001)) == says
+    assert within_cell(Estimate("clean_change", (low + high) / 2, low, high, 160)).text == says
 
 
 @pytest.mark.parametrize(("problems", "says"), [(FEWEST_WITHIN, WITHIN), (FEWEST_WITHIN - 1, UNSHOWN)])
 def test_with_equal_verdicts_the_number_of_problems_decides_what_is_shown(problems, says):
     rates = {f"t{number}": float(number % 3 == 0) for number in range(problems)}
-    number, within = change_cells(rates_change([rates], [rates]))
-    assert number.text == "0.0" and number.high == -number.low and within.text == says
+    change = rates_change([rates], [rates])
+    within = within_cell(change)
+    assert change.value == 0 and change.high == -change.low and within.text == says
     assert within.note == ("" if says == WITHIN else "297 problems are too few to show it")
 
 
@@ -122,9 +133,9 @@ def test_ended_edits_are_counted_by_reason_and_others_are_not_done():
 
 def test_groups_are_methods_of_a_category_and_categories_add_up():
     groups = grouped(made(["llama"]))
-    assert [group.labels for group in groups][:2] == [("llama", "C1", "creme"), ("llama", "C2", "creme")]
+    assert list(groups)[:2] == [EditGroup("minicode", "llama", name, "creme") for name in ("C1", "C2")]
     together = over_categories(groups)
-    assert {group.labels: len(edits) for group, edits in together.items()}["llama", "creme"] == 15
+    assert {(group.model, group.method): len(edits) for group, edits in together.items()}["llama", "creme"] == 15
     assert {group.category for group in together} == {ALL}
 
 
@@ -140,16 +151,16 @@ def with_seed(edits, seed: int = 43):
 
 def test_the_same_edits_with_another_seed_say_no_more_and_no_less():
     first = [with_restored(8, back, number) for number, back in enumerate((2, 4, 6))]
-    alone, twice = restored_cell(first), restored_cell([*first, *with_seed(first)])
+    alone, twice = cell_of(first), cell_of([*first, *with_seed(first)])
     assert (twice.value, twice.low, twice.high) == pytest.approx((alone.value, alone.low, alone.high))
     assert (alone.spread, twice.spread, twice.seeds) == ("", "SD 0.0", 2)
 
 
-@pytest.mark.parametrize("cell_of", [restored_cell, gain_cell])
-def test_seeds_that_differ_widen_the_interval_of_their_mean(cell_of):
+@pytest.mark.parametrize("column", ["restored", "relative gain"])
+def test_seeds_that_differ_widen_the_interval_of_their_mean(column):
     first = [with_restored(8, back, number) for number, back in enumerate((1, 1, 2, 2))]
     second = with_seed([with_restored(8, back, number) for number, back in enumerate((7, 7, 6, 6))])
-    cells = [cell_of(edits) for edits in (first, second, [*first, *second])]
+    cells = [cell_of(edits, column) for edits in (first, second, [*first, *second])]
     low, high, both = (cell.high - cell.low for cell in cells)
     assert cells[2].value == pytest.approx((cells[0].value + cells[1].value) / 2)
     # problem by problem the seeds cancel: as values of one sample they would have no interval at all
@@ -160,14 +171,14 @@ def test_seeds_that_differ_widen_the_interval_of_their_mean(cell_of):
 def test_each_seed_counts_once_whatever_the_number_of_its_edits():
     first = [with_restored(8, back, number) for number, back in enumerate((2, 2, 2, 4, 2, 2))]
     second = with_seed([with_restored(8, back, number) for number, back in enumerate((6, 4))])
-    means = [cell(edits).value for cell in (restored_cell, repaired_cell) for edits in (first, second)]
-    assert restored_cell([*first, *second]).value == pytest.approx(sum(means[:2]) / 2)
-    assert repaired_cell([*first, *second]).value == pytest.approx(sum(means[2:]) / 2)
+    means = [cell_of(edits, column).value for column in ("restored", "repaired") for edits in (first, second)]
+    assert cell_of([*first, *second]).value == pytest.approx(sum(means[:2]) / 2)
+    assert cell_of([*first, *second], "repaired").value == pytest.approx(sum(means[2:]) / 2)
 
 
 def test_a_seed_with_one_pair_leaves_the_mean_without_an_interval():
     first = [with_restored(8, back, number) for number, back in enumerate((2, 4, 6))]
-    cell = restored_cell([*first, *with_seed([with_restored(8, 8)])])
+    cell = cell_of([*first, *with_seed([with_restored(8, 8)])])
     assert (cell.text, cell.interval, cell.spread) == ("75.0", "", "SD 35.4")
     assert cell.note == "seed 43: no interval from one pair"
 
@@ -175,9 +186,9 @@ def test_a_seed_with_one_pair_leaves_the_mean_without_an_interval():
 def test_the_interval_of_a_clean_change_is_over_problems_and_seeds():
     first = [edit_of("llama", "creme", "C1", number) for number in range(1, 6)]
     again = [replace(edit, cell=replace(edit.cell, seed=43)) for edit in first]
-    alone, twice = clean_change(first), clean_change([*first, *again])
+    alone, twice = change_of(first), change_of(first, again)
     assert twice.value == pytest.approx(alone.value)
     assert twice.high - twice.low == pytest.approx(alone.high - alone.low, rel=0.05), "the same seed again says no more"
     worse = [replace(edit, clean=dict.fromkeys(edit.clean, 0.0)) for edit in again]
-    apart = clean_change([*first, *worse])
+    apart = change_of(first, worse)
     assert apart.low == -1.0 and apart.high > 0 and apart.n == alone.n

@@ -10,6 +10,7 @@ import pytest
 from raysweep.analysis.exhibits.base import NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.edits import BaseRates
+from raysweep.analysis.exhibits.layer_editing.edit_scores import EditScores
 from raysweep.analysis.tables.table import to_markdown
 from raysweep.metrics.restoration import NOTHING_PASSED
 from tests.analysis.exhibits.layer_editing.examples import (
@@ -181,13 +182,48 @@ def test_the_difference_between_blocks_has_an_interval_over_seeds():
     )
     assert second.value < 0 < first.value and both.value == pytest.approx((first.value + second.value) / 2)
     assert both.low < second.low < first.high < both.high and both.seeds == 2
-    assert "over seeds where there are several" in table.caption
+    assert "its interval is over seeds, too" in table.caption
 
 
 def test_other_settings_than_the_block_are_not_compared():
     edits = [replace(edit, settings="lr: 5e-4") if edit.edit_at == "random" else edit for edit in made(["llama"])]
     with pytest.raises(NothingToDraw, match="no editor with two values of `edit_at`"):
         EXHIBITS["edit-places"].draw(evidence(edits))
+
+
+def test_methods_are_compared_with_one_of_them_pair_by_pair(all_of_it):
+    mine = EditScores(
+        id="mine",
+        title="Mine",
+        rows=["category", "model", "method"],
+        columns=["minus"],
+        total=True,
+        against="creme-random",
+    )
+    table = mine.draw(all_of_it).tables[0]
+    shown = texts(table)
+    assert list(dict.fromkeys(category for category, *_ in shown)) == ["C1", "C2", "C3", "all categories"]
+    blocks = texts(table_of("edit-places", all_of_it))
+    for category in ("C1", "all categories"):
+        minus = shown[category, "llama", "creme"]["minus creme-random (points)"]
+        assert minus == blocks["llama", category, "creme, found (l*)"]["minus random (points)"]
+    assert shown["C1", "llama", "creme-random"] == shown["C1", "llama", "self-denoising"] == {table.columns[0].name: ""}
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"rows": ["model", "category"]}, "either 'method' or 'block'"),
+        ({"rows": ["model", "method", "block"]}, "either 'method' or 'block'"),
+        ({"rows": ["method"]}, "rows are of 'model'"),
+        ({"columns": ["restord"]}, r"unknown column 'restord' \(did you mean 'restored'\?\)"),
+        ({"columns": ["minus"]}, "'minus' and the key 'against' need each other"),
+        ({"against": "random"}, "'minus' and the key 'against' need each other"),
+    ],
+)
+def test_rows_and_comparisons_that_say_too_little_are_mistakes(keys, said):
+    with pytest.raises(ValueError, match=said):
+        EditScores(**{"id": "mine", "title": "Mine", "rows": ["model", "method"], "columns": ["edits"]} | keys)
 
 
 def test_ended_edits_are_counted_and_have_no_number_in_the_rows_of_edits(all_of_it):
