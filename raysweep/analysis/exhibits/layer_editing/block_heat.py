@@ -20,6 +20,7 @@ from raysweep.analysis.exhibits.base import (
     Drawn,
     Evidence,
     Exhibit,
+    Head,
     Id,
     Need,
     NothingToDraw,
@@ -65,20 +66,19 @@ class BlockHeat(Exhibit):
             panels = _panels(categories)
             blocks = sorted({block for means in panels.values() for of in means.values() for block in of})
             if blocks:
-                head = (self.titled(evidence.frame, model, problems), f"{self.id}-{model}-{problems}")
+                said = [HOW, "Emb.: the embeddings." if EMBEDDINGS in blocks else ""]
+                head = self.head(evidence.frame, model, problems, said=said)
                 figures.append(self._figure(head, problems, blocks, panels))
                 tables.append(self._table(evidence, head, problems, blocks, panels))
         if not figures:
             raise NothingToDraw(NO_BLOCK)
         return Drawn(tuple(tables), tuple(figures))
 
-    def _figure(
-        self, head: tuple[str, str], problems: str, blocks: Sequence[int], panels: Mapping[Patched, Means]
-    ) -> HeatFigure:
+    def _figure(self, head: Head, problems: str, blocks: Sequence[int], panels: Mapping[Patched, Means]) -> HeatFigure:
         return HeatFigure(
-            head[0],
-            self.captioned(HOW, _of_embeddings(blocks), no_evidence(problems)),
-            head[1],
+            head["title"],
+            " ".join(filter(None, (head["caption"], no_evidence(problems)))),
+            head["label"],
             tuple(map(_name, blocks)),
             "category",
             "RI by patched block",
@@ -97,15 +97,15 @@ class BlockHeat(Exhibit):
     def _table(
         self,
         evidence: Evidence,
-        head: tuple[str, str],
+        head: Head,
         problems: str,
         blocks: Sequence[int],
         panels: Mapping[Patched, Means],
     ) -> Table:
         quantity = Quantity("RI", "RI", digits=self.digits)
         return Table(
-            title=f"{head[0]} (%)",
-            caption=self.captioned(HOW, _of_embeddings(blocks)),
+            title=f"{head['title']} (%)",
+            caption=head["caption"],
             stub=("positions", "category"),
             columns=tuple(Column(_name(block), "block") for block in blocks),
             rows=tuple(
@@ -117,7 +117,7 @@ class BlockHeat(Exhibit):
                 for category, of in means.items()
             ),
             row_words=evidence.frame.order.words,
-            label=head[1],
+            label=head["label"],
             problem_set=problems,
         )
 
@@ -143,10 +143,6 @@ def in_words(patched: Patched) -> str:
 
 def _name(block: int) -> str:
     return "emb." if block == EMBEDDINGS else str(block)
-
-
-def _of_embeddings(blocks: Sequence[int]) -> str:
-    return "Emb.: the embeddings." if EMBEDDINGS in blocks else ""
 
 
 def restorations(rows: Sequence[BlockAccuracy]) -> dict[Patched, list[BlockAccuracy]]:

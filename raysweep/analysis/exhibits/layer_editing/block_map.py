@@ -70,10 +70,6 @@ def best_blocks(edit: ReportedEdit) -> list[int]:
     return [block for block, restoration in known.items() if restoration == max(known.values())]
 
 
-def is_tied(edit: ReportedEdit) -> bool:
-    return len(best_blocks(edit)) > 1
-
-
 def by_model(
     edits: Iterable[ReportedEdit], *, over_seeds: bool
 ) -> dict[tuple[str, str], dict[str, list[ReportedEdit]]]:
@@ -145,7 +141,7 @@ def _found(model: str, categories: Mapping[str, Sequence[ReportedEdit]]) -> list
             name,
             [edit.work.block for edit in edits if edit.work is not None and edit.work.block is not None],
             size,
-            sum(map(is_tied, edits)),
+            sum(len(best_blocks(edit)) > 1 for edit in edits),
         )
         for name, edits in rows.items()
     ]

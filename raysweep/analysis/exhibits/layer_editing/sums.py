@@ -9,6 +9,7 @@ the mean over the seeds' own, with the standard deviation between them, and its 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -151,8 +152,9 @@ def sums_of_edits(groups: Mapping[EditGroup, Sequence[ReportedEdit]], against: s
     for group, edits in done.items():
         shared = [edit for edit in edits if _pair_of(edit) in pairs[replace(group, name="")]]
         others = done.get(replace(group, name=against), ())
+        seeds = list(by_seed(edits).values())
         original, perturbed, repaired = (
-            [mean_of(of_seed, attrgetter(f"accuracy.{name}")) for of_seed in by_seed(edits).values()]
+            [mean_of(of_seed, attrgetter(f"accuracy.{name}")) for of_seed in seeds]
             for name in ("original", "perturbed", "repaired")
         )
         found[group] = Sums(
@@ -162,7 +164,7 @@ def sums_of_edits(groups: Mapping[EditGroup, Sequence[ReportedEdit]], against: s
             _mean_rate(repaired),
             _mean_share(edits, lambda edit: edit.accuracy.gain),
             _restored(edits),
-            clean_change([[edit.clean_rates for edit in of_seed] for of_seed in by_seed(edits).values()]),
+            clean_change([[edit.clean_rates for edit in of_seed] for of_seed in seeds]),
             _on_shared(edits, shared),
             len(edits) - len(shared),
             _difference(edits, others, group) if against not in ("", group.name) else None,
@@ -235,30 +237,28 @@ def _restored(edits: Sequence[ReportedEdit]) -> Measurement | None:
 
 
 def _mean_share(edits: Sequence[ReportedEdit], share_of: Callable[[ReportedEdit], Restoration]) -> Measurement | None:
-    found = [(edit, share_of(edit)) for edit in edits]
-    known = [(edit, share.value) for edit, share in found if not math.isnan(share.value)]
-    undefined = [share.note for _, share in found if math.isnan(share.value)]
+    undefined = [share.note for share in map(share_of, edits) if math.isnan(share.value)]
     reasons = " or ".join(dict.fromkeys(undefined))
-    if not known:
-        return _number(math.nan, f"undefined: {reasons}") if found else None
-    return _over_pairs(known, f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else "")
+    if edits and len(undefined) == len(edits):
+        return _number(math.nan, f"undefined: {reasons}")
+    left_out = f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else ""
+    return _over_pairs(edits, lambda edit: share_of(edit).value, left_out)
 
 
-def _over_pairs(values: Sequence[tuple[ReportedEdit, float]], note: str = "") -> Measurement:
-    """Return the mean of a share over edits, at least one, with its interval.
+def _over_pairs(
+    edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float], note: str = ""
+) -> Measurement | None:
+    """Return the mean of a share over the edits that have it, with its interval; None without any.
 
     Edits of one problem are one cluster. The pairs of a seed are few, and mostly not those of another, so what seeds
     share counts as all of it.
     """
-    seeds: dict[int, list[tuple[ReportedEdit, float]]] = {}
-    for edit, value in values:
-        seeds.setdefault(edit.cell.seed, []).append((edit, value))
     means = {
-        seed: few_values_mean(
-            [value for _, value in of_seed], "pair", [edit.task_id or edit.cell.training_set for edit, _ in of_seed]
-        )
-        for seed, of_seed in seeds.items()
+        seed: few_values_mean(list(map(value, of_seed)), "pair", [e.task_id or e.cell.training_set for e in of_seed])
+        for seed, of_seed in by_seed(edit for edit in edits if not math.isnan(value(edit))).items()
     }
+    if not means:
+        return None
     first = next(iter(means.values()))
     if len(means) == 1:
         return Measurement("", first.mean, first.low, first.high, 0, "; ".join(filter(None, (note, first.note))))
@@ -278,10 +278,8 @@ def _on_shared(edits: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) ->
 
 def _difference(edits: Sequence[ReportedEdit], others: Sequence[ReportedEdit], group: EditGroup) -> Measurement:
     values = {_pair_of(edit): edit.accuracy.restored.value for edit in others}
-    both = [(edit, edit.accuracy.restored.value - values.get(_pair_of(edit), math.nan)) for edit in edits]
-    known = [(edit, value) for edit, value in both if not math.isnan(value)]
-    no_pair = f"no pair was edited {'at both blocks' if group.editor else 'by both methods'}"
-    return _over_pairs(known) if known else _number(math.nan, no_pair)
+    mean = _over_pairs(edits, lambda edit: edit.accuracy.restored.value - values.get(_pair_of(edit), math.nan))
+    return mean or _number(math.nan, f"no pair was edited {'at both blocks' if group.editor else 'by both methods'}")
 
 
 def clean_change(seeds: Iterable[Sequence[tuple[Rates, Rates]]]) -> Estimate | None:
@@ -313,13 +311,9 @@ def clean_change(seeds: Iterable[Sequence[tuple[Rates, Rates]]]) -> Estimate | N
     return replace(found, n=max(change.n for change in known))
 
 
-def ends(edits: Iterable[ReportedEdit]) -> dict[str, int]:
-    reasons: dict[str, int] = {}
-    for edit in edits:
-        if edit.ended:
-            reason = edit.ended.partition(":")[0]
-            reasons[reason] = reasons.get(reason, 0) + 1
-    return reasons
+def ends(edits: Iterable[ReportedEdit]) -> Mapping[str, int]:
+    """Return how many edits ended without a model, by reason."""
+    return Counter(edit.ended.partition(":")[0] for edit in edits if edit.ended)
 
 
 def judged_cell(edits: Sequence[ReportedEdit]) -> TableCell:
