@@ -178,8 +178,7 @@ class ReportedEdit:
     @property
     def clean_rates(self) -> tuple[Rates, Rates]:
         """The rates on clean prompts that both models have, without the edited problem: edited, base."""
-        tasks = [task for task in self.clean if task in self.base.clean and task != self.task_id]
-        return {task: self.clean[task] for task in tasks}, {task: self.base.clean[task] for task in tasks}
+        return _of_both(self.clean, self.base.clean, self.task_id)
 
 
 @dataclass(frozen=True)
@@ -206,10 +205,13 @@ class RewrittenPrompts:
         """Yield G-RIR of a category, or the change of pass@1 on clean prompts, each with its perturbation."""
         if self.perturbation != CLEAN and self.rates:
             yield self.perturbation, restored(self.base.clean, self.base.perturbed, self.rates)
-        tasks = [task for task in self.rates if task in self.base.clean]
-        change = _change(*({task: rates[task] for task in tasks} for rates in (self.rates, self.base.clean)))
-        if self.perturbation == CLEAN and change is not None:
+        if self.perturbation == CLEAN and (change := _change(*self.clean_rates)) is not None:
             yield CLEAN, change
+
+    @property
+    def clean_rates(self) -> tuple[Rates, Rates]:
+        """The rates on rewritten and on original prompts, over the problems that have both."""
+        return _of_both(self.rates, self.base.clean)
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,11 @@ def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> Estimate | 
         return None
     edited, base = (np.array([[fmean(rates) for rates in one.values()]]) for one in both)
     return estimate(base, edited, CLEAN_CHANGE)
+
+
+def _of_both(after: Rates, before: Rates, left_out: str = "") -> tuple[Rates, Rates]:
+    tasks = [task for task in after if task in before and task != left_out]
+    return {task: after[task] for task in tasks}, {task: before[task] for task in tasks}
 
 
 def _change(after: Rates, before: Rates) -> Measurement | None:

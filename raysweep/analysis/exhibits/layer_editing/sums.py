@@ -176,11 +176,7 @@ def sums_of_rewritten(
     groups: Mapping[EditGroup, Sequence[RewrittenPrompts]], clean: Iterable[RewrittenPrompts]
 ) -> dict[EditGroup, Sums]:
     """`clean`: the clean prompts that were rewritten, of all groups."""
-    changes = {}
-    for one in clean:
-        both = [task for task in one.rates if task in one.base.clean]
-        own, base = ({task: rates[task] for task in both} for rates in (one.rates, one.base.clean))
-        changes[one.cell, one.problem_set] = [(own, base)]
+    changes = {(one.cell, one.problem_set): [one.clean_rates] for one in clean}
     found = {}
     for group, rewritten in groups.items():
         seeds = list(by_seed(rewritten).values())
