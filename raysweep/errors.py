@@ -50,6 +50,14 @@ class MissingInput(UsageError):
     """
 
 
+class Doubt(str):
+    """What settings say and hardly mean: a warning, which stops nothing."""
+
+
+Finding = tuple[str, str | UsageError]
+"""(key of a part's setting, what is wrong with it); `MissingInput` and `Doubt` are recognised by their class."""
+
+
 class UnknownName(UsageError):
     """A name that isn't among the known names of its kind."""
 

@@ -20,7 +20,7 @@ from raysweep.config.document import ConfigError, Document, KeyPath, overridden,
 from raysweep.config.fields import STORED, section_in
 from raysweep.config.groups import spelled_out
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import MissingInput, StoreError, UsageError, did_you_mean
+from raysweep.errors import Doubt, MissingInput, StoreError, UsageError, did_you_mean
 from raysweep.language.translation.base import AUTO, IF_READY, is_one_ready
 from raysweep.perturbations.mixes import NO_TRANSLATOR, is_left_out
 from raysweep.registry import validation_message
@@ -95,7 +95,6 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     `load_config`.
     """
     from raysweep.config.checks.inputs import check_inputs
-    from raysweep.config.checks.mistakes import Doubt
 
     if not with_models and not _has_teacher(document.value):
         document = dataclasses.replace(document, value={**document.value, "models": [NO_MODEL]})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from raysweep.errors import UsageError
+from raysweep.errors import Finding, UsageError
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.registry import Registry
 
@@ -87,27 +87,27 @@ class Generator(ABC):
     """Whether it has beam search (`Decoding.beams`): a prompt's sample n is the n-th best text."""
 
     def __init__(self, model: ModelRef | LiveModel | None, decoding: Decoding) -> None:
-        if decoding.beams != 1 and (why := self.refused_beams(decoding)):
-            raise UsageError(why)
+        if refused := next(self.check(decoding), None):
+            raise UsageError(str(refused[1]))
         self.model = model
         self.decoding = decoding
 
     @classmethod
-    def refused_beams(cls, decoding: Decoding) -> str:
-        """Return why it can't search with the beams of a decoding, and the way out; empty if it can."""
+    def check(cls, decoding: Decoding) -> Iterator[Finding]:
+        """Yield the settings of `evaluation` that it can't follow; with an empty key what another generator could."""
+        if decoding.beams == 1:
+            return
         if not cls.searches:
-            return f"generator {cls.name} has no beam search; take `generator: {TRANSFORMERS}`, or leave `beams` out"
-        if decoding.temperature > 0:
-            return (
+            yield "", f"generator {cls.name} has no beam search; take `generator: {TRANSFORMERS}`, or leave `beams` out"
+        elif decoding.temperature > 0:
+            yield (
+                "beams",
                 f"beam search finds the most likely texts, and temperature {decoding.temperature:g} samples others; "
-                "give `temperature: 0`, or leave `beams` out"
+                "give `temperature: 0`, or leave `beams` out",
             )
-        if decoding.samples > decoding.beams:
-            return (
-                f"{decoding.samples} samples are more than {decoding.beams} beams find; give as many `beams` as "
-                "`samples`, or more"
-            )
-        return ""
+        elif decoding.samples > decoding.beams:
+            why = f"{decoding.samples} samples are more than {decoding.beams} beams find"
+            yield "beams", f"{why}; give as many `beams` as `samples`, or more"
 
     @classmethod
     def keyed(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:

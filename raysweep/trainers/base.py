@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from raysweep.errors import UsageError
+from raysweep.errors import Finding, UsageError
 from raysweep.generators.base import LiveModel
 from raysweep.programs import Limits, Program, Verdict
 from raysweep.records import (
@@ -73,6 +73,11 @@ class Recipe:
     lora: Mapping[str, Any] = field(default_factory=dict)  # some of `LoraSettings`
     ia3: Mapping[str, Any] = field(default_factory=dict)  # some of `Ia3Settings`
     edit: Mapping[str, Any] = field(default_factory=dict)  # arguments of the editor that `trainer` names
+
+    def changed(self, *names: str) -> list[str]:
+        """Return those of some fields that haven't their default."""
+        default = Recipe()
+        return [name for name in names if getattr(self, name) != getattr(default, name)]
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,10 @@ class Trainer(ABC):
     kind: ClassVar[ModelKind]
     uses_objective: ClassVar[bool] = True
     """Whether rows are encoded by the recipe's objective; then a config is refused if too few of them fit."""
+
+    def check(self, recipe: Recipe, on_gpu: bool) -> Iterable[Finding]:
+        """Yield the settings of a recipe that it can't follow, before any work. `on_gpu`: its workers have GPUs."""
+        return ()
 
     def prepare(self) -> None:
         """Import what `train` needs. It is called first, so that these seconds don't count as training."""
@@ -315,9 +324,15 @@ class Objective(ABC):
         """Return in a few words why `encode` dropped a row, such as ``longer than 1024 tokens``, for the report."""
         return "not usable"
 
-    def doubts(self) -> Sequence[str]:
-        """Return a sentence for each consequence of the arguments that is hardly meant; it warns and stops nothing."""
-        return ()
+    def check(self, recipe: Recipe) -> Iterator[Finding]:
+        """Yield what is wrong with its arguments (`objective_args`) and the settings of a recipe that names it."""
+        if recipe.batching == "packed" and not self.packs:
+            why = ", since two texts of each row go through the model" if self.prefers else ""
+            way = f"takes no rows packed into one sequence{why}; use `batching: padded`"
+            yield "batching", f"`objective: {self.name}` {way}"
+        if recipe.compat == "safecoder" and self.prefers:
+            other = f"`objective: {self.name}` on preference pairs"
+            yield "compat", f"SafeCoder's loop trains on responses alone, and {other}; remove one"
 
     def tokens(self, response: int, rejected: int) -> int:
         """Return how many tokens a row costs, in tokens of a forward and a backward pass.

@@ -7,16 +7,16 @@ change the input embedding too. https://github.com/eth-sri/SafeCoder/blob/main/s
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from typing_extensions import override
 
-from raysweep.errors import HopelessError
+from raysweep.errors import Finding, HopelessError
 from raysweep.models.families.base import ALL_LINEAR, FAMILIES, lora_targets, names_lora_targets
 from raysweep.models.loading import architecture_of
 from raysweep.trainers.adapters import AdapterTrainer, require_modules, task_type
-from raysweep.trainers.base import TRAINERS, LoraSettings, TrainJob
+from raysweep.trainers.base import TRAINERS, LoraSettings, Recipe, TrainJob
 
 STATE_SPACE = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
 """Model types whose kernels read the weights of `BY_KERNELS` themselves, past an update, so that PEFT refuses these."""
@@ -33,6 +33,15 @@ class Lora(AdapterTrainer):
     """
 
     neutral = "lora_B|lora_embedding_A"
+
+    @override
+    def check(self, recipe: Recipe, on_gpu: bool) -> Iterator[Finding]:
+        yield from super().check(recipe, on_gpu)
+        lora = LoraSettings(**recipe.lora)
+        if lora.preset is not None and lora.targets is not None:
+            yield "lora", "`targets` and `preset` both name the modules; remove one of them"
+        if lora.preset == "study" and lora.train_embeddings:
+            yield "lora", "`preset: study` updates lm_head by low rank, `train_embeddings` trains all of it; remove one"
 
     @override
     def config(self, model: Any, job: TrainJob) -> Any:

@@ -10,7 +10,7 @@ from raysweep.config.document import KeyPath
 from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import EditsConfig
-from raysweep.errors import UsageError, did_you_mean
+from raysweep.errors import Finding, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.architectures.shape import shape_of
@@ -21,8 +21,6 @@ from raysweep.records import BASE, CLEAN
 from raysweep.trainers.editors.base import EDITORS, require_block
 from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, place_of, rewrites
 
-WITH_WORKERS = ("workers", "parallel", "offload")
-"""Fields of a recipe that need several workers, or a training."""
 COUNTING = ("trainer", "edit", *AROUND)
 """Fields of a recipe that count without a training."""
 
@@ -55,7 +53,7 @@ def check_edits(config: SweepConfig) -> Iterator[Mistake]:
             yield from _blocks(config, model, ("models", at), editors)
 
 
-def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
+def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[Finding]:
     others = {key: field for key, field in RecipeConfig.model_fields.items() if key not in COUNTING}
     idle = [key for key, field in others.items() if getattr(recipe, key) != field.get_default()]
     if not edits(recipe.trainer):
@@ -66,15 +64,13 @@ def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[tuple[str, st
             yield key, f"`trainer: {recipe.trainer}` trains nothing; leave it out"
         return
     for key in idle if not recipe.group else ():  # a group of editors is refused as such
-        if key in WITH_WORKERS:
-            yield key, f"an editor ({recipe.trainer}) changes a model in one process; leave `{key}` out"
-        elif key in EDITORS.parameters(recipe.trainer):
+        if key in EDITORS.parameters(recipe.trainer):
             own = f"write `edit: {{{key}: {getattr(recipe, key)}}}` instead"
             yield key, f"it is of trainings, and {recipe.trainer} has another one: {own}"
         else:
             yield key, f"an editor ({recipe.trainer}) trains on no rows, so it has no effect; leave it out"
     try:
-        config.editor(recipe)
+        yield from config.editor(recipe).check()
     except UsageError as error:
         yield "edit", f"{error}{'; creme alone has auto' if recipe.edit.get('edit_at') == 'auto' else ''}"
 

@@ -15,15 +15,15 @@ from typing import Any
 
 from raysweep.config.checks.edits import check_edits
 from raysweep.config.checks.meaning import check_meaning
-from raysweep.config.checks.mistakes import Doubt, Mistake, first_rows, has_rejected, row_sources
+from raysweep.config.checks.mistakes import Mistake, first_rows, has_rejected, row_sources
 from raysweep.config.checks.models import check_models
-from raysweep.config.checks.recipes import NEEDS_RAPIDFUZZ, check_recipes
+from raysweep.config.checks.recipes import check_recipes
 from raysweep.config.document import KeyPath, shown
 from raysweep.config.fields import SourceConfig, SpecConfig
 from raysweep.config.grid import build_grid
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import MissingInput, UsageError, did_you_mean
+from raysweep.errors import Doubt, MissingInput, UsageError, did_you_mean
 from raysweep.execution.oracle import inside_refused
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of
@@ -39,6 +39,7 @@ from raysweep.records import BASE, CLEAN, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
 from raysweep.trainers.kinds import fine_tunes
+from raysweep.trainers.objectives.differences import NEEDS_RAPIDFUZZ
 from raysweep.training_sets.developer_patches import DeveloperPatches
 from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.rejecting import has_python
@@ -169,7 +170,7 @@ def _audit_and_quality(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _generators(config: SweepConfig) -> Iterator[Mistake]:
-    decoding, beams = config.evaluation.decoding(config.seed), dict[KeyPath, str]()
+    decoding = config.evaluation.decoding(config.seed)
     for path, generator in _generators_of(config, config.models):
         spec = generator.spec(GENERATORS, config.seed)
         try:
@@ -178,10 +179,9 @@ def _generators(config: SweepConfig) -> Iterator[Mistake]:
                 GENERATORS.create(spec, model=None, decoding=decoding)
         except UsageError as error:
             yield path, error
-    for path, generator in _generators_of(config, config.judged_models) if decoding.beams > 1 else ():
-        used = GENERATORS.get(generator.name)
-        beams[("evaluation", "beams") if used.searches else path] = used.refused_beams(decoding)
-    yield from ((path, why) for path, why in beams.items() if why)
+    for path, generator in _generators_of(config, config.judged_models):
+        for key, why in GENERATORS.get(generator.name).check(decoding):
+            yield ("evaluation", key) if key else path, why
 
 
 def _generators_of(config: SweepConfig, models: Collection[ModelConfig]) -> Iterator[tuple[KeyPath, SpecConfig]]:

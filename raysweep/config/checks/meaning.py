@@ -10,21 +10,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS, data_sheet_of, similar_type
-from raysweep.config.checks.mistakes import Doubt, Mistake
+from raysweep.config.checks.mistakes import Mistake
 from raysweep.config.document import KeyPath
 from raysweep.config.grid import build_grid
 from raysweep.config.loggers import LOGGERS
-from raysweep.config.models import RecipeConfig
 from raysweep.config.resources import STAGES, StagesConfig, values_of
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import TrainingSetConfig
-from raysweep.errors import MissingInput, UsageError
+from raysweep.errors import Doubt, MissingInput, UsageError
 from raysweep.generators.base import GENERATORS
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import CLEAN
-from raysweep.trainers.kinds import edits
 
-MANY_EPOCHS = 1000
 LONG = 500
 """A time limit that is so many times the problem sets' own was meant in milliseconds."""
 RAY = "ray.io/"
@@ -36,8 +33,6 @@ RAYS_LABELS = {
 
 def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
     yield from _samples(config)
-    for name, recipe in config.recipes.items():
-        yield from ((("recipes", name, key), Doubt(text)) for key, text in _recipe(config, recipe))
     yield from _resources(config)
     yield from _numbers(config)
     yield from _loggers(config)
@@ -62,21 +57,6 @@ def _samples(config: SweepConfig) -> Iterator[Mistake]:
     if not evaluation.early_stopping and evaluation.beams == 1:
         why = "it says when a beam search ends, and there is none; give `beams`, or leave it out"
         yield ("evaluation", "early_stopping"), why
-
-
-def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
-    given = recipe.model_fields_set
-    is_given = "epochs" in given and len(given) < len(RecipeConfig.model_fields)  # a resolved config has all
-    if recipe.steps is not None and is_given:
-        yield "epochs", f"`steps: {recipe.steps}` takes the place of epochs; remove one"
-    elif recipe.steps is None and recipe.epochs > MANY_EPOCHS:
-        way = f"write `steps: {recipe.epochs:.12g}` if steps are meant"
-        yield "epochs", f"{recipe.epochs:,.12g} passes over a training set are many; {way}"
-    with suppress(UsageError):  # another check says what is wrong
-        yield from (("objective_args", doubt) for doubt in config.objective(recipe).doubts())
-    if edits(recipe.trainer):
-        with suppress(UsageError):
-            yield from (("edit", doubt) for doubt in config.editor(recipe).doubts())
 
 
 def _numbers(config: SweepConfig) -> Iterator[Mistake]:

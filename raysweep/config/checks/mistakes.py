@@ -11,13 +11,8 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.records import SourceRow
 
-
-class Doubt(str):
-    """What a config says and hardly means: a warning, which stops nothing."""
-
-
 Mistake = tuple[KeyPath, str | UsageError]
-"""(where in the config, what is wrong). What is missing (`MissingInput`), and doubts, are recognised by their class."""
+"""(where in the config, what is wrong), as parts say it (`raysweep.errors.Finding`) with the place of the part."""
 
 
 def row_sources(config: SweepConfig) -> Iterator[tuple[KeyPath, SourceConfig, list[str]]]:

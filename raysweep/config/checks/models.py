@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from raysweep.config.checks.mistakes import Doubt, Mistake, has_rejected
+from raysweep.config.checks.mistakes import Mistake, has_rejected
 from raysweep.config.checks.repair import (
     architecture_mistakes,
     repair_mistakes,
@@ -26,7 +26,7 @@ from raysweep.config.fields import SourceConfig
 from raysweep.config.models import ModelConfig, PretrainConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import ONLY
-from raysweep.errors import RaysweepError, UsageError, did_you_mean
+from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.config_files import model_config

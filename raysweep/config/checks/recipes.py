@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Mapping
 
-from raysweep.config.checks.mistakes import Doubt, Mistake
+from raysweep.config.checks.mistakes import Mistake
 from raysweep.config.models import CHECKPOINT, RecipeConfig, SelectConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extra
-from raysweep.trainers.base import BEST, OBJECTIVES
+from raysweep.errors import Doubt, Finding, UsageError, did_you_mean
+from raysweep.records import Spec
+from raysweep.trainers.base import BEST, TRAINERS
 from raysweep.trainers.kinds import fine_tunes
-from raysweep.trainers.sharding.choice import UNSHARED, refusal, sharding_name
 
-NEEDS_RAPIDFUZZ = "needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
-SAFECODERS = {
-    "workers": 1,
-    "parallel": None,
-    "precision": "float32",
-    "length_buckets": 0,
-    "batching": "padded",
-    "micro_batch_size": None,
-    "micro_batch_tokens": None,
-    "optimizer": "adamw",
-    "clip_value": None,
-}
-"""The only values that fit to `compat: safecoder`, which takes rows one by one on one worker."""
+MANY_EPOCHS = 1000
 ALIKE = ("trainer", "objective", "objective_args", "select", "problems")
 """Keys that all recipes of a group have in common: one stands for the group, and their losses are of one kind."""
 COMPARED = ("max_tokens",)
@@ -35,17 +22,8 @@ COMPARED = ("max_tokens",)
 def check_recipes(config: SweepConfig) -> Iterator[Mistake]:
     labels = [problems.label for problems in config.evaluation.problems]
     for name, recipe in config.recipes.items():
-        try:
-            config.objective(recipe)
-        except UsageError as error:
-            yield ("recipes", name, "objective_args"), str(error)
-        if OBJECTIVES.get(recipe.objective).reads_pairs and importlib.util.find_spec("rapidfuzz") is None:
-            needed = MissingInput(f"`objective: {recipe.objective}` {NEEDS_RAPIDFUZZ}")
-            yield ("recipes", name, "objective"), needed
-        trained = [model.name for model in config.models if name in model.recipes] or [""]
-        on_gpu = all(config.asked("training", model, name).gpus for model in trained)
-        for check in (_sharing(recipe, on_gpu), _adapters(recipe), _contradictions(recipe)):
-            yield from ((("recipes", name, field), text) for field, text in check)
+        for found in (_of_parts(config, name, recipe), _without_effect(recipe)):
+            yield from ((("recipes", name, key), what) for key, what in found)
         for at, label in enumerate(recipe.problems or []):
             if label not in labels:
                 text = f"no problem set called {label!r}{did_you_mean(label, labels)} under `evaluation.problems`"
@@ -54,12 +32,31 @@ def check_recipes(config: SweepConfig) -> Iterator[Mistake]:
     yield from _without_validation(config)
 
 
-def _adapters(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
+def _of_parts(config: SweepConfig, name: str, recipe: RecipeConfig) -> Iterator[Finding]:
+    """Yield what a recipe's trainer and objective say of its settings; `check_edits` asks editors."""
+    if not fine_tunes(recipe.trainer):
+        return
+    settings = recipe.recipe("", "")
+    trained = [model.name for model in config.models if name in model.recipes] or [""]
+    on_gpu = all(config.asked("training", model, name).gpus for model in trained)
+    yield from TRAINERS.create(Spec(recipe.trainer)).check(settings, on_gpu)
+    try:
+        yield from config.objective(recipe).check(settings)
+    except UsageError as error:
+        yield "objective_args", error
+
+
+def _without_effect(recipe: RecipeConfig) -> Iterator[Finding]:
+    """Find settings that are written and don't count: their values alone don't show it, since defaults may be."""
     is_resolved = len(recipe.model_fields_set) == len(RecipeConfig.model_fields)  # it has all settings
-    for section in ("lora", "ia3"):
+    if recipe.steps is not None and "epochs" in recipe.model_fields_set and not is_resolved:
+        yield "epochs", Doubt(f"`steps: {recipe.steps}` takes the place of epochs; remove one")
+    elif recipe.steps is None and recipe.epochs > MANY_EPOCHS:
+        way = f"write `steps: {recipe.epochs:.12g}` if steps are meant"
+        yield "epochs", Doubt(f"{recipe.epochs:,.12g} passes over a training set are many; {way}")
+    for section in ("lora", "ia3") if fine_tunes(recipe.trainer) else ():
         own = getattr(recipe, section)
-        says_something = bool(own.model_fields_set) and not (is_resolved and own == type(own)())
-        if recipe.trainer == section or not fine_tunes(recipe.trainer) or not says_something:
+        if recipe.trainer == section or not own.model_fields_set or (is_resolved and own == type(own)()):
             continue
         if recipe.trainer in ("lora", "ia3"):
             rank = "; IA3 has no rank `r`" if section == "lora" else ""
@@ -67,53 +64,6 @@ def _adapters(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
         else:
             way = f"write `trainer: {section}`, or leave it out"
             yield section, Doubt(f"it counts with the trainer {section!r}, and this is {recipe.trainer!r}; {way}")
-    if recipe.trainer == "lora" and recipe.lora.preset is not None:
-        if recipe.lora.targets is not None:
-            yield "lora", "`targets` and `preset` both name the modules; remove one of them"
-        if recipe.lora.preset == "study" and recipe.lora.train_embeddings:
-            yield "lora", "`preset: study` updates lm_head by low rank, `train_embeddings` trains all of it; remove one"
-
-
-def _contradictions(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
-    objective = OBJECTIVES.get(recipe.objective)
-    if recipe.batching == "packed" and not objective.packs:
-        why = ", since two texts of each row go through the model" if objective.prefers else ""
-        way = f"takes no rows packed into one sequence{why}; use `batching: padded`"
-        yield "batching", f"`objective: {recipe.objective}` {way}"
-    if recipe.compat == "safecoder" and objective.prefers:
-        other = f"`objective: {recipe.objective}` on preference pairs"
-        yield "compat", f"SafeCoder's loop trains on responses alone, and {other}; remove one"
-    for field, value in SAFECODERS.items() if recipe.compat == "safecoder" else ():
-        if getattr(recipe, field) != value:
-            what = "trains by AdamW and clips by norm" if field in UNSHARED else "takes rows one by one on one worker"
-            yield field, f"`compat: safecoder` {what}, in float32; remove `{field}`"
-    for field in ("betas", "eps") if recipe.optimizer == "adafactor" else ():
-        if getattr(recipe, field) != RecipeConfig.model_fields[field].default:
-            yield field, "only AdamW has it, and the recipe has `optimizer: adafactor`; remove one of them"
-    if recipe.clip_value is not None and recipe.clip != RecipeConfig.model_fields["clip"].default:
-        yield "clip", "`clip_value` takes its place; remove one of them"
-
-
-def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str | MissingInput]]:
-    parallel = sharding_name(recipe.recipe("", ""), recipe.workers)
-    if recipe.workers > recipe.batch_size:
-        yield "workers", f"{recipe.workers} workers are more than the {recipe.batch_size} rows of a step (`batch_size`)"
-    if parallel == "ddp":
-        if recipe.offload:
-            why = "only ZeRO can keep the optimizer elsewhere; give `parallel: zero2` (zero1, zero3) beside it"
-            yield "offload", why
-        return
-    if recipe.precision == "float16" and not on_gpu:
-        way = "needs a GPU (`resources.gpus`); use bf16, or ddp on CPUs"
-        yield "precision", f"float16 with `parallel: {parallel}` {way}"
-    if why := refusal(recipe.recipe("", "")):
-        yield "parallel", why
-    if recipe.compile:
-        yield "compile", f"a model that `parallel: {parallel}` shares can't be compiled; use `parallel: ddp`"
-    if importlib.util.find_spec("deepspeed") is None:
-        setting = f"`parallel: {parallel}`" + ("" if recipe.parallel else f", the default of {recipe.workers} workers,")
-        way = f"{install_extra('deepspeed')}, or give `parallel: ddp`"
-        yield "parallel", MissingInput(f"{setting} needs DeepSpeed: {way}")
 
 
 def _groups(config: SweepConfig) -> Iterator[Mistake]:

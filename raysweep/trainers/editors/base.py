@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from raysweep.errors import UsageError
+from raysweep.errors import Finding, UsageError
 from raysweep.generators.base import LiveModel
 from raysweep.records import BlockAccuracy, Decoding, ModelKind, PromptPair
 from raysweep.registry import Registry
@@ -129,8 +129,8 @@ class Editor(ABC):
         """
         return
 
-    def doubts(self) -> Sequence[str]:
-        """Return a sentence for each consequence of the settings that is hardly meant; it warns and stops nothing."""
+    def check(self) -> Iterable[Finding]:
+        """Yield what its settings (`edit` in a recipe) say and hardly mean; those that can't be raise UsageError."""
         return ()
 
     def work(self, blocks: int) -> EditEffort | None:

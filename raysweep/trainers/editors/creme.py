@@ -13,11 +13,12 @@ With W the output projection of block l's MLP, h_l its block's output and t the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import override
 
+from raysweep.errors import Doubt, Finding
 from raysweep.models.families.blocks import blocks_of
 from raysweep.records import BlockAccuracy, ModelKind
 from raysweep.trainers.editors.base import (
@@ -120,12 +121,11 @@ class Creme(Editor):
         return ModelEdit(tensors=tensors, counts={**counts, **watch.counts}, blocks=found)
 
     @override
-    def doubts(self) -> Sequence[str]:
-        most = self.most_change
-        if most <= 1:
-            return ()
-        way = f"write {most / 100:g} if {most:g} % are meant"
-        return [f"`most_change: {most:g}` allows a change {most:g} times as large as the matrix; {way}"]
+    def check(self) -> Iterator[Finding]:
+        if (most := self.most_change) > 1:
+            way = f"write {most / 100:g} if {most:g} % are meant"
+            text = f"`most_change: {most:g}` allows a change {most:g} times as large as the matrix; {way}"
+            yield "edit", Doubt(text)
 
     @override
     def work(self, blocks: int) -> EditEffort:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 NEWLINES = "\r\n"
+NEEDS_RAPIDFUZZ = "needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _changed(one: str, other: str) -> Iterator[tuple[tuple[int, int], tuple[int,
     try:
         from rapidfuzz.distance import Levenshtein
     except ModuleNotFoundError:
-        raise UsageError("comparing responses needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'") from None
+        raise UsageError(f"comparing responses {NEEDS_RAPIDFUZZ}") from None
     first, second = sorted((one, other))
     for change in Levenshtein.opcodes(first, second):
         if change.tag != "equal":

@@ -5,13 +5,13 @@ Source: Rafailov et al. 2023 (arXiv 2305.18290), equation 7; as in TRL's DPOTrai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from raysweep.errors import UsageError
-from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Row, RowServices
+from raysweep.errors import Doubt, Finding, UsageError
+from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Recipe, Row, RowServices
 from raysweep.trainers.objectives.rejected import Comparing, TokenPair
 from raysweep.trainers.objectives.responses import response_losses
 
@@ -44,14 +44,11 @@ class Dpo(Comparing):
         self.beta = beta
 
     @override
-    def doubts(self) -> Sequence[str]:
-        if self.beta <= 10:
-            return ()
-        gained = f"{10 / self.beta:.2g} nats"
-        return [
-            f"with `beta: {self.beta:g}` a preference pair teaches nothing once its response gained {gained}; usual: "
-            "0.01 to 1"
-        ]
+    def check(self, recipe: Recipe) -> Iterator[Finding]:
+        yield from super().check(recipe)
+        if self.beta > 10:
+            what = f"teaches nothing once its response gained {10 / self.beta:.2g} nats; usual: 0.01 to 1"
+            yield "objective_args", Doubt(f"with `beta: {self.beta:g}` a preference pair {what}")
 
     @override
     def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:

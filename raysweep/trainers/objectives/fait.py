@@ -6,13 +6,13 @@ is an argument with a default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
-from raysweep.errors import UsageError
-from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Row
+from raysweep.errors import Doubt, Finding, UsageError
+from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Recipe, Row
 from raysweep.trainers.objectives.rejected import Comparing, Granularity, TokenPair
 from raysweep.trainers.objectives.responses import response_losses, response_tokens
 
@@ -76,10 +76,11 @@ class Fait(Comparing):
         self.granularity: Granularity = granularity
 
     @override
-    def doubts(self) -> Sequence[str]:
-        if self.alpha > 1:
-            return ()
-        return ["`alpha: 1` gives the end of a response no loss, so that models don't learn where to stop"]
+    def check(self, recipe: Recipe) -> Iterator[Finding]:
+        yield from super().check(recipe)
+        if self.alpha == 1:
+            text = "`alpha: 1` gives the end of a response no loss, so that models don't learn where to stop"
+            yield "objective_args", Doubt(text)
 
     @override
     def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
+from raysweep.errors import Finding, MissingInput
 from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.trainers.base import Objective, Recipe
-from raysweep.trainers.objectives.differences import Marks, marks
+from raysweep.trainers.objectives.differences import NEEDS_RAPIDFUZZ, Marks, marks
 from raysweep.trainers.objectives.responses import EncodedResponse, PromptAndResponse, encode_responses
 
 if TYPE_CHECKING:
@@ -117,6 +119,12 @@ class Comparing(Objective):
     prefers = True
     reads_pairs = True
     reads_marks: ClassVar[bool] = True
+
+    @override
+    def check(self, recipe: Recipe) -> Iterator[Finding]:
+        yield from super().check(recipe)
+        if importlib.util.find_spec("rapidfuzz") is None:
+            yield "objective", MissingInput(f"`objective: {self.name}` {NEEDS_RAPIDFUZZ}")
 
     @abstractmethod
     def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:

@@ -1,10 +1,12 @@
-"""Decides which sharding a recipe gets, and makes it."""
+"""Decides which sharding a recipe gets, refuses settings that don't go together, and makes the sharding."""
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import UsageError
+from raysweep.errors import Finding, MissingInput, UsageError, install_extra
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.sharding.base import Sharding
 
@@ -16,6 +18,11 @@ UNSHARED = {
     "clip_value": "since DeepSpeed clips gradients by their norm only",
 }
 """Settings of a recipe that ZeRO can't follow, and why."""
+ROW_BY_ROW = (
+    *("workers", "parallel", "precision", "length_buckets"),
+    *("batching", "micro_batch_size", "micro_batch_tokens"),
+)
+"""Settings of a recipe that `compat: safecoder` can't follow either, since it takes rows one by one."""
 
 
 def sharding_name(recipe: Recipe, workers: int) -> str:
@@ -27,15 +34,38 @@ def sharding_name(recipe: Recipe, workers: int) -> str:
 
 def unshared_setting(recipe: Recipe) -> str:
     """Return the name of a recipe's setting that ZeRO can't follow; empty if there is none."""
-    return next((name for name in UNSHARED if getattr(recipe, name) != getattr(Recipe, name)), "")
+    return next(iter(recipe.changed(*UNSHARED)), "")
 
 
-def refusal(recipe: Recipe) -> str:
-    """Return why ZeRO can't train by a recipe's settings, and what to do; empty if it can."""
-    name = unshared_setting(recipe)
-    if not name:
-        return ""
-    return f"`{name}: {getattr(recipe, name)}` doesn't go with ZeRO, {UNSHARED[name]}; use `parallel: ddp`"
+def check_settings(recipe: Recipe, on_gpu: bool) -> Iterator[Finding]:
+    """Yield the settings that raysweep's training loop can't follow together, as `Trainer.check` does."""
+    for name in recipe.changed(*ROW_BY_ROW, *UNSHARED) if recipe.compat == "safecoder" else ():
+        what = "trains by AdamW and clips by norm" if name in UNSHARED else "takes rows one by one on one worker"
+        yield name, f"`compat: safecoder` {what}, in float32; remove `{name}`"
+    for name in recipe.changed("betas", "eps") if recipe.optimizer == "adafactor" else ():
+        yield name, "only AdamW has it, and the recipe has `optimizer: adafactor`; remove one of them"
+    if recipe.clip_value is not None and recipe.changed("clip"):
+        yield "clip", "`clip_value` takes its place; remove one of them"
+    parallel = sharding_name(recipe, recipe.workers)
+    if recipe.workers > recipe.batch_size:
+        yield "workers", f"{recipe.workers} workers are more than the {recipe.batch_size} rows of a step (`batch_size`)"
+    if parallel == "ddp":
+        if recipe.offload:
+            why = "only ZeRO can keep the optimizer elsewhere; give `parallel: zero2` (zero1, zero3) beside it"
+            yield "offload", why
+        return
+    if recipe.precision == "float16" and not on_gpu:
+        way = "needs a GPU (`resources.gpus`); use bf16, or ddp on CPUs"
+        yield "precision", f"float16 with `parallel: {parallel}` {way}"
+    if name := unshared_setting(recipe):
+        why = f"doesn't go with ZeRO, {UNSHARED[name]}; use `parallel: ddp`"
+        yield "parallel", f"`{name}: {getattr(recipe, name)}` {why}"
+    if recipe.compile:
+        yield "compile", f"a model that `parallel: {parallel}` shares can't be compiled; use `parallel: ddp`"
+    if importlib.util.find_spec("deepspeed") is None:
+        setting = f"`parallel: {parallel}`" + ("" if recipe.parallel else f", the default of {recipe.workers} workers,")
+        way = f"{install_extra('deepspeed')}, or give `parallel: ddp`"
+        yield "parallel", MissingInput(f"{setting} needs DeepSpeed: {way}")
 
 
 def make_sharding(model: Any, recipe: Recipe, device: torch.device, world_size: int) -> Sharding:
@@ -45,8 +75,8 @@ def make_sharding(model: Any, recipe: Recipe, device: torch.device, world_size: 
         from raysweep.trainers.sharding.replicas import Replicas
 
         return Replicas(model, recipe, device, world_size)
-    if why := refusal(recipe):
-        raise UsageError(why)
+    if refused := next(check_settings(recipe, device.type == "cuda"), None):
+        raise UsageError(str(refused[1]))
     from raysweep.trainers.sharding.zero import Zero
 
     return Zero(model, recipe, device, world_size, stage=int(name.removeprefix("zero")))

@@ -54,8 +54,6 @@ class Zero(Sharding):
         deepspeed = quiet_deepspeed()
         self.model, self._stage, self._world_size = model, stage, world_size
         self._put_back: Mapping[str, torch.Tensor] = {}
-        if recipe.precision == "float16" and device.type == "cpu":
-            raise UsageError(f"`precision: float16` with `parallel: zero{stage}` needs a GPU; use bf16 or ddp on CPUs")
         join_alone(world_size)
         os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists
         self.engine, self.optimizer, _, _ = deepspeed.initialize(
