@@ -80,13 +80,6 @@ def _asked(config: SweepConfig, asked: EditsConfig) -> Iterator[Mistake]:
         also = ", ".join([*EDITORS.names()[1:], SELF_DENOISING])
         why = f"no model has a recipe that edits it; give one `trainer: {EDITORS.names()[0]}` (also: {also})"
         yield ("edits",), f"{why}, and name it in the model's `recipes`"
-    for key, what, names in (
-        ("perturbations", "perturbation", asked.perturbations),
-        ("problems", "problem", asked.problems or []),
-    ):
-        for at, name in enumerate(names):
-            if name in names[:at]:
-                yield ("edits", key, at), f"the {what} {name!r} is listed twice; each must differ"
     rule = config.evaluation.pairs
     of_bases = rule.get(BASE) if not isinstance(rule, str) else None
     for at, name in enumerate(asked.perturbations):

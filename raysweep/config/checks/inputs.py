@@ -19,7 +19,7 @@ from raysweep.config.checks.mistakes import Mistake, first_rows, has_rejected, r
 from raysweep.config.checks.models import check_models
 from raysweep.config.checks.recipes import check_recipes
 from raysweep.config.document import KeyPath, shown
-from raysweep.config.fields import SourceConfig, SpecConfig
+from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
@@ -92,6 +92,9 @@ def _doubled(config: SweepConfig) -> Iterator[Mistake]:
     ]
     if config.training is not None:
         lists.append((("training", "sets"), "training set name", [s.name for s in config.training.sets]))
+    if config.edits is not None:
+        lists.append((("edits", "perturbations"), "perturbation", config.edits.perturbations))
+        lists.append((("edits", "problems"), "problem", config.edits.problems or []))
     lists += [(("models", at, "recipes"), "recipe", model.recipes) for at, model in enumerate(config.models)]
     lists += [(("models", at, "sets"), "training set", model.sets or []) for at, model in enumerate(config.models)]
     if isinstance(config.evaluation.pairs, Mapping):
@@ -300,16 +303,13 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
-    sources: list[tuple[KeyPath, SourceConfig, str]] = [
-        (("models", at, "pretrain", "source"), model.pretrain.source, "")
-        for at, model in enumerate(config.models)
-        if model.pretrain is not None
-    ]
-    if config.training is not None and config.training.decontaminate != "drop":
-        way = ", or give `decontaminate: drop`, which leaves them out"
-        sources += [(source.place, source.rows, way) for source in config.training.row_sources]
     patches = DeveloperPatches(map(config.problem_set, config.evaluation.problems))
-    for place, source, way in sources if patches else ():
+    leaves_out = config.training is not None and config.training.decontaminate == "drop"
+    for place, source, _ in row_sources(config) if patches else ():
+        is_pretraining = place[0] == "models"
+        if not is_pretraining and (leaves_out or place[1] in VALIDATION):
+            continue
+        way = "" if is_pretraining else ", or give `decontaminate: drop`, which leaves them out"
         found = [(row.row_id, patch) for row in config.source(source).rows() if (patch := patches.found(row))]
         if found:
             row_id, patch = found[0]

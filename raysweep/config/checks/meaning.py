@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS, data_sheet_of, similar_type
-from raysweep.config.checks.mistakes import Mistake
+from raysweep.config.checks.mistakes import Mistake, row_sources
 from raysweep.config.document import KeyPath
 from raysweep.config.grid import build_grid
 from raysweep.config.loggers import LOGGERS
@@ -122,9 +122,7 @@ def _unused_models_and_sets(config: SweepConfig) -> Iterator[Mistake]:
     if config.keep_models == "chosen" and not any(config.recipes[name].is_candidate for name in used):
         text = "no recipe has `select`, so none is chosen and all models are kept; give one, or `all` or `adapters`"
         yield ("keep_models",), Doubt(text)
-    sources = config.training.row_sources if config.training else ()
-    written = [rows.rejected for of in sources for rows in (of.rows, of.validation) if rows]
-    teachers = {rejected.teacher for rejected in written if rejected}
+    teachers = {rows.rejected.teacher for _, rows, _ in row_sources(config) if rows.rejected}
     for at, model in enumerate(config.models):
         if not model.judged and model.name not in teachers:
             yield ("models", at, "judged"), Doubt(f"{model.name!r} is no teacher of `rejected` either; remove it")
