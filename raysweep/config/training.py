@@ -116,15 +116,10 @@ class TrainingConfig(Strict):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.source is not None and self.sources:
+        if (self.source is None) == (not self.sources):
             raise ValueError(
-                "has both `source` and `sources`; keep `source`, from which all sets take their rows, or `sources`, of "
-                "which each set names one"
-            )
-        if self.source is None and not self.sources:
-            raise ValueError(
-                "must name one `source`, from which all sets take their rows, or several by name as `sources: {evol: "
-                "..., mine: ...}`"
+                f"must name {'either ' if self.sources else ''}one `source`, from which all sets take their rows, or "
+                "several by name as `sources: {evol: ..., mine: ...}`"
             )
         if self.sources and self.validation is not None:
             raise ValueError("beside `sources`, `validations` names the validation rows of each, not `validation`")
