@@ -16,7 +16,7 @@ from raysweep.config.loading import load_config, read_config, to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.planning.keys import recipe_spec
 from raysweep.planning.planner import build_plan
-from tests.config.mistakes import findings, screen, write
+from tests.config.mistakes import findings, screen, tiny_folder, write
 from tests.paths import NANO
 
 MINICODE = "source: {name: minicode, part: finetuning, rows: 64}"
@@ -114,6 +114,7 @@ def test_a_model_may_be_a_teacher_alone(tmp_path: Path, caplog: pytest.LogCaptur
         for cell in build_plan(config(tmp_path, source, "models=[{name: writer, generator: fake}]")).grid.cells
     ]
     assert judged == ["writer"]
+    config(tmp_path, source, f"models=[{{name: a, path: {tiny_folder(tmp_path)}}}, {writer}]", "evaluation.beams=2")
     config(tmp_path, MINICODE.removeprefix("source: "), f"models=[{{name: key, generator: reference}}, {writer}]")
     assert "'writer' is no teacher of `rejected` either; remove it" in caplog.text
     with pytest.raises(ConfigError, match=r"models: none is evaluated, so there is nothing to report"):

@@ -35,7 +35,7 @@ from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import COMPILED, Oracle
 from raysweep.quality.linting import require_pylint
-from raysweep.records import BASE, CLEAN, Spec
+from raysweep.records import BASE, CLEAN, Decoding, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
 from raysweep.trainers.kinds import fine_tunes
@@ -173,18 +173,19 @@ def _audit_and_quality(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _generators(config: SweepConfig) -> Iterator[Mistake]:
-    decoding = config.evaluation.decoding(config.seed)
+    """A teacher that isn't judged writes by the decoding of `rejected`, which has no beams."""
+    judged = dict(_generators_of(config, config.judged_models))
     for path, generator in _generators_of(config, config.models):
         spec = generator.spec(GENERATORS, config.seed)
+        decoding = config.evaluation.decoding(config.seed) if path in judged else Decoding()
+        for key, why in GENERATORS.get(spec.name).check(decoding):
+            yield ("evaluation", key) if key else path, why
         try:
             environment_of(spec)
             if not GENERATORS.get(spec.name).needs_model:
                 GENERATORS.create(spec, model=None, decoding=decoding)
         except UsageError as error:
             yield path, error
-    for path, generator in _generators_of(config, config.judged_models):
-        for key, why in GENERATORS.get(generator.name).check(decoding):
-            yield ("evaluation", key) if key else path, why
 
 
 def _generators_of(config: SweepConfig, models: Collection[ModelConfig]) -> Iterator[tuple[KeyPath, SpecConfig]]:
