@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from raysweep.errors import Finding, UsageError
+from raysweep.errors import Doubt, Finding, UsageError
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.registry import Registry
 
@@ -87,8 +87,9 @@ class Generator(ABC):
     """Whether it has beam search (`Decoding.beams`): a prompt's sample n is the n-th best text."""
 
     def __init__(self, model: ModelRef | LiveModel | None, decoding: Decoding) -> None:
-        if refused := next(self.check(decoding), None):
-            raise UsageError(str(refused[1]))
+        for _, why in self.check(decoding):
+            if not isinstance(why, Doubt):
+                raise UsageError(str(why))
         self.model = model
         self.decoding = decoding
 

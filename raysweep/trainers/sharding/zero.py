@@ -47,7 +47,7 @@ class Zero(Sharding):
         stage: 1, 2 or 3.
 
     Raises:
-        UsageError: DeepSpeed isn't installed, or this machine can't compute in the recipe's precision.
+        UsageError: DeepSpeed can't be imported.
     """
 
     def __init__(self, model: Any, recipe: Recipe, device: torch.device, world_size: int, stage: int) -> None:
