@@ -35,13 +35,9 @@ def check_edits(config: SweepConfig) -> Iterator[Mistake]:
         if not editors:
             continue
         if config.edits is None:
-            kinds = " and ".join(dict.fromkeys(config.recipes[name].trainer for name in editors))
-            named = f"recipe {editors[0]!r} edits" if len(editors) == 1 else f"recipes {', '.join(editors)} edit"
-            yield (
-                ("models", at, "recipes"),
-                f"{named} models from edit examples ({kinds}), and there is no `edits:` section; write one, such as "
-                "`edits: {perturbations: [C1], pairs: 5}`",
-            )
+            named = f"recipe {editors[0]!r} edits models from edit examples ({config.recipes[editors[0]].trainer})"
+            way = "write one, such as `edits: {perturbations: [C1], pairs: 5}`"
+            yield ("models", at, "recipes"), f"{named}, and there is no `edits:` section; {way}"
         generator = (model.generator or config.evaluation.generator).name
         if generator != TRANSFORMERS:
             yield (
