@@ -10,12 +10,12 @@ a value for each of its keys is a table or figure by itself, and needs no file.
     answers.py      the contract of what models answered: texts and verdicts
     edits.py        the records of edited models and of rewritten prompts
     edit_pages.py   the records of the pages of edits: prompts, blocks, completions
-    score_grid.py   kind `scores`: a table of scores: axes, blocks, measures, and tests that are missing
     test_sets.py    kind `test-sets`: a table of unchanged and broken prompts
     heat_map.py     kind `heat-map`: a figure of every model by training set and test set
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both
     languages.py    kind `languages`: a table of scores by programming language, beside its share of the training rows
     code_quality.py kinds `lint-messages`, a table of what pylint says, and `lint-scores`, a figure of its scores
+    scores/         kind `scores`: a table of scores by any of their dimensions
     choosing/       kind `choice`: which model to choose
     curves/         kind `curves`: scores along ratios, sizes or an argument of an objective
     significance/   kinds of tests: signed ranks, Friedman's, power

@@ -1,7 +1,7 @@
 """One training set of the study in small, on a simulated cluster of three kinds of accelerators (`make paper-mini`).
 
 In small: tests/behaviour/ray/test_order.py places cells on types of accelerators, tests/config/test_schema.py compares
-this config with the study's, and tests/analysis/exhibits/test_score_grid.py draws the study's tables.
+this config with the study's, and tests/analysis/exhibits/scores/test_grid.py draws the study's tables.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.comparisons.estimate import Estimate, estimate, fewer_seeds
 from raysweep.analysis.exhibits.base import Evidence
-from raysweep.analysis.exhibits.program_repair.models import NONE, RepairModel
+from raysweep.analysis.exhibits.program_repair.models import RepairModel
+from raysweep.analysis.exhibits.recipes.regimes import NONE
 from raysweep.analysis.tables.frame import ALL_SEEDS
 from raysweep.analysis.tables.quantities import PASS, Quantity, number_cell
 from raysweep.analysis.tables.table import TableCell

@@ -15,16 +15,11 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.cases import WON_RULE, CasesWon, RepairCase, cases_won
 from raysweep.analysis.exhibits.program_repair.faulty_lines import cases_by_fault
-from raysweep.analysis.exhibits.program_repair.models import (
-    HEADLINE_RULE,
-    NONE,
-    Regime,
-    RepairExhibit,
-    pairs_of,
-)
+from raysweep.analysis.exhibits.program_repair.models import HEADLINE_RULE, RepairExhibit, pairs_of
 from raysweep.analysis.exhibits.program_repair.regime_costs import trained_models, two_digits
 from raysweep.analysis.exhibits.program_repair.regime_pairs import cases_between, place_of
 from raysweep.analysis.exhibits.program_repair.size_trend import size_steps
+from raysweep.analysis.exhibits.recipes.regimes import NONE, Regime
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.published.reference import PublishedClaim, citation, published_claims
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell

@@ -13,13 +13,9 @@ from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.cases import READS, WON_RULE, RepairCase, seeds_text, shared_seeds_text
-from raysweep.analysis.exhibits.program_repair.models import (
-    HEADLINE_RULE,
-    NONE,
-    RepairExhibit,
-    RepairModel,
-)
+from raysweep.analysis.exhibits.program_repair.models import HEADLINE_RULE, RepairExhibit, RepairModel
 from raysweep.analysis.exhibits.program_repair.regime_pairs import cases_between, place_of, sums_table
+from raysweep.analysis.exhibits.recipes.regimes import NONE
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import Column, Row, Table

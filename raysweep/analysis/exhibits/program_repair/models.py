@@ -1,33 +1,20 @@
-"""Finds the models of a sweep by family and regime, and the pairs of them that can be compared."""
+"""Models that repair programs, by family and regime, and the pairs of them that can be compared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from raysweep.analysis.exhibits.base import EXACT, PROGRAM_REPAIR, REPAIRS, Evidence, Exhibit, Group, Need, Text
+from raysweep.analysis.exhibits.recipes.regimes import FAMILIES, NONE, Regime, by_regime, in_families, regime_of
 from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreFrame, ScoreKey
-from raysweep.analysis.tables.order import Order, RecipeChoice
+from raysweep.analysis.tables.order import RecipeChoice
 from raysweep.metrics.base import CellLabels
-from raysweep.records import BASE, CLEAN, NOT_TUNED
+from raysweep.records import CLEAN, NOT_TUNED
 
-Regime = Literal["none", "full", "lora", "ia3"]
-NONE: Regime = "none"
-REGIMES: tuple[Regime, ...] = ("none", "full", "lora", "ia3")
-"""How models are fine-tuned, by the names of their trainers; none: not at all."""
-FAMILIES: Mapping[str, Sequence[str]] = {
-    "CodeGen": ["*codegen*"],
-    "CodeT5": ["*codet5*", "*t5*"],
-    "StarCoder": ["*starcoder*", "*bigcode*"],
-    "DeepSeekCoder": ["*deepseek*"],
-    "Bloom": ["*bloom*"],
-    "CodeLlama": ["*codellama*", "*code-llama*"],
-}
-"""The repair study's families, by patterns of the names of models in lower case."""
 PLAUSIBLE = "plausible@1"
 HEADLINE_RULE = f"A problem set with tests counts by {PLAUSIBLE}, one without by {EXACT}."
 
@@ -72,43 +59,19 @@ class RepairExhibit(Exhibit):
     """Perturbations of the comments and docstrings that models are shown, `headline`, `perturbed` or `clean`."""
 
     def models(self, evidence: Evidence) -> list[RepairModel]:
-        frame = evidence.frame
-        cells = [(CellLabels(*cell), regime) for cell in frame.cells() if (regime := _regime(frame.order, cell))]
-        families = {model: self._family(model) for model in dict.fromkeys(cell.model for cell, _ in cells)}
-        order = list(dict.fromkeys([*self.families, *families.values()]))
-
-        def place(one: tuple[CellLabels, Regime]) -> tuple[int, int, int, int, int, int]:
-            cell, regime = one
-            at = frame.models.index(cell.model), frame.training_sets.index(cell.training_set)
-            recipe = frame.order.place_of_recipe(cell.recipe)
-            return order.index(families[cell.model]), at[0], REGIMES.index(regime), recipe, at[1], cell.seed
-
-        recipes = {NOT_TUNED: RecipeChoice(""), **frame.order.recipes}
+        order = evidence.frame.order
+        recipes = {NOT_TUNED: RecipeChoice(""), **order.recipes}
         trained: dict[tuple[str, str, str], list[CellLabels]] = {}
         for labels in (CellLabels(*cell) for cell in evidence.each_seed.cells()):
             trained.setdefault((labels.model, labels.recipe, labels.training_set), []).append(labels)
-
-        def seeds_of(cell: CellLabels) -> tuple[CellLabels, ...]:
-            pooled = cell.seed == ALL_SEEDS
-            return tuple(trained[cell.model, cell.recipe, cell.training_set]) if pooled else (cell,)
-
-        return [
-            RepairModel(
-                cell,
-                families[cell.model],
-                regime,
-                _label(cell, regime, cells),
-                recipes[cell.recipe].alike,
-                recipes[cell.recipe].is_chosen,
-                seeds_of(cell),
-            )
-            for cell, regime in sorted(cells, key=place)
-        ]
-
-    def _family(self, model: str) -> str:
-        name = model.lower()
-        found = (family for family, patterns in self.families.items() if any(fnmatchcase(name, p) for p in patterns))
-        return next(found, model)
+        found = []
+        for one in in_families(by_regime(evidence.frame, evidence.frame.training_sets), self.families):
+            cell = CellLabels(one.model, one.variant.recipe, one.trained_on, one.variant.seed)
+            recipe, pooled = recipes[cell.recipe], cell.seed == ALL_SEEDS
+            seeds = tuple(trained[cell.model, cell.recipe, cell.training_set]) if pooled else (cell,)
+            regime = regime_of(order, cell) or NONE
+            found.append(RepairModel(cell, one.family, regime, one.regime, recipe.alike, recipe.is_chosen, seeds))
+        return found
 
 
 def repair_sets(frame: ScoreFrame) -> list[str]:
@@ -146,22 +109,3 @@ def pairs_of(
 
 def _trained_on(model: RepairModel) -> tuple[str, int]:
     return model.cell.training_set, model.cell.seed
-
-
-def _regime(order: Order, cell: tuple[str, str, str, int]) -> Regime | None:
-    _, recipe, training_set, _ = cell
-    if training_set == BASE:
-        return NONE
-    trainer = order.recipes[recipe].trainer if recipe in order.recipes else ""
-    return next((regime for regime in REGIMES[1:] if regime == trainer), None)
-
-
-def _label(cell: CellLabels, regime: Regime, cells: Iterable[tuple[CellLabels, Regime]]) -> str:
-    if regime == NONE:
-        return regime
-    tuned = [other for other, of in cells if of != NONE]
-    recipes = {other.recipe for other, of in cells if (other.model, of) == (cell.model, regime)}
-    parts = [regime, *([cell.recipe] if len(recipes) > 1 else [])]
-    parts += [cell.training_set] if len({other.training_set for other in tuned}) > 1 else []
-    parts += [f"seed {cell.seed}"] if len({other.seed for other in tuned}) > 1 else []
-    return " · ".join(parts)

@@ -11,7 +11,8 @@ from typing import ClassVar
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
-from raysweep.analysis.exhibits.program_repair.models import NONE, REGIMES, RepairExhibit, RepairModel
+from raysweep.analysis.exhibits.program_repair.models import RepairExhibit, RepairModel
+from raysweep.analysis.exhibits.recipes.regimes import NONE, REGIMES
 from raysweep.analysis.tables.choices import ReportedCandidate
 from raysweep.analysis.tables.records import Field, one_each, record_table
 from raysweep.analysis.tables.table import TableCell

@@ -21,13 +21,13 @@ from raysweep.analysis.exhibits.program_repair.cases import (
 )
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
-    Regime,
     RepairExhibit,
     RepairModel,
     headline_metric,
     pairs_of,
     repair_sets,
 )
+from raysweep.analysis.exhibits.recipes.regimes import Regime
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import CLEAN

@@ -16,13 +16,12 @@ from raysweep.analysis.exhibits.program_repair.cases import READS, RepairCase, c
 from raysweep.analysis.exhibits.program_repair.faulty_lines import shows_fault
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
-    NONE,
-    REGIMES,
     RepairExhibit,
     RepairModel,
     headline_metric,
     repair_sets,
 )
+from raysweep.analysis.exhibits.recipes.regimes import NONE, REGIMES
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.figures.lines import Line, LineFigure, Panel, Point, Tick
 from raysweep.analysis.tables.frame import ALL_SEEDS

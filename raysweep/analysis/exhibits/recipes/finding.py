@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import product
 
 from raysweep.analysis.exhibits.selections import EVERY
 from raysweep.analysis.tables.frame import ModelVariant, ScoreFrame, ScoreKey
@@ -26,14 +27,18 @@ class TrainedModel:
         trained_on: the training set of its scores; ``base``: the model is not fine-tuned.
         model: its label.
         recipe: the label of its recipe; empty where a table doesn't tell recipes apart.
-        training_set: the label of the training set; that of a base model is the one that it is compared on.
+        training_set: the label of the training set; that of a base model is the one that it is compared on, if any.
+        regime: the label of how it was fine-tuned; empty where a table doesn't tell regimes apart.
+        family: of its base; empty where a table doesn't tell families apart.
     """
 
     variant: ModelVariant
     trained_on: str
     model: str
-    recipe: str
-    training_set: str
+    recipe: str = ""
+    training_set: str = ""
+    regime: str = ""
+    family: str = ""
 
 
 def by_recipe(
@@ -66,6 +71,17 @@ def by_recipe(
                 variant = variants[0] if is_base else next(one for one in tuned if one.recipe == recipe)
                 found.append(TrainedModel(variant, BASE if is_base else name, label, recipe, name))
     return found
+
+
+def by_training_set(frame: ScoreFrame, training_sets: Sequence[str], *, once: bool) -> list[TrainedModel]:
+    """Return each variant on each training set. `once`: only cells that there are, and each base model once."""
+    found: dict[tuple[str, str], TrainedModel] = {}
+    for variant, name in product(frame.variants, training_sets):
+        key = ScoreKey(variant, name, "", "")
+        label = variant.model if once and name == BASE else variant.label
+        if not frame.is_missing(key) if once else frame.is_asked(key):
+            found.setdefault((label, name), TrainedModel(variant, name, label, training_set=name))
+    return list(found.values())
 
 
 def absent_recipes(frame: ScoreFrame, recipes: Sequence[str]) -> list[str]:

@@ -244,7 +244,7 @@ def test_beside_equal_settings_the_chosen_models_are_compared_and_claims_rest_on
 
 
 def test_a_group_stands_for_the_model_that_was_chosen_among_its_own(of_sweep):
-    models = EXHIBITS["repair-regimes"].models(of_sweep)
+    models = EXHIBITS["repair-lora-against-ia3"].models(of_sweep)
     assert {(model.regime, model.cell.recipe) for model in models} == {
         ("none", "none"), ("full", "full"), ("lora", "lora"), ("ia3", "ia3"),
     }  # fmt: skip

@@ -6,10 +6,12 @@ import math
 from decimal import Decimal
 
 import pytest
+from pydantic import ValidationError
 
 from raysweep.analysis.exhibits.base import NothingToDraw
+from raysweep.analysis.exhibits.scores.grid import ScoreGrid
 from raysweep.analysis.tables.frame import Failure
-from raysweep.analysis.tables.order import RowChoice
+from raysweep.analysis.tables.order import RecipeChoice, RowChoice
 from tests.analysis.exhibits.examples import EXHIBITS, PRINTED, cells, printed_scores, score, study, tables
 
 HEADINGS = {"pass@1": "pass@1 (%)", "RD": "RD (%)"}
@@ -122,3 +124,62 @@ def test_in_the_mean_a_model_of_several_recipes_and_seeds_weighs_no_more_than_ot
     assert (cells(table)["mean",]["clean"], cells(table)["mean",]["mix_all"]) == ("60.0", "20.0")
     assert "In the mean all models weigh the same, however many recipes and seeds they have." in table.caption
     assert "mean of 1 of 2 models; without 2 numbers of a recipe or seed" in table.footnotes
+
+
+SETTINGS = {
+    "id": "own", "title": "Mine", "rows": ["model", "regime"], "columns": ["problem set", "test set", "quantity"],
+    "training_sets": ["all"], "test_sets": ["clean", "C1"], "quantities": {"pass@1": 0},
+}  # fmt: skip
+
+
+def own(**changed: object) -> ScoreGrid:
+    return ScoreGrid.model_validate({**SETTINGS, **changed})
+
+
+RECIPES = {name: RecipeChoice("sft", trainer=name.partition("-")[0]) for name in ("lora", "lora-2", "full", "dpo")}
+TUNED = [
+    score(model, training_set, test, "pass@1", 0.5, recipe=recipe)
+    for model, recipes in {"one": ("none", "lora", "lora-2", "dpo"), "two": ("none", "full", "lora")}.items()
+    for recipe in recipes
+    for training_set in (["base"] if recipe == "none" else ["clean"])
+    for test in ("clean", "C1")
+]
+
+
+def test_models_stand_by_regime_with_the_recipe_where_a_regime_has_several():
+    (table,) = own().draw(study(TUNED, recipes=RECIPES, words={"C1": "typos"})).tables
+    assert [row.labels for row in table.rows] == [
+        ("one", "none"), ("one", "lora · lora"), ("one", "lora · lora-2"),
+        ("two", "none"), ("two", "full"), ("two", "lora"),
+    ]  # fmt: skip
+    assert "This sweep has no model of ia3." in table.caption
+
+
+def test_of_two_headings_above_a_column_clean_is_left_out():
+    (table,) = own().draw(study(TUNED, recipes=RECIPES, words={"C1": "typos"})).tables
+    assert [column.full_name for column in table.columns] == [
+        "humaneval pass@1 (%)",
+        "humaneval, typos (C1) pass@1 (%)",
+    ]
+
+
+def test_numbers_of_a_block_beside_others_stand_in_the_tables_of_their_test_sets():
+    more = {"test_sets": ["C1", "C2"], "quantities": {"RD": 0}}
+    exhibit = own(
+        rows=["model"], columns=["quantity"], training_sets=["clean"], test_sets=["clean"], beside=True, more=[more]
+    )
+    scores = [score("m", "clean", "clean", "pass@1", 0.5)]
+    scores += [score("m", "clean", test, "RD", value) for test, value in (("C1", 0.1), ("C2", 0.2))]
+    drawn = exhibit.draw(study(scores, models=("m",))).tables
+    assert {table.name: cells(table)["m",] for table in drawn} == {
+        "own-c1-humaneval": {"pass@1 (%)": "50", "RD (%)": "10"},
+        "own-c2-humaneval": {"pass@1 (%)": "50", "RD (%)": "20"},
+    }
+    (alone,) = exhibit.draw(study(scores[:1], models=("m",), perturbations=("clean",))).tables
+    assert cells(alone)["m",] == {"pass@1 (%)": "50"}
+
+
+@pytest.mark.parametrize("named", ["recipe", "training set"])
+def test_a_regime_stands_beside_no_recipe_and_no_training_set(named):
+    with pytest.raises(ValidationError, match=f"leave '{named}' out"):
+        own(rows=["model", "regime", named])
