@@ -13,7 +13,6 @@ a value for each of its keys is a table or figure by itself, and needs no file.
     test_sets.py    kind `test-sets`: a table of unchanged and broken prompts
     heat_map.py     kind `heat-map`: a figure of every model by training set and test set
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both
-    languages.py    kind `languages`: a table of scores by programming language, beside its share of the training rows
     code_quality.py kinds `lint-messages`, a table of what pylint says, and `lint-scores`, a figure of its scores
     scores/         kind `scores`: a table of scores by any of their dimensions
     choosing/       kind `choice`: which model to choose

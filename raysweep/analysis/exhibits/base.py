@@ -48,7 +48,6 @@ class Evidence:
         trainings: what the trainings reported.
         linted: what a linter says of completions.
         answers: what the models answered.
-        languages: how many rows of each training set are in each programming language; "" where it isn't known.
         edits: models that were edited from one edit example, and prompts that a model rewrote.
         choices: which recipe of a group was chosen for a model, and among which.
         by_seed: scores and failures with a variant for each seed, where `frame` has means over seeds; None: it has not.
@@ -59,7 +58,6 @@ class Evidence:
     trainings: Sequence[ReportedTraining] = ()
     linted: Sequence[CellReports] = ()
     answers: Answers = field(default_factory=NoAnswers)
-    languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     edits: Edits = field(default_factory=Edits)
     choices: Sequence[ReportedChoice] = ()
     by_seed: ScoreFrame | None = None

@@ -5,6 +5,7 @@ records.py       collects the records that the report's sections read
 scoring.py       computes the sweep's numbers from its results
 quality.py       reads what pylint said of a sample of the completions
 facts.py         reads outcomes of completions, failures of references, trainings, choices among models and costs
+languages.py     reads in which languages training rows are, and makes numbers of the frame of their shares
 edits.py         reads edited models, and rewritten prompts, from manifests
 answers.py       reads what models answered: texts, verdicts and pass@1 by part of the tests
 notes.py         words a report's lines on settings, execution, generators, levels in training sets, leaked rows

@@ -37,8 +37,6 @@ CUT_STOP = "length"
 PRE_TRAINING = "pre-training"
 REJECTED = "rejected_rows"
 """The stage of a source's rejected responses."""
-TRAINING_SET = "training set "
-"""What the label of a training set's artefact begins with, before its name."""
 SHARED = "shared and waiting"
 """The row of GPU-hours of pre-training, and of processes that wait for work."""
 LEAST_HOURS = 1e-6
@@ -190,28 +188,6 @@ def _choice(folder: SweepFolder, rows: Sequence[CandidateRow]) -> ReportedChoice
                 )
             )
     return ReportedChoice(first.model, first.group, first.training_set, first.seed, tuple(candidates))
-
-
-def training_languages(folder: SweepFolder) -> dict[str, dict[str, int]]:
-    """Return how many rows of each training set that the store has are in each programming language.
-
-    A set that is the same rows as one of another name, such as those of a pre-training, is found by its models.
-    """
-    sets = {use.key: use for use in read_uses(folder.store, folder.name) or () if use.stage == "training_set"}
-    keys = {
-        use.label.removeprefix(TRAINING_SET): key for key, use in sets.items() if use.label.startswith(TRAINING_SET)
-    }
-    for row in folder.grid():
-        if row.training_set not in (BASE, *keys) and row.weights is not None and folder.store.counts(row.weights):
-            inputs = folder.store.manifest(row.weights, dropped=True)["inputs"]
-            if of := [key for key in inputs if key in sets]:
-                keys[row.training_set] = of[0]  # others check it
-    artefacts = {name: Unit(sets[key].stage, key, sets[key].label) for name, key in keys.items()}
-    return {
-        name: count_values(folder.store.use(artefact) / ROWS, "language")
-        for name, artefact in artefacts.items()
-        if folder.store.has(artefact)
-    }
 
 
 def modules_by_recipe(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, list[str]]]:

@@ -44,9 +44,9 @@ from raysweep.sweep.report.facts import (
     rejected_lines,
     sweep_signature,
     test_set_manifests,
-    training_languages,
     trainings,
 )
+from raysweep.sweep.report.languages import language_shares, training_languages
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import (
     Line,
@@ -86,6 +86,8 @@ def report_of(
     strata = linted_strata(folder, linted)
     failures = _failures(folder, errors)
     scores, differences, by_seed = _shown_numbers(config, numbers, order, failures)
+    if len(set(order.languages.values())) > 1:
+        scores = [*scores, *language_shares(scores, order, training_languages(folder))]
     report = Report(
         name=config.name,
         title=config.report.title or config.name,
@@ -126,14 +128,12 @@ def _shown_numbers(
 def _drawn(
     folder: SweepFolder, exhibits: Sequence[Exhibit], report: Report, numbers: SweepNumbers, *, required: bool
 ) -> Drawn:
-    languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
     evidence = Evidence(
         report.frame,
         numbers.rates,
         report.trainings,
         report.linted,
         SweepAnswers(folder),
-        languages,
         numbers.edits,
         report.choices,
         report.by_seed,

@@ -18,7 +18,7 @@ from raysweep.errors import UsageError
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report import write as report
-from raysweep.sweep.report.facts import training_languages
+from raysweep.sweep.report.languages import training_languages
 from raysweep.sweep.report.scoring import score
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import run_sweep
