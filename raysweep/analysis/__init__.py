@@ -2,7 +2,7 @@
 
 sweep/report/write.py calls this folder with records; nothing here reads the store.
 
-    sections/        what a report shows, a file for each section of the page
+    sections/        what a report shows: the sections of the page
     tables/          the tables of a report, and how they are written
     figures/         draws the figures, as SVG and PDF
     exhibits/        tables and figures that YAML files define, such as those of the study

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.analysis.sections.base import Report
-from raysweep.analysis.sections.reasons import ReasonsSection
+from raysweep.analysis.sections.tables import ReasonsSection
 from raysweep.analysis.tables.frame import ScoreFrame
 from tests.analysis.examples import ORDER
 from tests.analysis.tables.test_trainings import seeds_of

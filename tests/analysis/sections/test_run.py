@@ -1,6 +1,6 @@
-"""The section of failed cells."""
+"""The sections of a run: its failed cells."""
 
-from raysweep.analysis.sections.failures import FailuresSection
+from raysweep.analysis.sections.run import FailuresSection
 from raysweep.analysis.tables.frame import Failure
 from tests.analysis.examples import report
 

@@ -6,7 +6,7 @@ import re
 
 from raysweep.analysis.exhibits.base import Drawn, ShownAnswer, SideBySideTask
 from raysweep.analysis.page.report import render_report
-from raysweep.analysis.sections.side_by_side import SideBySideSection
+from raysweep.analysis.sections.completions import SideBySideSection
 from tests.analysis.examples import HOSTILE, report
 
 
