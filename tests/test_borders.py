@@ -237,11 +237,12 @@ def test_help_imports_nothing_heavy():
     assert done.stderr.strip() == "[]"
 
 
-def test_status_imports_no_config_and_no_plan():
+def test_status_imports_no_config_no_plan_and_no_statistics():
     """Building a config's sections takes half a second, as long as the rest of `raysweep status` of a large sweep."""
+    heavy = tuple(f"raysweep.{name}" for name in ("config.", "planning", "metrics", "stats", "generators", "execution"))
     code = (
-        "import sys, raysweep.cli.views.status\n"
-        "print([name for name in sys.modules if name.startswith(('raysweep.config.', 'raysweep.planning.'))])"
+        "import sys, raysweep.cli.app, raysweep.cli.views.status\n"
+        f"print([name for name in sys.modules if name.startswith({heavy}) and name != 'raysweep.config.examples'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

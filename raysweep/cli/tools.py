@@ -17,9 +17,8 @@ from raysweep.cli import options as opt
 from raysweep.cli.exit import invocation
 from raysweep.errors import UnknownName, UsageError
 from raysweep.programs import DEFAULT_SANDBOX, MAX_WALL_SECONDS, Lane, Level, Limits, Oracle, Sandbox
-from raysweep.prompts.answers.extraction import PATCHES, Extract
+from raysweep.prompts.answers.ways import PATCHES, Extract
 from raysweep.records import CLEAN, Decoding, Spec
-from raysweep.rows.json_files import check_out
 from raysweep.seeding import DEFAULT_SEED
 from raysweep.trainers.base import Recipe
 
@@ -93,6 +92,7 @@ def evaluate(
     """Evaluate one model, without fine-tuning, on clean and perturbed prompts."""
     from raysweep.cli.views.results import print_result, watcher
     from raysweep.problems.base import problems_entry
+    from raysweep.rows.json_files import check_out
     from raysweep.sweep.evaluate import evaluation_config
     from raysweep.sweep.overview.scores import reference_lines
     from raysweep.sweep.run import run_sweep
@@ -256,6 +256,7 @@ def _tell_cautions(methods: Sequence[Spec]) -> None:
 def _problem_set(problems: str, seed: int, out: Path | None, *, judged: bool) -> ProblemSet:
     """Return a problem set; raise UsageError if `out` would overwrite its file."""
     from raysweep.problems.base import problem_set_of
+    from raysweep.rows.json_files import check_out
 
     problem_set, spec = problem_set_of(problems, seed, judged=judged)
     if out is not None:

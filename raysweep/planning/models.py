@@ -24,7 +24,7 @@ from raysweep.models.loading import architecture_of, auto_model, empty_network, 
 from raysweep.models.traits import read_traits
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
-from raysweep.prompts.answers.extraction import PATCHES
+from raysweep.prompts.answers.ways import PATCHES
 from raysweep.prompts.repair.styles import STYLES
 from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef, Spec

@@ -20,7 +20,7 @@ from raysweep.hashing import canonical_json
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.traits import Traits
 from raysweep.programs import Level, Limits, Sandbox
-from raysweep.prompts.answers.extraction import Extract
+from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Decoding, ModelRef, Spec
 from raysweep.storage.artefacts import Artefact, Node, Unit
 from raysweep.trainers.base import Recipe

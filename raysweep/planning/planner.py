@@ -39,7 +39,7 @@ from raysweep.planning.quality import quality_plans
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits
-from raysweep.prompts.answers.extraction import Extract, way_of
+from raysweep.prompts.answers.ways import Extract, way_of
 from raysweep.prompts.repair.styles import answers_in
 from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, CLEAN, REWRITTEN, ModelKind

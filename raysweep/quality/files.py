@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from raysweep.errors import UsageError
-from raysweep.prompts.answers.extraction import Extract, extracted
+from raysweep.prompts.answers.extraction import extracted
+from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Completion, Problem
 
 PYTHON = "python"

@@ -23,7 +23,8 @@ from raysweep.models.loading import load_tokenizer
 from raysweep.planning.plan import EncodedPairsPlan, RejectedRowsPlan, TeacherAnswersPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Outcome, Program
-from raysweep.prompts.answers.extraction import Extract, extracted
+from raysweep.prompts.answers.extraction import extracted
+from raysweep.prompts.answers.ways import Extract
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import Completion, EncodedPair, Problem, RejectedRow, SourceRow, TrainingRow
 from raysweep.rows.parquet import ROWS, RowWriter, block_count, from_bytes, read_block, row_count, to_bytes

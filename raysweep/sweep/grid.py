@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from raysweep.metrics.base import CellLabels
 from raysweep.storage.store import Store
 from raysweep.storage.uses import CHOSEN, SELECTION
 
-if TYPE_CHECKING:  # what knows configs and plans is slow to import for `raysweep status`
+if TYPE_CHECKING:  # what knows configs and plans is slow to import for `raysweep status`, and so are statistics
+    from raysweep.metrics.base import CellLabels
     from raysweep.planning.plan import SweepPlan
 
 
@@ -46,6 +46,8 @@ class GridRow:
 
     @property
     def labels(self) -> CellLabels:
+        from raysweep.metrics.base import CellLabels
+
         return CellLabels(self.model, self.recipe, self.training_set, self.seed)
 
     @property

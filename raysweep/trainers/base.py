@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from raysweep.errors import Finding, UsageError
-from raysweep.generators.base import LiveModel
 from raysweep.programs import Limits, Program, Verdict
 from raysweep.records import (
     Completion,
@@ -27,6 +26,8 @@ from raysweep.registry import Registry
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+    from raysweep.generators.base import LiveModel
 
 
 BEST = "best"

@@ -15,8 +15,9 @@ from itertools import chain
 from typing import Final
 
 from raysweep.errors import HopelessError
-from raysweep.prompts.answers.extraction import Extract, Found, extracted
+from raysweep.prompts.answers.extraction import Found, extracted
 from raysweep.prompts.answers.markdown import block_margin, block_spans, code_blocks, without_reasoning
+from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Decoding, Problem, SourceRow
 from raysweep.training_sets.pair_filters import Variant
 from raysweep.units import count

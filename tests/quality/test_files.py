@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.problems.humaneval import HumanEval
-from raysweep.prompts.answers.extraction import Extract
+from raysweep.prompts.answers.ways import Extract
 from raysweep.quality.files import SourceFile, completion_file
 from raysweep.records import Completion, Problem
 

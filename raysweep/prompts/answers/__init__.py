@@ -3,7 +3,8 @@
 Begin with extraction.py, which other folders call. Python has a file of its own for making programs of
 pieces, and so have the compiled languages.
 
-    extraction.py  the ways to take a program out of an answer, and the choice among its candidates
+    ways.py        the ways to make a program of an answer, as settings name them
+    extraction.py  takes a program out of an answer: the choice among its candidates
     markdown.py    finds code blocks and reasoning in an answer, whatever language the code is in
     python.py      makes programs of pieces of Python
     compiled.py    makes programs of pieces of Java and C++

@@ -32,7 +32,8 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.keys import method_spec
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import Outcome
-from raysweep.prompts.answers.extraction import Extract, extracted, way_of
+from raysweep.prompts.answers.extraction import extracted
+from raysweep.prompts.answers.ways import Extract, way_of
 from raysweep.prompts.templates import NATIVE, Prompter, PromptTemplate, check_template, template_shown
 from raysweep.records import Decoding, ModelRef, Problem, Spec
 from raysweep.rows.parquet import ROWS, write_rows

@@ -26,7 +26,8 @@ from raysweep.problems.base import ProblemSet
 from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Limits, Oracle, Outcome, Program, Sandbox, Verdict
-from raysweep.prompts.answers.extraction import Extract, Extracted
+from raysweep.prompts.answers.extraction import Extracted
+from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
 from raysweep.rows.json_files import content_sha
 from raysweep.storage.verdicts import VERSION as JUDGED_AS

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 
 from raysweep.programs import PYTHON
-from raysweep.prompts.answers.extraction import Extract, Found, extracted
+from raysweep.prompts.answers.extraction import Found, extracted
 from raysweep.prompts.answers.markdown import is_marked
+from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
 from raysweep.tools.samples.format import Sample
 from raysweep.units import count

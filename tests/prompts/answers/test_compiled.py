@@ -7,7 +7,8 @@ import pytest
 from raysweep.execution.pool import Executor
 from raysweep.problems.humaneval_x import CompiledProblem
 from raysweep.programs import Level, Limits, Oracle, Outcome, Sandbox
-from raysweep.prompts.answers.extraction import Extract, Extracted, Found, extracted
+from raysweep.prompts.answers.extraction import Extracted, Found, extracted
+from raysweep.prompts.answers.ways import Extract
 from tests.execution.compiled.processes import needs
 
 pytestmark = pytest.mark.slow

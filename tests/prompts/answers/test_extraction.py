@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from raysweep.prompts.answers import extraction
-from raysweep.prompts.answers.extraction import Extract, Extracted, Found, extracted, in_words, way_of
+from raysweep.prompts.answers.extraction import Extracted, Found, extracted, in_words
+from raysweep.prompts.answers.ways import Extract
 from raysweep.prompts.repair.hunks import Hunk, marked
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem
@@ -233,25 +234,11 @@ def test_completions_and_their_tests_stay_as_they_are():
     assert taken("  int x;\n}\n", problem=java) == Extracted(java.assemble("  int x;"), Found.NOTHING)
 
 
-def test_what_extract_means_of_chats_and_of_completions_and_counts_in_words():
-    assert way_of("auto", is_chat=True) is Extract.AUTO and way_of("auto", is_chat=False) is Extract.NONE
-    for setting in ("none", "study"):
-        assert way_of(setting, is_chat=True) is way_of(setting, is_chat=False) is Extract.NONE
-    assert way_of("first", is_chat=False) is Extract.FIRST
-    whole = [way for way in Extract if way.needs_whole_answers]
-    assert whole == ["auto", "first", "last", "evalplus", *extraction.PATCHES]
+def test_counts_of_where_programs_were_in_words():
     assert in_words({"fence": 1200, "nothing": 3}) == (
         "1,203 answers: 1,200 with a program in a block of code, 3 without a program, run as they are written"
     )
     assert in_words({"nothing": 30}) == "no code found in any of 30 answers, which are run as they are written"
-
-
-def test_patches_have_a_version_of_their_own_in_the_keys_of_results(monkeypatch):
-    before = {way: way.key for way in Extract}
-    assert before[Extract.NONE] == {} and before[Extract.LAST] == {"extract": f"last {extraction.VERSION}"}
-    monkeypatch.setattr(extraction, "PATCH_VERSION", 7)
-    assert {way for way in Extract if way.key != before[way]} == set(extraction.PATCHES)
-    assert Extract.HUNK.key == {"extract": "hunk 7"}
 
 
 @pytest.mark.parametrize(

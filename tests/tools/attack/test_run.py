@@ -13,7 +13,7 @@ from raysweep.models.finding import resolve
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.textattack import loading
 from raysweep.problems.base import PROBLEMS
-from raysweep.prompts.answers.extraction import Extract
+from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Spec
 from raysweep.storage.store import Store
 from raysweep.tools.attack import run as attack_run

@@ -16,7 +16,7 @@ from raysweep.errors import UsageError
 from raysweep.problems.jsonl import JsonlProblems
 from raysweep.problems.repair.quixbugs import QuixBugs
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Verdict
-from raysweep.prompts.answers.extraction import Extract
+from raysweep.prompts.answers.ways import Extract
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.files import Files
 from raysweep.tools.samples.run import SampleJob, SampleRun

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raysweep.prompts.answers.extraction import Extract
+from raysweep.prompts.answers.ways import Extract
 from raysweep.prompts.repair.hunks import Hunk, marked
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem
