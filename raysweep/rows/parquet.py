@@ -80,8 +80,8 @@ def read_rows(path: Path, record: type[R]) -> list[R]:
     return _records(_table_in(path, str(path)), record)
 
 
-def read_rows_of(path: Path, record: type[R], column: str, values: Collection[str]) -> list[R]:
-    """Read the rows of a file in which a column has one of some values; see `read_rows` for what it raises.
+def read_rows_of(path: Path, record: type[R], column: str, values: Collection[str]) -> tuple[list[R], int]:
+    """Read the rows in which a column has one of some values, and the number of all; see `read_rows` for errors.
 
     Only the record's columns are read and only these records are made, which is what reading a table takes long for.
     The record may have fewer fields than the one of which the file is.
@@ -91,7 +91,7 @@ def read_rows_of(path: Path, record: type[R], column: str, values: Collection[st
 
     table = _table_in(path, str(path), list(_field_types(record)))
     wanted = pyarrow.array(list(values), pyarrow.string())
-    return _records(table.filter(compute.is_in(table.column(column), wanted)), record)
+    return _records(table.filter(compute.is_in(table.column(column), wanted)), record), int(table.num_rows)
 
 
 def read_groups(path: Path, record: type[R], by: str, column: str) -> list[tuple[R, list[Any]]]:
@@ -228,7 +228,7 @@ def count_values(path: Path, column: str, without_task: str = "") -> dict[str, i
     import pyarrow.compute
 
     with _opened(path, str(path)) as file:
-        rows = file.read(columns=[column, "task_id"] if without_task else [column])
+        rows = file.read(columns=[column, "task_id"] if without_task else [column], use_threads=False)
     if without_task:
         rows = rows.filter(pyarrow.compute.not_equal(rows.column("task_id"), without_task))
     values = rows.column(column)

@@ -180,7 +180,7 @@ def statistic_ends(
     tail = 100 * (1 - COVERAGE) / 2
     is_defined = np.isfinite(resampled)
     if is_defined.all():
-        low, high = _percentile(resampled, tail), _percentile(resampled, 100 - tail)
+        low, high = _percentiles(resampled, (tail, 100 - tail))
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a set without any defined resample has NaN
@@ -189,15 +189,17 @@ def statistic_ends(
     return np.asarray(np.fmin(low, value)), np.asarray(np.fmax(high, value))
 
 
-def _percentile(resampled: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
-    """Return (sets,): numpy's linear percentile over the resamples, (RESAMPLES, sets), in a third of its time."""
+def _percentiles(resampled: NDArray[np.float64], percents: Sequence[float]) -> list[NDArray[np.float64]]:
+    """Return (sets,) for each: numpy's linear percentile over the resamples, (RESAMPLES, sets), in less of its time."""
     import numpy as np
 
-    place = percent / 100 * (len(resampled) - 1)
-    below = math.floor(place)
-    ordered = np.partition(np.ascontiguousarray(resampled.T), (below, below + 1), axis=1)
-    first, second = ordered[:, below], ordered[:, below + 1]
-    return np.asarray(first + (second - first) * (place - below))
+    places = [percent / 100 * (len(resampled) - 1) for percent in percents]
+    below = [math.floor(place) for place in places]
+    ordered = np.partition(np.ascontiguousarray(resampled.T), [*below, *(one + 1 for one in below)], axis=1)
+    return [
+        np.asarray(ordered[:, one] + (ordered[:, one + 1] - ordered[:, one]) * (place - one))
+        for place, one in zip(places, below, strict=True)
+    ]
 
 
 def _nearness(values: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,10 +47,21 @@ class Integrity:
     def __init__(self, files: Files, copies: Copies | None) -> None:
         self._files = files
         self._copies = copies
-        self._counts_by_key: dict[str, Mapping[str, Any]] = {}  # of undamaged artefacts in an object store
+        self._keeps = copies is not None  # artefacts in an object store don't change
+        self._counts_by_key: dict[str, Mapping[str, Any]] = {}  # of undamaged artefacts
+
+    @contextlib.contextmanager
+    def checking_once(self) -> Iterator[None]:
+        self._keeps = True
+        try:
+            yield
+        finally:
+            if self._copies is None:
+                self._keeps = False
+                self._counts_by_key.clear()
 
     def is_known(self, node: Artefact) -> bool:
-        """Return True if this process has found an artefact in an object store undamaged. Artefacts don't change."""
+        """Return True if this process has found an artefact undamaged, and keeps that."""
         return node.key in self._counts_by_key
 
     def forget(self, node: Artefact) -> None:
@@ -94,13 +105,21 @@ class Integrity:
             return NO_MANIFEST
         try:
             manifest = self.parse(node, text)
-            files = manifest["files"]
         except OtherSchema:
             raise
         except StoreError as error:
             return str(error)
         if self._copies is None:
-            return self._files.difference(folder_of(node), files, whole=whole)
+            damage = self._files.difference(folder_of(node), manifest["files"], whole=whole)
+        else:
+            damage = self._damage_in_object_store(self._copies, node, text, manifest["files"], whole=whole)
+        if not damage and self._keeps:
+            self._counts_by_key[node.key] = _counts(manifest)
+        return damage
+
+    def _damage_in_object_store(
+        self, copies: Copies, node: Artefact, text: bytes, files: Mapping[str, Any], *, whole: bool
+    ) -> str:
         listed = self._files.infos(folder_of(node))
         if MANIFEST not in listed:
             return NO_MANIFEST
@@ -112,12 +131,10 @@ class Integrity:
             if listed[name].size != entry["bytes"]:
                 return f"{name} has {listed[name].size} bytes, not {entry['bytes']}"
         is_late = any(listed[name].mtime_ns > listed[MANIFEST].mtime_ns for name in files)
-        is_doubtful = is_late and not self._copies.is_verified(node, text, listed)
-        damage = self._copies.damage(node, text, files, refetch=is_doubtful) if whole or is_doubtful else ""
+        is_doubtful = is_late and not copies.is_verified(node, text, listed)
+        damage = copies.damage(node, text, files, refetch=is_doubtful) if whole or is_doubtful else ""
         if is_doubtful and not damage:
-            self._copies.mark_verified(node, text, listed)
-        if not damage:
-            self._counts_by_key[node.key] = _counts(manifest)
+            copies.mark_verified(node, text, listed)
         return damage
 
 

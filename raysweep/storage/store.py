@@ -24,6 +24,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,6 +91,13 @@ class Store:
     def has(self, node: Artefact) -> bool:
         """Return True if an artefact is complete and undamaged."""
         return self._integrity.is_known(node) or not self.damage(node)
+
+    def checking_once(self) -> AbstractContextManager[None]:
+        """Within it an artefact that was found undamaged stays so also on a disk: a report asks a dozen times for each.
+
+        `use` checks every byte as ever.
+        """
+        return self._integrity.checking_once()
 
     def survey(self, nodes: Iterable[Artefact]) -> dict[str, bool]:
         return self._look_up(self.has, nodes)

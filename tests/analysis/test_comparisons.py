@@ -144,7 +144,7 @@ def test_rd_changes_are_undefined_with_a_reason_and_absent_on_the_clean_set():
 
 def test_each_cell_is_compared_with_its_base_model_and_its_twin_on_clean_rows():
     frame = Baselines()
-    verdicts = [*rows("clean", 1, 1), *rows("C1", 0, 1)]
+    verdicts = rates_of([*rows("clean", 1, 1), *rows("C1", 0, 1)])
     base, clean = CellLabels("m", "none", "base", 42), CellLabels("m", "full", "clean", 42)
     assert frame.differences(base, verdicts) == []
     assert {one.against for one in frame.differences(clean, verdicts)} == {"base"}
@@ -158,7 +158,7 @@ def test_each_cell_is_compared_with_its_base_model_and_its_twin_on_clean_rows():
 
 def test_a_set_of_another_source_is_compared_with_the_clean_set_of_that_source():
     frame = Baselines({"evol": "evol", "evol-C1": "evol", "oss-C1": ""})
-    verdicts = [*rows("clean", 1, 1), *rows("C1", 0, 1)]
+    verdicts = rates_of([*rows("clean", 1, 1), *rows("C1", 0, 1)])
     assert [frame.place_of(name) for name in ("base", "evol", "evol-C1", "oss-C1")] == [0, 1, 2, 2]
     for recipe, trained in (("none", "base"), ("full", "evol")):
         frame.differences(CellLabels("m", recipe, trained, 42), verdicts)
@@ -228,10 +228,10 @@ def test_a_difference_to_the_base_leaves_the_edited_problem_out_on_both_sides():
 
     base, edited = ("m", "none", "base", 42), ("m", "creme", "mini-C1-pair1", 42)
     baselines = Baselines()
-    of_base = [*of(base, "clean", a=1, b=0, pair=1), *of(base, "C1", a=0, b=0, pair=0)]
+    of_base = rates_of([*of(base, "clean", a=1, b=0, pair=1), *of(base, "C1", a=0, b=0, pair=0)])
     assert baselines.differences(CellLabels(*base), of_base) == []
-    rows = [*of(edited, "clean", a=1, b=0), *of(edited, "C1", a=1, b=0)]
-    found = {(one.perturbation, one.metric): one for one in baselines.differences(CellLabels(*edited), rows)}
+    of_edited = rates_of([*of(edited, "clean", a=1, b=0), *of(edited, "C1", a=1, b=0)])
+    found = {(one.perturbation, one.metric): one for one in baselines.differences(CellLabels(*edited), of_edited)}
     clean, perturbed = (found[name, "pass@1_difference"] for name in ("clean", "C1"))
     assert (clean.value, clean.n) == (0, 2) and clean.high == -clean.low
     assert (perturbed.value, perturbed.n) == (0.5, 2)

@@ -142,6 +142,25 @@ def test_damage_is_noticed_before_use_at_the_latest(store):
         store.use(node())
 
 
+def test_a_report_checks_an_artefact_once_and_every_byte_before_use(tmp_path):
+    store, one = Store(tmp_path), node(seed=1)
+    store.require_writable()
+    commit(store, one)
+    data = Path(store.folder(one)) / "rows.txt"
+    with store.checking_once():
+        assert store.has(one)
+        data.write_text("other")
+        assert store.has(one) and store.counts(one)
+        with pytest.raises(StoreError, match="damaged"):
+            store.use(one)
+        assert not store.has(one)
+    commit(store, one)
+    with store.checking_once():
+        assert store.has(one)
+    data.write_text("other")
+    assert not store.has(one)
+
+
 @pytest.mark.slow
 @IN_OBJECT_STORE
 def test_a_damaged_copy_is_fetched_again_and_harms_nobody(store):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.comparisons.base import ProblemRates, shared_values
@@ -209,17 +210,14 @@ def with_seeds_notes(differences: Sequence[Difference]) -> list[Difference]:
 
     Only numbers with an interval are effects: counts of problems and p values are left as they are.
     """
-    by_seed: dict[Difference, list[float]] = {}
+    without_seed = attrgetter("model", "recipe", "training_set", "against", "problem_set", "perturbation", "metric")
+    by_seed: dict[tuple[str, ...], list[float]] = {}
     for difference in differences:
         if not math.isnan(difference.low):
-            by_seed.setdefault(_without_seed(difference), []).append(difference.value)
+            by_seed.setdefault(without_seed(difference), []).append(difference.value)
     notes = {key: seeds_note(values) for key, values in by_seed.items()}
     noted = []
     for one in differences:
-        note = "" if math.isnan(one.low) else notes[_without_seed(one)]
+        note = "" if math.isnan(one.low) else notes[without_seed(one)]
         noted.append(replace(one, note="; ".join(filter(None, (one.note, note)))) if note else one)
     return noted
-
-
-def _without_seed(difference: Difference) -> Difference:
-    return replace(difference, seed=0, value=0, low=0, high=0, n=0, note="")

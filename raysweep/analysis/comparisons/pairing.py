@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache, partial
 
-from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, TestSetName, rates_of
+from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, TestSetName
 from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.metrics.scores import guarded
-from raysweep.records import BASE, CLEAN, Difference, ProblemScore, Spec
+from raysweep.records import BASE, CLEAN, Difference, Spec
 
 
 def measure_pair(
@@ -49,9 +49,8 @@ class Baselines:
         """Return whether other cells may be compared with those of a training set."""
         return training_set == BASE or training_set in self._clean_sets
 
-    def differences(self, cell: CellLabels, rows: Sequence[ProblemScore]) -> list[Difference]:
+    def differences(self, cell: CellLabels, rates: dict[TestSetName, ProblemRates]) -> list[Difference]:
         """Return the differences of a cell to its baselines, as far as these came before, and remember a baseline."""
-        rates = rates_of(rows)
         if self.has(cell.training_set):
             self._rates[cell] = rates
         records = []

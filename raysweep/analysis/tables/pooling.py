@@ -174,7 +174,8 @@ def within_limits(scores: Iterable[Score]) -> list[Score]:
     found = []
     for score in scores:
         lowest, highest = limits_of(score.metric)
-        found.append(replace(score, low=max(score.low, lowest), high=min(score.high, highest)))  # NaN stays NaN
+        is_outside = score.low < lowest or score.high > highest
+        found.append(replace(score, low=max(score.low, lowest), high=min(score.high, highest)) if is_outside else score)
     return found
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from math import sqrt
 from statistics import stdev
 
-from raysweep.analysis.comparisons.base import rates_of
 from raysweep.analysis.tables.frame import Number
 from raysweep.analysis.tables.pooling import SeedGroups, have_several_seeds, scores_over_seeds
 from raysweep.metrics.passing import pass_at_k
@@ -93,7 +92,7 @@ def _over_seeds(cells: Sequence[CellNumbers]) -> Pooled:
     groups = SeedGroups()
     for cell in cells:
         if cell.labels.training_set != BASE:
-            groups.add(cell.labels, rates_of(cell.problems), {})
+            groups.add(cell.labels, cell.rates, {})
     found: dict[tuple[str, ...], dict[str, Number]] = {}
     for mean in scores_over_seeds(scores, groups.shared):
         if isinstance(mean, Number):

@@ -70,10 +70,13 @@ def test_set_manifests(folder: SweepFolder, rows: Iterable[GridRow]) -> dict[str
     return {name: store.manifest(test_set) for name, test_set in sets.items()}
 
 
-def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) -> list[PairOutcomes]:
+def pair_outcomes(
+    folder: SweepFolder, rows: Iterable[GridRow] | None = None, known: Mapping[str, Mapping[str, int]] | None = None
+) -> list[PairOutcomes]:
     """Count the outcomes of each judged evaluation pair of a sweep; of `rows` only if given.
 
-    Of edited models those of the problem that they were edited from are left out.
+    Of edited models those of the problem that they were edited from are left out. `known`: outcomes that are counted
+    already, by the key of their results.
     """
     store = folder.store
 
@@ -88,7 +91,7 @@ def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) ->
             row.seed,
             row.problem_set,
             row.perturbation,
-            counted(row, row.results, "outcome"),
+            (known or {}).get(row.results_key) or counted(row, row.results, "outcome"),
             counted(row, row.completions, "stop").get(CUT_STOP, 0) if store.has(row.completions) else None,
         )
         for row in (folder.grid() if rows is None else rows)

@@ -31,7 +31,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.problems.base import PROBLEMS
 from raysweep.quality.reports import LintedStratum
 from raysweep.records import BASE, Difference, PromptRow, Score
-from raysweep.rows.parquet import ROWS, read_rows_of, row_count
+from raysweep.rows.parquet import ROWS, read_rows_of
 from raysweep.sweep.folder import SweepFolder, capabilities_text
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
@@ -108,8 +108,8 @@ def report_of(
     )
     drawn = _drawn(folder, exhibits, report, numbers, required=required)
     read = {name for section in sections for name in section.reads}
-    records = {name: read_records(folder, config) for name, read_records in READERS.items() if name in read}
-    return replace(report, drawn=drawn, **records)
+    records = {name: of(folder, config, numbers) for name, of in READERS.items() if name in read}
+    return replace(report, drawn=drawn, made_frame=report.frame, **records)
 
 
 def _shown_numbers(
@@ -171,7 +171,7 @@ def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
     rows = [
         row
         for row in _sampled(folder.grid(), order_of(config).pairs)
-        if all(store.has(artefact) for artefact in (row.test_set, row.completions, row.results))
+        if all(map(store.has, (row.test_set, row.completions, row.results)))
     ]
     limit = samples_shown(len(rows), config.report.samples_per_pair)
 
@@ -182,7 +182,8 @@ def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
 
     for row in rows:
         prompts, tasks = chosen(row.test_set_stage, row.test_set_key)
-        results, completions = (store.use(artefact) / ROWS for artefact in (row.results, row.completions))
+        results, total = read_rows_of(store.use(row.results) / ROWS, ShownResult, "task_id", tasks)
+        completions, _ = read_rows_of(store.use(row.completions) / ROWS, ShownText, "task_id", tasks)
         of_pair = PairSamples(
             row.model,
             row.training_set,
@@ -191,9 +192,9 @@ def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
             row.problem_set,
             row.test_name.removeprefix(f"{row.problem_set} "),
             prompts,
-            read_rows_of(completions, ShownText, "task_id", tasks),
-            read_rows_of(results, ShownResult, "task_id", tasks),
-            row_count(results),
+            completions,
+            results,
+            total,
         )
         samples.append(of_pair)
     return samples
@@ -249,7 +250,7 @@ def _judged_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:
     return [folder.store.counts(artefact) for artefact in results.values()]
 
 
-def _outcomes(folder: SweepFolder, config: SweepConfig) -> list[PairOutcomes]:
+def _outcomes(folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers) -> list[PairOutcomes]:
     pairs = order_of(config).pairs
     together = len(config.seeds or ()) > 1 and not config.report.each_seed
     return [
@@ -258,7 +259,7 @@ def _outcomes(folder: SweepFolder, config: SweepConfig) -> list[PairOutcomes]:
             training_set=EDITED if outcomes.training_set in pairs else outcomes.training_set,
             seed=ALL_SEEDS if together and outcomes.training_set != BASE else outcomes.seed,
         )
-        for outcomes in pair_outcomes(folder)
+        for outcomes in pair_outcomes(folder, known=numbers.outcomes)
     ]
 
 
@@ -280,11 +281,11 @@ def _provenance(folder: SweepFolder) -> list[Line]:
     ]
 
 
-READERS: Mapping[str, Callable[[SweepFolder, SweepConfig], Any]] = {
+READERS: Mapping[str, Callable[[SweepFolder, SweepConfig, SweepNumbers], Any]] = {
     "outcomes": _outcomes,
-    "costs": lambda folder, config: costs(folder),
-    "samples": _samples,
-    "settings": _settings,
-    "provenance": lambda folder, config: _provenance(folder),
+    "costs": lambda folder, config, numbers: costs(folder),
+    "samples": lambda folder, config, numbers: _samples(folder, config),
+    "settings": lambda folder, config, numbers: _settings(folder, config),
+    "provenance": lambda folder, config, numbers: _provenance(folder),
 }
 """Fields of `Report`, each with the function that reads it from a sweep's folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -45,7 +46,9 @@ class CellNumbers:
     labels: CellLabels
     scores: list[Score]
     problems: list[ProblemScore]
+    rates: Mapping[TestSetName, ProblemRates]
     differences: list[Difference]
+    outcomes: Mapping[str, Mapping[str, int]]  # by the key of the results: how often each occurs
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class SweepNumbers:
     """Models that were edited from one edit example, and prompts that a model rewrote; `scores` has their numbers."""
     shared: Mapping[Place, SharedVariance] = field(default_factory=dict)
     """What the seeds of a model share; empty for one seed."""
+    outcomes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """How often each outcome occurs, by the key of the results."""
 
 
 def score(
@@ -83,7 +88,8 @@ def score(
     read = {pair for exhibit in exhibits for pair in exhibit.reads(names)}
     scores: list[Score] = []
     differences: list[Difference] = []
-    rates: dict[CellLabels, dict[TestSetName, ProblemRates]] = {}
+    rates: dict[CellLabels, Mapping[TestSetName, ProblemRates]] = {}
+    outcomes: dict[str, Mapping[str, int]] = {}
     seeds, several = SeedGroups(), len(config.seeds or ()) > 1
     for cell in cell_numbers(folder):
         scores += cell.scores
@@ -91,18 +97,18 @@ def score(
         keep(cell.problems)
         trained = cell.labels.training_set
         everything = not headline or baselines.has(trained) or trained in (*order.pairs, *order.ways)
-        rates[cell.labels] = rates_of(
-            row
-            for row in cell.problems
-            if everything or row.perturbation in (CLEAN, headline) or (trained, row.perturbation) in read
-        )
+        rates[cell.labels] = {
+            (problems, test): of_test
+            for (problems, test), of_test in cell.rates.items()
+            if everything or test in (CLEAN, headline) or (trained, test) in read
+        }
+        outcomes |= cell.outcomes
         if several and trained != BASE:
-            judged = rates[cell.labels] if everything else rates_of(cell.problems)
-            seeds.add(
-                cell.labels, judged, {label: of for label, of in rates.items() if baselines.has(label.training_set)}
-            )
+            of_baselines = {label: of for label, of in rates.items() if baselines.has(label.training_set)}
+            seeds.add(cell.labels, cell.rates, of_baselines)
     edits = edits_of(folder, config, rates)
-    return SweepNumbers([*scores, *edit_scores(edits)], with_seeds_notes(differences), rates, edits, seeds.shared)
+    noted = with_seeds_notes(differences) if several else differences
+    return SweepNumbers([*scores, *edit_scores(edits)], noted, rates, edits, seeds.shared, outcomes)
 
 
 def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
@@ -121,7 +127,6 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         first_draws = [row for row in judged if not row.test_draw]
         if not first_draws:
             continue
-        with_prompts = [row for row in first_draws if store.has(row.test_set)]
         edited = edited_problem(rows[0], store)
         if rows[0].prompt_pair and not edited:
             log.warning(
@@ -130,9 +135,10 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
                 rows[0].cell,
             )
             continue
-        results = {(row.problem_set, row.perturbation): _verdicts(store, row, edited) for row in first_draws}
+        first = {(row.problem_set, row.perturbation): row for row in first_draws}
+        results = {name: _verdicts(store, row, edited) for name, row in first.items()}
         prompts = {
-            (row.problem_set, row.perturbation): _without(read_prompts(row.test_set), edited) for row in with_prompts
+            name: _without(read_prompts(row.test_set), edited) for name, row in first.items() if store.has(row.test_set)
         }
         later = _later_draws(rows, judged)
         more_draws = {name: [_verdicts(store, row, edited) for row in draws] for name, draws in later.items()}
@@ -153,8 +159,14 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
             levels=levels,
         )
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
+        outcomes = {
+            row.results_key: Counter(result.outcome for result in of_row)
+            for name, draws in all_draws.items()
+            for row, of_row in zip([first[name], *later.get(name, ())], draws, strict=True)
+        }
         problems = list(problem_scores(cell, all_draws))
-        yield CellNumbers(cell, scores, problems, baselines.differences(cell, problems))
+        rates = rates_of(problems)
+        yield CellNumbers(cell, scores, problems, rates, baselines.differences(cell, rates), outcomes)
 
 
 def _in_order(cells: Iterable[list[GridRow]], baselines: Baselines) -> list[list[GridRow]]:

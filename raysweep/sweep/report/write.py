@@ -68,13 +68,13 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
         with suppress(UnreadableTable):
             saved.require()
             return saved.scores(), report
-    numbers = write_numbers(folder)
-    scores = numbers.scores
-    write_report(folder, plan.config, numbers, errors, folder.path)
-    if not any(score.note.startswith(METRIC_FAILED) for score in scores):  # a mended metric is tried again
+    with folder.store.checking_once():
+        numbers = write_numbers(folder)
+        write_report(folder, plan.config, numbers, errors, folder.path)
+    if not any(score.note.startswith(METRIC_FAILED) for score in numbers.scores):  # a mended metric is tried again
         write_atomically(stamp_file, stamp)
     folder.publish()
-    return scores, report
+    return numbers.scores, report
 
 
 def write_numbers(folder: SweepFolder, into: SweepFolder | None = None) -> SweepNumbers:
@@ -177,13 +177,15 @@ def export(
     if out is not None:
         _create_folder(out)
     if format == "html":
-        numbers = write_numbers(folder) if out is None else score(folder, read_exhibits().values())
-        write_report(folder, config, numbers, folder.errors(), out or folder.path)
+        with folder.store.checking_once():
+            numbers = write_numbers(folder) if out is None else score(folder, read_exhibits().values())
+            write_report(folder, config, numbers, folder.errors(), out or folder.path)
         if out is None:
             folder.publish()
         return str(out / "report.html") if out else f"{folder}/report.html"
     shown = list(read_exhibits(exhibits).values())
-    tables, figures = _drawn(folder, config, chosen, sections, shown, all_of_it=not only)
+    with folder.store.checking_once():
+        tables, figures = _drawn(folder, config, chosen, sections, shown, all_of_it=not only)
     drawn, what = (figures, "figure") if format in look.FORMATS else (tables, "table")
     if only and not drawn:
         raise UsageError(f"{', '.join(only)} has no {what} in this sweep")

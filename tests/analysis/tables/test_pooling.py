@@ -59,8 +59,8 @@ def numbers():
         results = {("mini", name): verdicts(recipe, trained, seed, name) for name in ("clean", "C1")}
         scores += scores_of(labels, results, {})
         rows = list(problem_scores(labels, {name: [of] for name, of in results.items()}))
-        differences += baselines.differences(labels, rows)
         rates[labels] = rates_of(rows)
+        differences += baselines.differences(labels, rates[labels])
         if trained != "base":
             groups.add(labels, rates[labels], {one: of for one, of in rates.items() if one.training_set != "C1"})
     return scores, differences, groups.shared, rates

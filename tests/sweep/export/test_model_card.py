@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from huggingface_hub import ModelCard
 
+from raysweep.analysis.comparisons.base import rates_of
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.problem_scores import problem_scores
@@ -51,7 +52,7 @@ def numbers_of(recipe: str, trained: str, seed: int) -> CellNumbers:
     labels = CellLabels("m", recipe, trained, seed)
     results = {("mini", name): verdicts(recipe, trained, seed, name) for name in ("clean", "C1")}
     problems = list(problem_scores(labels, {name: [of] for name, of in results.items()}))
-    return CellNumbers(labels, list(scores_of(labels, results, {})), problems, [])
+    return CellNumbers(labels, list(scores_of(labels, results, {})), problems, rates_of(problems), [], {})
 
 
 def test_means_over_seeds_stand_beside_a_models_numbers_with_an_interval_over_both():
