@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
-from raysweep.hashing import canonical_json, sha256
+from raysweep.hashing import canonical_json, sha256, text_sha
 from raysweep.models.hub import hub_config
 from raysweep.records import ModelRef
 
@@ -63,7 +62,7 @@ def _content_sha(path: Path) -> str:
     """Hash a file's content; leave `LOCATION_FIELDS` out of config files, so that moving a model keeps its key."""
     if path.name.endswith("config.json"):
         config = {key: value for key, value in read_json(path).items() if key not in LOCATION_FIELDS}
-        return hashlib.sha256(canonical_json(_finite(config)).encode()).hexdigest()
+        return text_sha(canonical_json(_finite(config)))
     return sha256(path)
 
 

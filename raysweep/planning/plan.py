@@ -6,7 +6,6 @@ Records are sent to workers, which open the store themselves. `raysweep.planning
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
@@ -16,7 +15,7 @@ from typing_extensions import override
 
 from raysweep.config.grid import Cell, Grid, Pair, PairToEdit
 from raysweep.config.schema import SweepConfig
-from raysweep.hashing import canonical_json
+from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.traits import Traits
 from raysweep.programs import Level, Limits, Sandbox
@@ -470,7 +469,7 @@ class CellPlan:
 
 def _hash_of_completions(model: Node | None, how: Mapping[str, Any], version: int) -> str:
     content = {"model": model.key if model else "", "how": how, "version": version}
-    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    return text_sha(canonical_json(content))
 
 
 @dataclass(frozen=True)

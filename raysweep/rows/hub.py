@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import MissingInput, UsageError, last_line
-from raysweep.hashing import canonical_json
+from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import cache_folder
 from raysweep.rows.json_files import JsonRow
 
@@ -91,7 +91,7 @@ def fetch(ref: DataSetRef) -> CachedRows:
     """
     local = Path(ref.path).expanduser()
     files = _file_states(local) if local.exists() else []
-    key = hashlib.sha256(canonical_json([asdict(ref), files]).encode()).hexdigest()[:16]
+    key = text_sha(canonical_json([asdict(ref), files]))[:16]
     folder = cache_folder() / "datasets" / key
     if not (folder / ABOUT).is_file():
         draft = folder.with_name(f".{key}.{uuid.uuid4().hex[:8]}")

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.hashing import canonical_json
+from raysweep.hashing import canonical_json, text_sha
 from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Sandbox, Verdict
 from raysweep.storage.files import Files
 
@@ -51,7 +51,7 @@ class Question:
     def key(self) -> str:
         """A hash of all fields, 64 hex digits."""
         content = canonical_json([self.sha, dataclasses.asdict(self.limits), self.oracle, self.toolchain])
-        return hashlib.sha256(content.encode()).hexdigest()
+        return text_sha(content)
 
 
 class VerdictCache:
@@ -96,7 +96,7 @@ class VerdictCache:
     def _folder(self, question: Question) -> str:
         runs_it = question.toolchain or self._interpreter
         content = canonical_json([VERSION, dataclasses.asdict(question.limits), runs_it])
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return text_sha(content)[:16]
 
     def _stored(self, name_of_folder: str, shas: set[str]) -> Iterator[tuple[str, Verdict]]:
         """Yield (sha, verdict) for each stored row of these programs, file by file in the order of names."""

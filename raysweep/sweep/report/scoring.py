@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -20,6 +19,7 @@ from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.pooling import Place, SeedGroups
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
+from raysweep.hashing import text_sha
 from raysweep.metrics.base import METRICS, CellLabels
 from raysweep.metrics.problem_scores import problem_scores
 from raysweep.metrics.scores import scores_of
@@ -206,7 +206,7 @@ def rated_texts(config: SweepConfig) -> RatedTexts | None:
 
 def rated_digest(config: SweepConfig) -> str:
     rated = sorted((*key, valid) for key, valid in (rated_texts(config) or {}).items())
-    return hashlib.sha256(json.dumps(rated).encode()).hexdigest() if rated else ""
+    return text_sha(json.dumps(rated)) if rated else ""
 
 
 def by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -26,7 +25,7 @@ from raysweep.analysis.tables.table import FORMATS, Table, by_file_name, to_csv,
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
-from raysweep.hashing import sha256
+from raysweep.hashing import sha256, text_sha
 from raysweep.metrics.base import METRICS
 from raysweep.metrics.scores import METRIC_FAILED
 from raysweep.records import Score
@@ -61,7 +60,7 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
     config_text, audit = yaml.safe_load(to_yaml(plan.config)), rated_digest(plan.config)
     # all that determines scores and report: results, code, config, errors
     content = [report_code(), config_text, judged, linted, dict(errors), len(folder.runs()), audit]
-    stamp = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    stamp = text_sha(json.dumps(content, sort_keys=True))
     saved = SavedNumbers(folder)
     complete = all(path.is_file() for path in (report, stamp_file, *saved.files))
     if complete and stamp_file.read_text(errors="replace") == stamp:
