@@ -3,9 +3,8 @@
 Begin with base.py. All functions are pure: they take records and return numbers.
 
     base.py          the contract of a metric and the records around it
-    scores.py        measures every metric on every test set of a cell
+    scores.py        measures every metric on every test set of a cell; counts its verdicts problem by problem
     verdicts.py      counts the verdicts on a test set once, for all metrics
-    problem_scores.py counts a cell's verdicts problem by problem
     passing.py       estimates pass@k, the rate at which problems or tasks pass, over draws, from counted verdicts
     repair.py        computes the share of problems with a plausible patch, and with the published one
     degradation.py   compares perturbed with clean pass@1: relative degradation (RD) and difference, of a set or a part

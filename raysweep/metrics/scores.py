@@ -1,4 +1,4 @@
-"""Computes all scores of one cell: every metric on every test set that it was evaluated on."""
+"""Computes all scores of one cell: every metric on every test set; counts its verdicts problem by problem."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from math import nan
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.levels import PerturbationLevel, measure_level
-from raysweep.metrics.verdicts import Verdicts
-from raysweep.records import CLEAN, PromptRow, RatedTexts, Result, Score, Spec
+from raysweep.metrics.verdicts import NO_PAIRS, PairTally, Verdicts
+from raysweep.records import CLEAN, ProblemScore, PromptRow, RatedTexts, Result, Score, Spec
 
 log = logging.getLogger("raysweep")
 
@@ -105,3 +105,20 @@ def guarded(name: str, where: str, measure: Callable[[], Sequence[Measurement]])
         log.warning("metric %s failed on %s: %s", name, where, reason)
         log.debug("metric %s", name, exc_info=True)
         return [Measurement(name, nan, nan, nan, 0, f"{METRIC_FAILED}{reason}")]
+
+
+def problem_scores(
+    cell: CellLabels, results: Mapping[TestSetName, Sequence[Sequence[Result]]]
+) -> Iterator[ProblemScore]:
+    """Yield a record for each test set, draw and problem, in the order of the results."""
+    labels = cell.model, cell.recipe, cell.training_set, cell.seed
+    clean = {name: Verdicts.of(draws[0]) for (name, perturbation), draws in results.items() if perturbation == CLEAN}
+    for (problem_set, perturbation), draws in results.items():
+        for draw, rows in enumerate(draws):
+            verdicts = Verdicts.of(rows)
+            pairs: Mapping[str, PairTally] = {}
+            if perturbation != CLEAN and problem_set in clean:
+                pairs = verdicts.paired_with(clean[problem_set])
+            for task, tally in verdicts.tallies().items():
+                pair = pairs.get(task, NO_PAIRS)
+                yield ProblemScore(*labels, problem_set, perturbation, draw, task, *tally, pair.n, pair.lost, pair.won)

@@ -25,6 +25,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,11 +65,17 @@ class Store:
     def __init__(self, root: str | Path, *, expected: bool = False) -> None:
         self.files = Files(str(root), expected=expected)
         self.root = self.files.root
-        self.leases = Leases(self.files)
-        self.pins = Pins(self.files, self.leases)
         self.scratch = self.files.local or cache_of(self.root)  # on this machine, for drafts and copies
         self._copies = None if self.files.local else Copies(self.files, self.scratch)
         self._integrity = Integrity(self.files, self._copies)
+
+    @cached_property
+    def leases(self) -> Leases:
+        return Leases(self.files)
+
+    @cached_property
+    def pins(self) -> Pins:
+        return Pins(self.files, self.leases)
 
     def require_writable(self) -> None:
         """Create the root; raise UsageError if it isn't writable, OtherSchema if another raysweep wrote it."""

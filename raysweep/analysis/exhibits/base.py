@@ -150,9 +150,9 @@ EDIT_ROWS: Final = "edit rows"  # a row for each edit
 PROGRAM_REPAIR: Final = "program repair"  # of models that repair programs, by how they were fine-tuned
 
 
-Counted = Literal["model", "mix", "perturbation"]
-"""What `Exhibit.at_least` counts: base models, the mixes of methods that are trained on and judged on (in a sweep
-without any, all perturbations that are), the perturbations of test prompts."""
+Counted = Literal["model", "recipe", "mix", "perturbation"]
+"""What `Exhibit.at_least` counts: base models, most recipes of a model, the mixes of methods that are trained on and
+judged on (in a sweep without any, all perturbations that are), the perturbations of test prompts."""
 
 
 @dataclass(frozen=True)

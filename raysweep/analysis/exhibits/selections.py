@@ -6,6 +6,7 @@ and it has the source's size.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,8 +84,10 @@ def mixes(frame: ScoreFrame) -> tuple[list[str], list[str]]:
 
 def unasked(exhibit: Exhibit, frame: ScoreFrame) -> str:
     """Return why an exhibit's question can't be asked of a sweep, as a clause; empty if it can, or nothing is known."""
+    recipes = Counter(model for model, _ in {(one.model, one.recipe) for one in frame.variants})
     numbers: Mapping[Counted, int] = {
         "model": len(frame.models),
+        "recipe": max(recipes.values(), default=0),
         "mix": min(map(len, mixes(frame))),
         "perturbation": len(frame.perturbations),
     }

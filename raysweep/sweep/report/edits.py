@@ -54,8 +54,6 @@ def edits_of(folder: SweepFolder, config: SweepConfig, rates: RatesOfCells) -> E
         if edits(recipe.trainer)
     }
     rewriters = [name for name, recipe in config.recipes.items() if rewrites(recipe.trainer)]
-    if not editors and not rewriters:
-        return Edits()
     order = order_of(config)
 
     def place(row: GridRow) -> tuple[int, int, int, int, int]:

@@ -82,8 +82,9 @@ def report_of(
     Raises:
         UsageError: exhibits are required, and the sweep lacks what they show.
     """
-    linted, order = cell_reports(folder), order_of(config)
-    strata = linted_strata(folder, linted)
+    order, is_linted = order_of(config), config.evaluation.quality is not None
+    linted = cell_reports(folder) if is_linted else []
+    strata = linted_strata(folder, linted) if is_linted else []
     failures = _failures(folder, errors)
     scores, differences, by_seed = _shown_numbers(config, numbers, order, failures)
     if len(set(order.languages.values())) > 1:

@@ -16,16 +16,26 @@ from raysweep.analysis.comparisons.pairing import Baselines
 from raysweep.analysis.exhibits.base import Exhibit
 from raysweep.analysis.exhibits.edits import Edits
 from raysweep.analysis.tables.frame import ScoreFrame
-from raysweep.analysis.tables.pooling import Place, SeedGroups
+from raysweep.analysis.tables.pooling import EDITED, Place, SeedGroups
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.hashing import text_sha
 from raysweep.metrics.base import METRICS, CellLabels
-from raysweep.metrics.problem_scores import problem_scores
-from raysweep.metrics.scores import scores_of
+from raysweep.metrics.scores import problem_scores, scores_of
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import BASE, CLEAN, Difference, ProblemScore, PromptRow, RatedTexts, Result, Score, Spec
+from raysweep.records import (
+    BASE,
+    CLEAN,
+    REWRITTEN,
+    Difference,
+    ProblemScore,
+    PromptRow,
+    RatedTexts,
+    Result,
+    Score,
+    Spec,
+)
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
@@ -106,9 +116,12 @@ def score(
         if several and trained != BASE:
             of_baselines = {label: of for label, of in rates.items() if baselines.has(label.training_set)}
             seeds.add(cell.labels, cell.rates, of_baselines)
-    edits = edits_of(folder, config, rates)
+    edits = Edits()
+    if {EDITED, REWRITTEN} & set(order.training_sets):
+        edits = edits_of(folder, config, rates)
+        scores += edit_scores(edits)
     noted = with_seeds_notes(differences) if several else differences
-    return SweepNumbers([*scores, *edit_scores(edits)], noted, rates, edits, seeds.shared, outcomes)
+    return SweepNumbers(scores, noted, rates, edits, seeds.shared, outcomes)
 
 
 def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:

@@ -23,8 +23,7 @@ from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.pooling import SeedGroups, differences_over_seeds, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.table import as_record, to_csv, to_latex, to_markdown
 from raysweep.metrics.base import CellLabels
-from raysweep.metrics.problem_scores import problem_scores
-from raysweep.metrics.scores import scores_of
+from raysweep.metrics.scores import problem_scores, scores_of
 from raysweep.programs import Outcome
 from raysweep.records import Result
 from tests.analysis.examples import with_differences

@@ -8,8 +8,7 @@ from huggingface_hub import ModelCard
 from raysweep.analysis.comparisons.base import rates_of
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.base import CellLabels
-from raysweep.metrics.problem_scores import problem_scores
-from raysweep.metrics.scores import scores_of
+from raysweep.metrics.scores import problem_scores, scores_of
 from raysweep.sweep.export.formats import export_format
 from raysweep.sweep.export.model_card import OF_SEEDS, _is_hub_id, _of_seeds
 from raysweep.sweep.export.scores import _over_seeds

@@ -8,13 +8,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from pydantic import Field
 from typing_extensions import override
 
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.comparisons.estimate import estimate, seeds_note
-from raysweep.analysis.exhibits.base import EXHIBITS, RECIPES, Drawn, Evidence, Exhibit, Group, Id, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    EXHIBITS,
+    RECIPES,
+    Counted,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.tables.frame import ModelVariant
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -90,6 +102,7 @@ class RecipeDifferences(Exhibit):
     id: Id = "recipes"
     title: Text = "{recipes}"
     group: Group = RECIPES
+    at_least: Mapping[Counted, Annotated[int, Field(ge=1)]] = {"recipe": 2}
 
     test_sets: Sequence[Text] = ("clean", "headline")
     baseline: Text | None = None
