@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -73,17 +74,13 @@ class ScatterFigure(ReportFigure):
     def _front(self, axes: Axes) -> None:
         front = front_of(self.dots)
         axes.plot([dot.x for dot in front], [dot.y for dot in front], color=INK, linewidth=1, zorder=2)
-        places = [(place, list(same)) for place, same in groupby(front, key=_place)][::-1][:_MOST_LABELS]
+        places = [(place, list(same)) for place, same in groupby(front, key=attrgetter("x", "y"))][::-1][:_MOST_LABELS]
         for number, ((x, y), dots) in enumerate(places, 1):
             label = dots[0].label + (f" and {len(dots) - 1} more" if len(dots) > 1 else "")
             axes.annotate(str(number), xy=(x, y), xytext=(0, 7), textcoords="offset points", fontsize=8, color=INK,
                           ha="center", zorder=4)  # fmt: skip
             axes.annotate(f"{number}  {label}", xy=(1.02, 1), xytext=(0, -13 * number), xycoords="axes fraction",
                           textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
-
-
-def _place(dot: Dot) -> tuple[float, float]:
-    return dot.x, dot.y
 
 
 def front_of(dots: Sequence[Dot]) -> list[Dot]:

@@ -85,6 +85,7 @@ def report_of(
     order, is_linted = order_of(config), config.evaluation.quality is not None
     linted = cell_reports(folder) if is_linted else []
     strata = linted_strata(folder, linted) if is_linted else []
+    cautions = [PROBLEMS.get(problems.name).caution for problems in config.evaluation.problems]
     failures = _failures(folder, errors)
     scores, differences, by_seed = _shown_numbers(config, numbers, order, failures)
     if len(set(order.languages.values())) > 1:
@@ -92,7 +93,7 @@ def report_of(
     report = Report(
         name=config.name,
         title=config.report.title or config.name,
-        notice=config.report.notice or _cautions(config),
+        notice=config.report.notice or " ".join(dict.fromkeys(filter(None, cautions))),
         limit=limit_text(config),
         scores=scores,
         differences=differences,
@@ -157,11 +158,6 @@ def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
         Failure(r.model, r.recipe, r.training_set, r.seed, errors[cell].removeprefix(f"{cell}: "))
         for cell, r in firsts.items()
     ]
-
-
-def _cautions(config: SweepConfig) -> str:
-    sets = [PROBLEMS.get(problems.name).caution for problems in config.evaluation.problems]
-    return " ".join(dict.fromkeys(filter(None, sets)))
 
 
 def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
