@@ -18,9 +18,8 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from raysweep.analysis.figures.block_bars import block_bars
-from raysweep.analysis.figures.losses import loss_curve
 from raysweep.analysis.page.sample_viewer import samples_json
+from raysweep.analysis.page.small_figures import block_bars, loss_curve
 from raysweep.analysis.page.textdiff import changes
 from raysweep.analysis.sections.base import Report, Shown, all_sections, show
 from raysweep.analysis.sections.findings import percent

@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 import pytest
 
 from raysweep.analysis.figures.effects import Effects, all_panels
-from raysweep.analysis.figures.losses import loss_curve
 from raysweep.analysis.tables.frame import Failure, ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.records import Score
@@ -155,10 +154,3 @@ def test_beside_long_labels_of_rows_the_legend_begins_at_the_panels_left():
         tree = ElementTree.fromstring(effect_figure(scores(), replace(order, models=("llama",))))
         at = {"".join(node.itertext()).strip(): float(node.get("x", "nan")) for node in tree.iter(f"{SVG}text")}
         assert (at["clean prompts"] < at["0"] - 30) == is_left
-
-
-def test_a_loss_curve_goes_from_the_first_point_down_to_the_last():
-    svg = ElementTree.fromstring(loss_curve([(1, 4.0), (51, 2.0), (101, 1.0)]))
-    points = [tuple(map(float, point.split(","))) for point in svg[0].get("points").split()]
-    assert points == [(3.0, 3.0), (60.0, 13.0), (117.0, 18.0)]
-    assert loss_curve([(1, 4.0)]) == loss_curve([]) == ""
