@@ -89,11 +89,11 @@ class _JsonBuilder:
             tasks.setdefault(pair.problem_set, {}).update({result.task_id: 0 for result in results})
         for problems, names in tasks.items():
             tasks[problems] = {name: number for number, name in enumerate(sorted(names, key=_natural_order))}
-        prompts: dict[tuple[str, str], dict[str, PromptRow]] = {}
+        prompts: dict[tuple[str, str], dict[str, PromptRow]] = {(p.problem_set, p.perturbation): {} for p in samples}
         clean: dict[str, dict[str, str]] = {problems: {} for problems in tasks}
-        for pair in samples:
-            rows = prompts.setdefault((pair.problem_set, pair.perturbation), {})
-            rows.update({row.task_id: row for row in pair.prompts})
+        test_sets = {(p.problem_set, p.perturbation, id(p.prompts)): p for p in reversed(samples)}  # pairs share them
+        for pair in reversed(test_sets.values()):
+            prompts[pair.problem_set, pair.perturbation].update({row.task_id: row for row in pair.prompts})
             clean[pair.problem_set].update({row.task_id: row.clean_prompt for row in pair.prompts})
         self.tests = {test_set: number for number, test_set in enumerate(prompts)}
         return {
