@@ -237,6 +237,12 @@ def _likely_language(tests: str) -> str:
     return likely
 
 
+def reference_of(row: JsonRow) -> str | None:
+    """Return a row's `canonical_solution`; None where it is null, as for most of mxeval's problems."""
+    is_null = "canonical_solution" in row.fields and row.fields["canonical_solution"] is None
+    return None if is_null else row.text("canonical_solution")
+
+
 def check_tests(problems: Iterable[Problem], place: str) -> None:
     """Raise UsageError (place, task) for the first problem without tests, or with tests that don't compile."""
     for problem in problems:

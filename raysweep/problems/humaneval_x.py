@@ -16,7 +16,14 @@ from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import PROBLEMS
-from raysweep.problems.file_problems import FileSet, ScriptedProblem, full_path, language_name, language_of
+from raysweep.problems.file_problems import (
+    FileSet,
+    ScriptedProblem,
+    full_path,
+    language_name,
+    language_of,
+    reference_of,
+)
 from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS, Program
 from raysweep.prompts.comments import entry_point_of, split_comment_prompt
 from raysweep.records import Problem, Segment
@@ -119,7 +126,7 @@ def compiled_problem(row: JsonRow, language: str) -> CompiledProblem:
         prompt=prompt,
         entry_point=entry_point,
         test=row.text("test", ""),
-        reference=row.text("canonical_solution"),
+        reference=reference_of(row),
         language=language,
         stop=LANGUAGES[language],
         fields=row.fields,

@@ -21,6 +21,7 @@ from raysweep.problems.file_problems import (
     language_of,
     multipl_e_problem,
     problems_of,
+    reference_of,
     row_language,
     with_helpers,
     with_names,
@@ -81,13 +82,13 @@ def _problem(row: JsonRow, expected: str | None) -> Problem:
 
 def humaneval_problem(row: JsonRow) -> Problem:
     """Return the problem in a HumanEval-shaped row; raise UsageError (file, line) for a missing or wrong field."""
-    prompt, entry_point, reference = row.text("prompt"), row.text("entry_point"), row.text("canonical_solution")
+    prompt, entry_point, reference = row.text("prompt"), row.text("entry_point"), reference_of(row)
     test = with_helpers(prompt, entry_point, row.text("test", ""))
     return FileProblem(
         task_id=row.label("task_id"),
         prompt=prompt,
         entry_point=entry_point,
-        test=with_names(prompt + reference, entry_point, test),
+        test=with_names(prompt + (reference or ""), entry_point, test),
         reference=reference,
         stop=STOP,
         fields=row.fields,

@@ -1,4 +1,4 @@
-"""Reads JSON objects from users' files (JSON lines or one array, gzipped too) and remembers the line of each.
+"""Reads JSON objects from users' files (JSON lines, one array or one object, gzipped too); remembers each one's line.
 
 A byte-order mark, which Windows programs write before UTF-8, is passed over. It also checks the file that a command is
 to write, which must be none of those that it reads.
@@ -148,8 +148,21 @@ def _values(path: Path) -> Iterator[tuple[str, Any]]:
             blank_lines = "\n" * (number - 1)  # so that line numbers stay right
             yield from _elements(path, "".join([blank_lines, line, *(rest for _, rest in lines)]))
             return
+        if is_first and line.lstrip().startswith("{") and not _is_json(line):
+            whole = "".join([line, *(rest for _, rest in lines)])
+            if _is_json(whole):
+                yield f"{path}:{number}", json.loads(whole)
+                return
         is_first = False
         yield f"{path}:{number}", _parsed(path, number, line.rstrip(), "each line must be one JSON object")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 @contextmanager

@@ -51,6 +51,13 @@ def test_a_row_becomes_a_problem_that_gives_the_row_back(tmp_path):
     assert problem.test == "" and "test" not in problem_fields(problem), "the test may be absent"
 
 
+def test_a_solution_that_is_null_is_none(tmp_path):
+    code = {"task_id": "j/1", "language": "java", "prompt": "class S {\n    int one() {\n", "canonical_solution": None}
+    for row in ({**ROW, "canonical_solution": None}, code):  # mxeval's problems have the field, and most no solution
+        (problem,) = problem_set(tmp_path, row).problems()
+        assert problem.reference is None and problem_fields(problem) == row
+
+
 @pytest.mark.parametrize("name", ["task_id", "prompt", "entry_point", "canonical_solution"])
 def test_a_missing_field_is_named_with_file_and_line(tmp_path, name):
     problems = problem_set(tmp_path, ROW, without(name))

