@@ -49,7 +49,7 @@ def test_lines_arrays_and_gzip_give_the_same_rows_with_their_lines(tmp_path, rea
 def test_a_file_of_one_object_over_several_lines_is_one_row(tmp_path):
     (row,) = stream_json_rows(written(tmp_path, "\n" + json.dumps(ROWS[0], indent=2)))
     assert row.fields == ROWS[0] and row.place.endswith(":2")
-    with pytest.raises(UsageError, match="rows.jsonl:1: broken JSON"):
+    with pytest.raises(UsageError, match=r"rows.jsonl:1: broken JSON"):
         list(stream_json_rows(written(tmp_path, '{\n"a": "1"\n}\n{\n"a": "2"\n}')))
 
 

