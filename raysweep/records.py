@@ -105,6 +105,8 @@ class SourceRow:
     entry_point: str = ""  # the function to write, if the instruction is a prompt in HumanEval's form; empty otherwise
     task_id: str = ""  # the id of a published problem, if the row names one
     rejected: str | None = None  # a worse response to the same instruction, for preference objectives
+    system: str = ""  # a system text of the row's own, in the place of the model's `system_prompt`
+    history: tuple[str, ...] = ()  # earlier turns: a question, its answer, a question, its answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ class TrainingRow:
     rejected: str | None = None  # a worse response, for preference objectives
     context: str | None = None  # JSON {before, buggy, after}, for repair
     meta: str | None = None  # JSON, without a fixed form
+    system: str = ""  # a system text of the row's own, in the place of the model's `system_prompt`
+    history: tuple[str, ...] = ()  # earlier turns: a question, its answer, a question, its answer; never perturbed
 
 
 @dataclass(frozen=True, slots=True)

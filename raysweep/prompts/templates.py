@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -48,8 +49,8 @@ MAGICODERS = (
 RAW, INSTRUCT, CHAT, MAGICODER, NATIVE = "raw", "instruct", "chat", "magicoder", "native"
 TEMPLATES = (INSTRUCT, RAW, CHAT, MAGICODER)
 """The templates with a name, beside those for repair; a Jinja string is one too."""
-VARIABLES = ("instruction", "input", "system", "bos_token", "eos_token")
-"""What a Jinja string may use."""
+VARIABLES = ("instruction", "input", "system", "history", "bos_token", "eos_token")
+"""What a Jinja string may use; `history` is a list of {question, answer}."""
 
 
 @dataclass(frozen=True)
@@ -73,30 +74,74 @@ class PromptTemplate:
             return STYLES[self.name].infill
         return self.name not in (RAW, INSTRUCT)
 
-    def fill(self, instruction: str, further: str = "", *, suffix_first: bool = False) -> str:
+    def fill(
+        self,
+        instruction: str,
+        further: str = "",
+        *,
+        suffix_first: bool = False,
+        system: str = "",
+        history: Sequence[str] = (),
+    ) -> str:
         """Return the text before the response.
 
         Args:
             instruction: what is asked for; for repair, code with a marked hunk.
             further: the input of an instruction, empty for most.
             suffix_first: for templates that fill a hole, what stands behind it comes first.
+            system: a system text of the row's own, which takes the place of the template's.
+            history: earlier questions and answers in turns.
 
         Raises:
-            UsageError: the chat template refuses a system prompt, or there is nothing to repair.
+            UsageError: the chat template refuses a system prompt, there is nothing to repair, or the template has no
+                place for a system text of the row's own or for earlier turns.
         """
+        text = self._filled(instruction, further, suffix_first, system, history)
+        if system or history:
+            self._require_shown(text, {"system text": ("system", [system]), "earlier turns": ("history", history[::2])})
+        return text
+
+    def _require_shown(self, text: str, asked: Mapping[str, tuple[str, Sequence[str]]]) -> None:
+        has_place = _shown_variables(self.name)
+        for what, (variable, parts) in asked.items():
+            if any(parts) and (variable not in has_place or not all(part.strip() in text for part in parts)):
+                raise UsageError(
+                    f"the template {self.name:.60} leaves out a row's {what}; take one that shows them, such as "
+                    f"`{INSTRUCT}` or a Jinja string with `system` and `history`, or remove such rows"
+                )
+
+    def _filled(self, instruction: str, further: str, suffix_first: bool, system: str, history: Sequence[str]) -> str:
         if self.name in STYLES:
             return shown(self.name, instruction, self.tokenizer, suffix_first=suffix_first)
         if self.name == RAW:
             return instruction + further
         if self.name == INSTRUCT:
-            return (WITH_INPUT if further else ALONE).format(instruction=instruction, input=further)
+            last = (WITH_INPUT if further else ALONE).format(instruction=instruction, input=further)
+            earlier = [ALONE.format(instruction=question) for question in history[::2]]
+            return self._in_turns(last, earlier, system, history)
         request = "\n\n".join([instruction, further]) if further else instruction
         if self.name == MAGICODER:
-            return MAGICODERS.format(request=request)
+            earlier = [MAGICODERS.format(request=question) for question in history[::2]]
+            return self._in_turns(MAGICODERS.format(request=request), earlier, system, history)
         if self.name == CHAT:
-            return self._chat(request)
+            return self._chat(request, system or self.system, history)
         tokens = {name: getattr(self.tokenizer, name, None) or "" for name in ("bos_token", "eos_token")}
-        return _jinja(self.name).render(instruction=instruction, input=further, system=self.system, **tokens)
+        turns = [
+            {"question": question, "answer": answer}
+            for question, answer in zip(history[::2], history[1::2], strict=True)
+        ]
+        texts = {"instruction": instruction, "input": further, "system": system or self.system, "history": turns}
+        return _jinja(self.name).render(**texts, **tokens)
+
+    def _in_turns(self, last: str, earlier: Sequence[str], system: str, history: Sequence[str]) -> str:
+        """Return a filled text with earlier ones before it, each with its answer and the end of a response.
+
+        Its first sentences stand once, before all turns; a row's system text takes their place, as in LLaMA-Factory.
+        """
+        opening, gap, form = last.partition("\n\n")
+        forms = [text.partition("\n\n")[2] for text in earlier]
+        turns = (f"{text}{answer}{self.end}\n\n" for text, answer in zip(forms, history[1::2], strict=True))
+        return f"{system or opening}{gap}{''.join(turns)}{form}"
 
     def adds_special_tokens(self, text: str) -> bool:
         """Return whether the tokenizer must put its own special tokens around a filled text.
@@ -111,11 +156,13 @@ class PromptTemplate:
         """The token that ends a response: a chat template's end of turn, else the tokenizer's end of text."""
         return end_of_turn(self.tokenizer) if self.name == CHAT else str(self.tokenizer.eos_token)
 
-    def _chat(self, request: str) -> str:
+    def _chat(self, request: str, system: str, history: Sequence[str]) -> str:
         from jinja2 import TemplateError
 
-        turns = [{"role": "system", "content": self.system}] if self.system else []
-        turns.append({"role": "user", "content": request})
+        turns = [{"role": "system", "content": system}] if system else []
+        turns += [
+            {"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate([*history, request])
+        ]
         try:
             return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
         except TemplateError as error:
@@ -136,10 +183,10 @@ def check_template(name: str, others: tuple[str, ...] = ()) -> str:
             f"unknown template {name!r}{near}; known: {known}, or a Jinja string such "
             'as "Q: {{ instruction }}\\nA: "; docs/repair.md has those for repair'
         )
-    import jinja2.meta
+    import jinja2
 
     try:
-        used = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(name))
+        used = _variables(name)
     except jinja2.TemplateSyntaxError as error:
         raise UsageError(f"template {name!r} is no Jinja string: {error.message}") from error
     if unknown := sorted(used - set(VARIABLES)):
@@ -167,6 +214,20 @@ def special_tokens(tokenizer: Any) -> dict[str, int]:
 
 
 @cache
+def _variables(text: str) -> frozenset[str]:
+    import jinja2.meta
+
+    return frozenset(jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(text)))
+
+
+def _shown_variables(name: str) -> frozenset[str]:
+    """Return which of system and history a template has a place for; a chat template may still leave them out."""
+    if name in (INSTRUCT, MAGICODER, CHAT):
+        return frozenset(("system", "history"))
+    return frozenset() if name == RAW or name in STYLES else _variables(name)
+
+
+@cache
 def _jinja(text: str) -> jinja2.Template:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -186,9 +247,12 @@ def encoder_ids(text: str, template: PromptTemplate) -> list[int]:
 def training_prompt(row: TrainingRow, template: PromptTemplate) -> str:
     """Return the text before a row's output: the filled template, or for ``raw`` the instruction and input.
 
+    Earlier turns stand before the question, and no loss is that of their answers.
+
     Half of the rows that fill a hole, chosen by their ids, show what stands behind it first.
     """
-    return template.fill(row.instruction, row.input, suffix_first=trains_suffix_first(row.row_id))
+    first = trains_suffix_first(row.row_id)
+    return template.fill(row.instruction, row.input, suffix_first=first, system=row.system, history=row.history)
 
 
 def template_shown(prompt_format: str, tuned: bool, template: PromptTemplate) -> PromptTemplate:

@@ -53,4 +53,6 @@ def _training_row(row: SourceRow, row_id: str, method: str, text: PerturbedRow) 
         clean_input=row.input,
         rejected=row.rejected,
         context=hunk_in(text.instruction)[0].as_json() if is_marked(text.instruction) else None,
+        system=row.system,
+        history=row.history,
     )

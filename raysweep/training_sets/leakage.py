@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from raysweep.problems.base import ProblemSet
 from raysweep.problems.repair.humaneval_java import humaneval_number
@@ -71,7 +72,7 @@ class LeakFinder:
         """Yield the leaks of rows: for each row and problem at most one, with the strictest rule that finds it."""
         for row in rows:
             rules: dict[int, str] = {}
-            for rule, number in self._matches(row):
+            for rule, number in chain.from_iterable(map(self._matches, (row, *_earlier(row)))):
                 rules.setdefault(number, rule)
             for number in sorted(rules):
                 yield Leak(row.row_id, *self._problems[number], rules[number])
@@ -127,6 +128,12 @@ class LeakFinder:
         for (number, kind), starts in covered.items():
             if _longest_run(starts) + SHINGLE - 1 > SHARE * self._lengths[number, kind]:
                 yield f"{kind} overlap", number
+
+
+def _earlier(row: SourceRow) -> Iterator[SourceRow]:
+    """Yield a row's earlier turns, each as a row of its own."""
+    for question, answer in zip(row.history[::2], row.history[1::2], strict=True):
+        yield replace(row, instruction=question, output=answer, input="", rejected=None, task_id="", history=())
 
 
 def _codes_in(row: SourceRow) -> list[str]:

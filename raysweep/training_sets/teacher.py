@@ -59,7 +59,8 @@ WHOLE = "its whole answer"
 
 
 def teacher_prompt(row: SourceRow) -> str:
-    instruction = f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
+    texts = (row.system, *row.history, row.instruction, row.input)
+    instruction = "\n\n".join(text for text in texts if text)
     return PROMPT.format(instruction=instruction, response=row.output)
 
 

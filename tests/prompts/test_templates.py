@@ -67,6 +67,48 @@ def test_magicoders_template_is_that_of_its_readme_and_its_base_models_are_shown
     assert template_shown("native", False, template) == template_shown("native", True, template) == template
 
 
+TALK = dataclasses.replace(ROW, system="Be {terse}.", history=("Say {hi}.", "Hi."))
+
+
+def test_a_rows_system_text_and_earlier_turns_stand_in_the_forms_of_each_template() -> None:
+    tokenizer = chat_tokenizer("chatml")
+    end = tokenizer.eos_token
+    assert training_prompt(TALK, PromptTemplate("instruct", tokenizer=tokenizer)) == (
+        f"Be {{terse}}.\n\n### Instruction:\nSay {{hi}}.\n\n### Response:\nHi.{end}\n\n"
+        "### Instruction:\nSort a list.\n\n### Response:\n"
+    )
+    alone = dataclasses.replace(TALK, system="", input="[3]")
+    assert training_prompt(alone, PromptTemplate("instruct", tokenizer=tokenizer)) == (
+        f"{HEAD}, paired with an input that provides further context. Write a response that appropriately completes "
+        f"the request.\n\n### Instruction:\nSay {{hi}}.\n\n### Response:\nHi.{end}\n\n"
+        "### Instruction:\nSort a list.\n\n### Input:\n[3]\n\n### Response:\n"
+    )
+    assert training_prompt(TALK, PromptTemplate("magicoder", tokenizer=tokenizer)) == (
+        f"Be {{terse}}.\n\n@@ Instruction\nSay {{hi}}.\n\n@@ Response\nHi.{end}\n\n"
+        "@@ Instruction\nSort a list.\n\n@@ Response\n"
+    )
+    said = [("system", "Be {terse}."), ("user", "Say {hi}."), ("assistant", "Hi."), ("user", "Sort a list.")]
+    turns = [{"role": role, "content": text} for role, text in said]
+    whole = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert training_prompt(TALK, PromptTemplate("chat", "Another one.", tokenizer)) == whole
+    jinja = "{{ system }}|{% for t in history %}{{ t.question }}>{{ t.answer }};{% endfor %}{{ instruction }}="
+    assert training_prompt(TALK, PromptTemplate(check_template(jinja))) == "Be {terse}.|Say {hi}.>Hi.;Sort a list.="
+
+
+@pytest.mark.parametrize("name", ["raw", "Q: {{ instruction }}", "chat"])
+def test_a_template_that_leaves_out_a_rows_system_text_or_earlier_turns_is_refused_and_others_take_it(
+    name: str,
+) -> None:
+    tokenizer = chat_tokenizer("chatml")
+    tokenizer.chat_template = "{{ messages[-1].content }}"
+    for row, what in ((TALK, "system text"), (dataclasses.replace(TALK, system=""), "earlier turns")):
+        with pytest.raises(
+            UsageError, match=f"leaves out a row's {what}; take one that shows them, such as `instruct`"
+        ):
+            training_prompt(row, PromptTemplate(name, tokenizer=tokenizer))
+        assert "Sort a list." in training_prompt(row, PromptTemplate("instruct", tokenizer=tokenizer))
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [

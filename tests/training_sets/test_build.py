@@ -120,6 +120,12 @@ def test_a_prose_input_is_perturbed_and_data_is_not():
     assert row.instruction == "`code`" and row.perturbed, "a changed input alone marks a row"
 
 
+def test_of_a_row_in_turns_the_last_question_alone_is_perturbed():
+    (row,) = build(Rows([SourceRow("0", PROSE, "x", system=PROSE, history=(PROSE, PROSE))]), method="C3")
+    assert row.perturbed and row.instruction != PROSE
+    assert (row.system, row.history) == (PROSE, (PROSE, PROSE))
+
+
 def test_a_prompt_shaped_instruction_keeps_its_signature_and_names():
     prompt = 'def pick(numbers, k):\n    """Return the list of the largest k of numbers and so on."""\n'
     source = Rows([SourceRow("0", prompt, "    return []\n", entry_point="pick")])

@@ -88,6 +88,13 @@ def test_a_rejected_response_gives_a_problem_away_too():
     assert rules(rejected="pass") == []
 
 
+def test_earlier_turns_give_a_problem_away_too():
+    turns = ("Hello.", "Hi.", "Write it.", f"def longest_word(sentence):\n{BODY}")
+    assert rules(history=turns) == [("HumanEval/12", "solution")]
+    assert rules(history=("add two", "No.")) == [("HumanEval/53", "instruction")]
+    assert rules(history=turns[:2]) == []
+
+
 def test_short_texts_count_only_where_they_are_equal():
     assert rules(instruction="add two") == [("HumanEval/53", "instruction")]
     assert rules(output="def add(a, b):\n    return a + b") == [("HumanEval/53", "solution")]

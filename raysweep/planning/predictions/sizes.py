@@ -76,6 +76,7 @@ def row_facts(config: SweepConfig, spec: Spec) -> RowFacts:
         for row in itertools.islice(source.rows(), LOOKED_AT if size else None):
             rows += 1
             characters += len(row.instruction) + len(row.input) + len(row.output) + TEMPLATE_CHARACTERS
+            characters += len(row.system) + sum(len(text) + TEMPLATE_CHARACTERS // 2 for text in row.history)
             responses += len(row.output)
             rejected += len(row.rejected) - len(row.output) if row.rejected is not None else 0
     except MissingInput:

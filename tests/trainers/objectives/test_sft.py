@@ -13,6 +13,7 @@ from raysweep.records import TrainingRow
 from raysweep.testing.tiny import pairs
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import collate, collate_packed
+from raysweep.trainers.checks import check_eos
 from raysweep.trainers.objectives.sft import Sft
 from tests.models.tiny import CHATS, FAMILIES, chat_tokenizer
 
@@ -41,6 +42,19 @@ def test_tokens_and_weights_are_safecoders(template, tiny):
         assert encoded["input_ids"] == ids
         assert [weight > 0 for weight in encoded["weights"]] == [weight == 1 for weight in weights]
         assert sum(encoded["weights"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("template", ["instruct", "chat"])
+def test_of_earlier_turns_no_token_has_a_loss(template):
+    tokenizer, recipe = chat_tokenizer("chatml"), Recipe(template=template)
+    row = dataclasses.replace(row_of("Add.", "a + b"), system="Be brief.", history=("Hello.", "Hi."))
+    encoded = Sft().encode(row, tokenizer, recipe)
+    trained = [token for token, weight in zip(encoded["input_ids"], encoded["weights"], strict=True) if weight]
+    end = PromptTemplate(template, tokenizer=tokenizer).end
+    assert tokenizer.decode(trained) == f"a + b{end}"
+    prompt = training_prompt(row, PromptTemplate(template, tokenizer=tokenizer))
+    assert tokenizer.decode(encoded["input_ids"]) == f"{prompt}a + b{end}" and f"Hi.{end}" in prompt
+    check_eos([encoded], {tokenizer.convert_tokens_to_ids(end)})
 
 
 @pytest.mark.parametrize("name", CHATS)
