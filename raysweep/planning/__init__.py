@@ -9,6 +9,7 @@ Start reading at plan.py: the other files build its records or search for them i
     keys.py          selects the fields of recipes, adapters, perturbations, decoding and prompts that enter keys
     quality.py       draws the sample of completions that a linter reads, and plans its batches
     models.py        says what each model is shown, which weights a recipe trains, whether recipes and generators fit
+    rows_read.py     says which columns of training rows nobody reads, and which rows have earlier turns
     control_texts.py counts training rows and prompts with the texts of control tokens
     predictions/     what cells will take: memory, disk, hours, processes
     choice.py        what a store knows of choices: which of its candidates' models is that of a cell

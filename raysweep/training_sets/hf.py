@@ -16,23 +16,15 @@ from typing import Any
 from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.records import SourceRow
 from raysweep.rows.hub import CachedRows, DataSetRef, fetch
-from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
-from raysweep.training_sets.jsonl import fence_tag
-from raysweep.training_sets.row_shapes import (
-    INSTRUCTION,
-    OUTPUT,
-    further_shape,
-    instruction_and_output,
-    rejected_response,
-)
-
-INPUT = "input"
+from raysweep.rows.json_files import JsonRow
+from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.jsonl import ShapedRows
+from raysweep.training_sets.row_shapes import CHOSEN, INPUT, INSTRUCTION, OUTPUT, further_shape
 
 
 @SOURCES.register("hf")
-class HubRows(TrainingSource):
+class HubRows(ShapedRows):
     """The rows of a split; a row's id is its number in it, from 0, in seven digits.
 
     Args:
@@ -62,55 +54,32 @@ class HubRows(TrainingSource):
         drop_empty: bool = False,
         rejected_field: str | None = None,
     ) -> None:
-        self._rejected = rejected_field
-        self._drop_empty = drop_empty
+        super().__init__(drop_empty, rejected_field, (instruction_column, output_column, input_column))
         self._wanted = DataSetRef(path, split, config, revision)
-        self._columns = {"instruction": instruction_column, "output": output_column, INPUT: input_column}
-        self._has_further_shape = False  # of the rows that were fetched
-        self.size: int | None = None  # number of rows, counted by `check`
 
     @override
-    def rows(self) -> Iterator[SourceRow]:
-        return (row for _, row in self._placed_rows())
+    def _file_rows(self) -> Iterator[JsonRow]:
+        return self._kept.stream()
 
-    def _placed_rows(self) -> Iterator[tuple[str, SourceRow]]:
-        names, kept = self._columns, self._kept
-        for number, row in enumerate(kept.stream()):
-            if self._has_further_shape:
-                instruction, output = instruction_and_output(row)
-            else:
-                instruction, output = row.text(names["instruction"]), row.text(names["output"])
-            if not instruction.strip():
-                raise UsageError(f"{row.place}: the instruction is empty; remove the row")
-            if self._drop_empty and not output.strip():
-                continue
-            further = row.text(names[INPUT], "")
-            language = row.text("language", "") or fence_tag(output)
-            fields = (instruction, output, further, language)
-            rejected = rejected_response(row, self._rejected)
-            task = str(row.fields.get("task_id") or "")  # a bare number gets the data set's name before it
-            task_id = f"{Path(self._wanted.path).name}/{task}" if task.isdigit() else task
-            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=task_id, rejected=rejected)
+    @override
+    def _task_id(self, row: JsonRow) -> str:
+        task = str(row.fields.get("task_id") or "")  # a bare number gets the data set's name before it
+        return f"{Path(self._wanted.path).name}/{task}" if task.isdigit() else task
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the sha256 of the rows, the hub's commit, the names of the columns, and which rows are left out."""
         read = {"columns": self._columns, "drop_empty": self._drop_empty, "rejected": self._rejected}
-        return {**self._kept.fingerprint(), **read}
-
-    @override
-    def check(self) -> None:
-        output, columns = self._columns["output"], list(self._kept.columns)
-        self.size = checked_size(self._placed_rows(), output, self._rejected, columns)
+        return {**self._kept.fingerprint(), **read, **self._read_version()}
 
     @cached_property
     def _kept(self) -> CachedRows:
         kept = fetch(self._wanted)
-        names_none = (self._columns["instruction"], self._columns["output"]) == (INSTRUCTION, OUTPUT)
-        self._has_further_shape = names_none and bool(further_shape(kept.columns))
+        names_none = (self._columns[INSTRUCTION], self._columns[OUTPUT]) == (INSTRUCTION, OUTPUT)
+        has_further_shape = names_none and bool(further_shape(kept.columns))
         for field, column in self._columns.items():
-            is_absent = column not in kept.columns and (field, column) != (INPUT, INPUT)
-            if is_absent and not (self._has_further_shape and field != INPUT):
+            may_lack = (field, column) == (INPUT, INPUT) or (field == OUTPUT and CHOSEN in kept.columns)
+            if column not in kept.columns and not may_lack and not (has_further_shape and field != INPUT):
                 near = did_you_mean(column, kept.columns)
                 raise UsageError(
                     f"data set {kept.path} has no column {column!r}{near}; it has {', '.join(kept.columns)}: name the "

@@ -8,7 +8,9 @@ lower case.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,96 @@ from raysweep.errors import UsageError
 from raysweep.records import SourceRow
 from raysweep.rows.json_files import JsonRow, content_sha, read_json_rows
 from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
-from raysweep.training_sets.row_shapes import instruction_and_output, rejected_response
+from raysweep.training_sets.row_shapes import INPUT, INSTRUCTION, OUTPUT, may_have_turns, texts_of, unread_names
 
 _FENCE_TAG = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+#.-]+)[ \t]*\r?$", re.MULTILINE)
 
 
+class ShapedRows(TrainingSource):
+    """Rows of the shapes that row_shapes.py reads; a row's id is its number, from 0, in seven digits.
+
+    `check` sets these attributes:
+        size: number of rows.
+        unread: names of columns, and of keys of messages, that rows have and nobody reads.
+        with_system: number of rows with a system text.
+        with_history: number of rows with earlier turns.
+        in_turns: a row with a system text and one with earlier turns, as far as there are such.
+    """
+
+    def __init__(
+        self, drop_empty: bool, rejected_field: str | None, columns: tuple[str, str, str] = (INSTRUCTION, OUTPUT, INPUT)
+    ) -> None:
+        self._drop_empty, self._rejected = drop_empty, rejected_field
+        self._columns = dict(zip((INSTRUCTION, OUTPUT, INPUT), columns, strict=True))
+        self.size: int | None = None
+        self.unread: tuple[str, ...] = ()
+        self.with_system = self.with_history = 0
+        self.in_turns: tuple[SourceRow, ...] = ()
+
+    @abstractmethod
+    def _file_rows(self) -> Iterable[JsonRow]: ...
+
+    def _task_id(self, row: JsonRow) -> str:
+        return row.label("task_id", "")
+
+    @override
+    def rows(self) -> Iterator[SourceRow]:
+        return (row for _, row in self._placed_rows({}))
+
+    @override
+    def check(self) -> None:
+        unread: dict[str, None] = {}
+        example: dict[str, SourceRow] = {}
+        self.with_system = self.with_history = 0
+
+        def counted() -> Iterator[tuple[str, SourceRow]]:
+            for place, row in self._placed_rows(unread):
+                if row.system:
+                    self.with_system += 1
+                    example.setdefault("system", row)
+                if row.history:
+                    self.with_history += 1
+                    example.setdefault("history", row)
+                yield place, row
+
+        columns = next((list(row.fields) for row in self._file_rows()), []) if self._rejected else []
+        self.size = checked_size(counted(), self._columns[OUTPUT], self._rejected, columns)
+        self.unread, self.in_turns = tuple(unread), tuple(example.values())
+
+    def _placed_rows(self, unread: dict[str, None]) -> Iterator[tuple[str, SourceRow]]:
+        """Yield each row with its place; add the names of what isn't read to `unread`."""
+        for number, row in enumerate(self._file_rows()):
+            texts = texts_of(row, self._rejected, self._columns)
+            unread |= dict.fromkeys(unread_names(row, texts))
+            if not texts.instruction.strip():
+                raise UsageError(f"{row.place}: the instruction is empty; remove the row")
+            if self._drop_empty and not texts.output.strip():
+                continue
+            yield (
+                row.place,
+                SourceRow(
+                    f"{number:07d}",
+                    texts.instruction,
+                    texts.output,
+                    texts.input,
+                    row.text("language", "") or fence_tag(texts.output),
+                    task_id=self._task_id(row),
+                    rejected=texts.rejected,
+                    system=texts.system,
+                    history=texts.history,
+                ),
+            )
+
+    def _read_version(self) -> dict[str, Any]:
+        """Return what the fingerprint of rows with a system text or earlier turns has beside those of other rows."""
+        with suppress(UsageError):  # `check` reports it
+            if any(map(may_have_turns, self._file_rows())) and any(row.system or row.history for row in self.rows()):
+                return {"turns": 1}
+        return {}
+
+
 @SOURCES.register("jsonl")
-class JsonlSource(TrainingSource):
+class JsonlSource(ShapedRows):
     """The rows of a file; a row's id is its number in the file, from 0, in seven digits.
 
     Args:
@@ -35,39 +120,18 @@ class JsonlSource(TrainingSource):
     """
 
     def __init__(self, path: str, drop_empty: bool = False, rejected_field: str | None = None) -> None:
-        self._rejected = rejected_field
-        self._drop_empty = drop_empty
+        super().__init__(drop_empty, rejected_field)
         self._path = Path(path).expanduser().absolute()  # workers run in other folders
-        self.size: int | None = None  # number of rows, counted by `check`
 
     @override
-    def rows(self) -> Iterator[SourceRow]:
-        return (row for _, row in self._placed_rows())
-
     def _file_rows(self) -> Iterable[JsonRow]:
         return read_json_rows(self._path)
-
-    def _placed_rows(self) -> Iterator[tuple[str, SourceRow]]:
-        for number, row in enumerate(self._file_rows()):
-            instruction, output = instruction_and_output(row)
-            if not instruction.strip():
-                raise UsageError(f"{row.place}: the instruction is empty; remove the row")
-            language = row.text("language", "") or fence_tag(output)
-            if self._drop_empty and not output.strip():
-                continue
-            fields = (instruction, output, row.text("input", ""), language)
-            rejected = rejected_response(row, self._rejected)
-            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=row.label("task_id", ""), rejected=rejected)
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the sha256 of the uncompressed file, which rows are left out, and what is read of them."""
-        return {"sha256": content_sha(self._path), "drop_empty": self._drop_empty, "rejected": self._rejected}
-
-    @override
-    def check(self) -> None:
-        columns = next((list(row.fields) for row in self._file_rows()), []) if self._rejected else []
-        self.size = checked_size(self._placed_rows(), rejected=self._rejected, columns=columns)
+        read = {"drop_empty": self._drop_empty, "rejected": self._rejected}
+        return {"sha256": content_sha(self._path), **read, **self._read_version()}
 
 
 def fence_tag(output: str) -> str:

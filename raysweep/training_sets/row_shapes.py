@@ -1,29 +1,83 @@
-"""Finds instruction and response in training rows, in the shapes in which data sets have them.
+"""Finds the texts of training rows in the shapes in which tools and published data sets have them.
 
-Besides raysweep's own columns these are ``prompt`` and ``completion`` (texts, or lists of messages as TRL has them),
-``prompt`` and ``chosen`` (TRL's preferences), ``messages`` with ``role`` and ``content`` (OpenAI's), and
-``conversations`` with ``from`` and ``value`` (ShareGPT's). A prompt may be a text where the answer is a list of
-messages. A conversation must be one question and its answer, since a model is trained on one response to one
-instruction.
+- ``instruction`` and ``output``, raysweep's own and Alpaca's: also ``input``, ``system``, and ``history``, a list of
+  pairs of a question and its answer (LLaMA-Factory); of preferences ``chosen`` in place of ``output``.
+- ``messages`` with ``role`` and ``content`` (OpenAI's), or ``conversations`` with ``from`` and ``value`` (ShareGPT's).
+  They may end with the question, where ``chosen`` is the answer (LLaMA-Factory, Axolotl).
+- ``prompt`` (or ``question``) with ``completion`` or ``chosen``, each a text or a list of messages (TRL's), or
+  ``chosen`` alone, a whole conversation (TRL's implicit prompt).
+
+An answer may be a text, a message, or messages that repeat the question. The last answer is trained on; the turns
+before it are the row's history. A message's ``weight`` of 0 (OpenAI's) says that its answer isn't trained on: then the
+row ends with the last answer that is.
+
+Sources: https://platform.openai.com/docs/guides/fine-tuning, https://huggingface.co/docs/trl/dataset_formats,
+https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.rows.json_files import JsonRow
 
-INSTRUCTION, OUTPUT = "instruction", "output"
+INSTRUCTION, OUTPUT, INPUT = "instruction", "output", "input"
+CHOSEN = "chosen"
 SHAPES: tuple[tuple[str, ...], ...] = (
     ("messages",),
     ("conversations",),
     ("prompt", "completion"),
-    ("prompt", "chosen"),
+    ("prompt", CHOSEN),
+    ("question", CHOSEN),
+    (CHOSEN,),
 )
-"""The columns of each further shape."""
-_USERS, _MODELS = frozenset({"user", "human"}), frozenset({"assistant", "gpt", "model", "chatgpt"})
+"""The columns of each further shape: that of the question or of the whole conversation, and that of the answer."""
+SYSTEM = ("system", "system_prompt")
+HISTORY = "history"
+_FURTHER = ("language", "task_id")
+"""Columns that sources read beside those with the texts."""
+_SYSTEMS, _USER, _MODEL = "system", "user", "model"
+_ROLES = {
+    **dict.fromkeys(("system", "developer"), _SYSTEMS),
+    **dict.fromkeys(("user", "human"), _USER),
+    **dict.fromkeys(("assistant", "gpt", "model", "chatgpt"), _MODEL),
+}
+_OF_TOOLS = ("tool", "function", "observation", "function_call", "ipython")
+_NO_TOOLS = "models are trained and evaluated without tools here; "
+_WITHOUT_TOOLS = f"{_NO_TOOLS}leave such rows out, or remove it where nothing is called"
+_REFUSED = {
+    **dict.fromkeys(("tools", "functions"), f"describes tools, and {_WITHOUT_TOOLS}"),
+    **dict.fromkeys(
+        ("image", "images", "videos", "audios"), "has pictures or sound, and models read texts alone; leave it out"
+    ),
+}
+"""Columns that would change what a row asks for, where they hold something, and the way out."""
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+_READ_IN_MESSAGES = ("role", "content", "from", "value", "weight", "tool_calls", "function_call", *_REASONING)
+
+
+@dataclass(frozen=True)
+class RowTexts:
+    """The texts of a row. `history`: earlier questions and answers in turns. `read`: the columns it is made of."""
+
+    instruction: str
+    output: str
+    input: str = ""
+    system: str = ""
+    history: tuple[str, ...] = ()
+    rejected: str | None = None
+    read: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Message:
+    kind: str  # _SYSTEMS, _USER or _MODEL
+    text: str
+    is_trained: bool = True
 
 
 def further_shape(columns: Collection[str]) -> tuple[str, ...]:
@@ -33,62 +87,249 @@ def further_shape(columns: Collection[str]) -> tuple[str, ...]:
     return next((shape for shape in SHAPES if set(shape) <= set(columns)), ())
 
 
-def instruction_and_output(row: JsonRow) -> tuple[str, str]:
-    """Return the instruction and the response of a row; raise UsageError (its place) where it has none to train on."""
-    shape = further_shape(row.fields)
-    if not shape:
-        return row.text(INSTRUCTION), row.text(OUTPUT)
-    if len(shape) == 2 and all(isinstance(row.fields[name], str) for name in shape):
-        return row.text(shape[0]), row.text(shape[1])
-    return _turns(row, shape)
+def texts_of(row: JsonRow, rejected: str | None = None, names: Mapping[str, str] | None = None) -> RowTexts:
+    """Return the texts of a row.
 
-
-def rejected_response(row: JsonRow, field: str | None) -> str | None:
-    """Return the rejected response of a row, a text or a list of messages that ends with it.
-
-    None without a field, and for a row that has nothing there.
+    Args:
+        row: of any shape.
+        rejected: the column with a rejected response, which a row may lack.
+        names: the columns of instruction, output and input, by these words; None: the row's shape says them.
 
     Raises:
-        UsageError: what the row has there is no response.
+        UsageError: the row has no question and answer to train on, its rejected response answers another question, or
+            it has what can't be trained on; with the row's place and the way out.
     """
-    if field is None or row.fields.get(field) is None:
-        return None
-    if isinstance(row.fields.get(field), list):
-        messages = _messages(row, field)
-        if messages and messages[-1][0] in _MODELS:
-            return messages[-1][1]
-        raise UsageError(f"{row.place}: `{field}` must end with a model's message, which is the rejected response")
-    return row.text(field)
+    return _RowReader(row, names).texts(rejected)
 
 
-def _turns(row: JsonRow, shape: tuple[str, ...]) -> tuple[str, str]:
-    """Return the question and the answer that the messages in some columns, joined, consist of."""
-    messages: list[tuple[str, str]] = []
-    for name in shape:
-        is_question = name == "prompt" and isinstance(row.fields[name], str)
-        messages += [("user", row.text(name))] if is_question else _messages(row, name)
-    roles = [role for role, _ in messages]
-    if len(roles) == 2 and roles[0] in _USERS and roles[1] in _MODELS:
-        return messages[0][1], messages[1][1]
-    way = "split it into rows of one question and its answer"
-    if "system" in roles:
-        way = "take the system message out, and give its text to the models as `system_prompt`"
-    shown = ", ".join(roles) or "none"
-    raise UsageError(f"{row.place}: a row must have a user's message and its answer, not {shown:.60}; {way}")
+def may_have_turns(row: JsonRow) -> bool:
+    """Return False where a look at a row's columns shows that it has neither a system text nor earlier turns."""
+    fields = row.fields
+    if any(fields.get(name) for name in (*SYSTEM, HISTORY)):
+        return True
+    return any(isinstance(value, list) and len(value) > 1 for value in fields.values())
 
 
-def _messages(row: JsonRow, name: str) -> list[tuple[str, str]]:
-    value: Any = row.fields[name]
-    messages = []
-    for message in value if isinstance(value, list) else [None]:
+def unread_names(row: JsonRow, texts: RowTexts) -> Iterator[str]:
+    """Yield the names of what a row has and nobody reads: columns, and keys of messages such as ``messages.name``."""
+    for name, value in row.fields.items():
+        if value is None or name in _FURTHER:
+            continue
+        if name not in texts.read:
+            yield name
+            continue
+        for message in value if isinstance(value, list) else [value]:
+            if isinstance(message, dict):
+                yield from (
+                    f"{name}.{key}"
+                    for key, held in message.items()
+                    if held is not None and key not in _READ_IN_MESSAGES
+                )
+
+
+class _RowReader:
+    """Reads one row, and remembers which of its columns."""
+
+    def __init__(self, row: JsonRow, names: Mapping[str, str] | None) -> None:
+        self._row = row
+        self._names = names or {name: name for name in (INSTRUCTION, OUTPUT, INPUT)}
+        names_none = (self._names[INSTRUCTION], self._names[OUTPUT]) == (INSTRUCTION, OUTPUT)
+        self._shape = further_shape(row.fields) if names_none else ()
+        self._read: set[str] = set()
+
+    def texts(self, rejected: str | None) -> RowTexts:
+        self._refuse()
+        asked = self._asked()
+        name = self._answer_name(asked)
+        conversation = asked if name is None else self._answered(asked, name)
+        self._check_order(conversation)
+        if name != CHOSEN and rejected is not None and self._row.fields.get(CHOSEN) is not None:
+            chosen = self._answered(conversation[:-1], CHOSEN)[-1].text
+            if chosen != conversation[-1].text:
+                of = name or self._shape[0]
+                raise self._error(
+                    f"`{CHOSEN}` is {chosen!r:.60}, and the answer of `{of}` another one; remove the one that is wrong"
+                )
+        conversation = self._up_to_trained(conversation)
+        *history, question, answer = [message.text for message in conversation if message.kind != _SYSTEMS]
+        further, system = self._text(self._names[INPUT], ""), self._system(conversation)
+        worse = self._rejected(rejected, conversation)
+        return RowTexts(question, answer, further, system, tuple(history), worse, frozenset(self._read))
+
+    def _asked(self) -> list[_Message]:
+        """Return the messages before the answer, or the whole conversation where one column has it."""
+        history = self._history()
+        if not self._shape:
+            if (name := self._names[INSTRUCTION]) not in self._row.fields:
+                raise self._error(
+                    f"the row has no `{name}`; it has {', '.join(self._row.fields) or 'nothing'}; rename its columns "
+                    f"to `{INSTRUCTION}` and `{OUTPUT}`, or give it `messages`"
+                )
+            return [*history, *self._messages(name, _USER)]
+        if self._shape == (CHOSEN,):
+            if isinstance(self._row.fields[CHOSEN], str):
+                raise self._error(
+                    f"`{CHOSEN}` is a text and there is no `prompt`, so where its question ends isn't known; write the "
+                    f"question as `prompt`, and the answers alone as `{CHOSEN}` and `rejected`"
+                )
+            return []
+        return [*history, *self._messages(self._shape[0], _USER)]
+
+    def _answer_name(self, asked: Sequence[_Message]) -> str | None:
+        """Return the column of the answer; None where the conversation has it."""
+        if len(self._shape) == 1 and self._shape[0] != CHOSEN:
+            is_open = bool(asked) and asked[-1].kind == _USER and self._row.fields.get(CHOSEN) is not None
+            return CHOSEN if is_open else None
+        if self._shape:
+            return self._shape[-1]
+        output = self._names[OUTPUT]
+        return CHOSEN if self._row.fields.get(output) is None and CHOSEN in self._row.fields else output
+
+    def _answered(self, asked: Sequence[_Message], name: str) -> list[_Message]:
+        """Return the conversation that the answer in a column ends, without what it repeats of the question."""
+        messages = self._messages(name, _MODEL)
+        if not messages or messages[-1].kind != _MODEL:
+            raise self._error(f"`{name}` must end with a model's message, which is the response")
+        if messages[0].kind == _MODEL:
+            return [*asked, *messages]
+        own, known = _turns(messages[:-1]), _turns(asked)
+        is_end = bool(own) and known[-len(own) :] == own  # all that it repeats is known
+        if not is_end and own[: len(known)] != known and own[-1:] != known:
+            raise self._error(
+                f"`{name}` answers another question than the row asks: {_last_question(own)!r:.60} there and "
+                f"{_last_question(known)!r:.60} here; give all of a row's answers the same question"
+            )
+        systems = dict.fromkeys(message for message in (*asked, *messages) if message.kind == _SYSTEMS)
+        whole = [*asked, messages[-1]] if is_end else messages
+        return [*systems, *(message for message in whole if message.kind != _SYSTEMS)]
+
+    def _rejected(self, name: str | None, conversation: Sequence[_Message]) -> str | None:
+        if name is None or self._row.fields.get(name) is None:
+            return None
+        answered = self._answered(conversation[:-1], name)
+        self._check_order(answered)
+        if _turns(answered[:-1]) != _turns(conversation[:-1]):
+            raise self._error(f"`{name}` goes on after other turns than `{CHOSEN}`; give both the same turns before it")
+        return answered[-1].text
+
+    def _check_order(self, conversation: Sequence[_Message]) -> None:
+        kinds = [message.kind for message in conversation]
+        turns = [kind for kind in kinds if kind != _SYSTEMS]
+        if not turns or turns != [_USER, _MODEL] * (len(turns) // 2) or _SYSTEMS in kinds[1:]:
+            shown = f"{', '.join(kinds) or 'none':.80}"
+            raise self._error(f"a row must be questions and answers in turns, not {shown}; {_way(kinds)}")
+
+    def _system(self, conversation: Sequence[_Message]) -> str:
+        texts = [self._text(name, "") for name in SYSTEM if self._row.fields.get(name) is not None]
+        texts += [conversation[0].text] if conversation[0].kind == _SYSTEMS else []
+        texts = list(dict.fromkeys(text for text in texts if text.strip()))
+        if len(texts) > 1:
+            raise self._error(f"the row has two system texts, {texts[0]!r:.40} and {texts[1]!r:.40}; remove one")
+        return "".join(texts)
+
+    def _up_to_trained(self, conversation: Sequence[_Message]) -> list[_Message]:
+        last = max((at for at, one in enumerate(conversation) if one.kind == _MODEL and one.is_trained), default=None)
+        if last is None:
+            raise self._error(
+                "the `weight` of each answer is 0, so nothing is trained on; remove the row, or give one 1"
+            )
+        return list(conversation[: last + 1])
+
+    def _history(self) -> list[_Message]:
+        value = self._row.fields.get(HISTORY)
+        self._read.add(HISTORY)
+        if not value:
+            return []
+        if isinstance(value, list) and all(isinstance(pair, dict) for pair in value):
+            return self._messages(HISTORY, _USER)
+        pairs = value if isinstance(value, list) else [value]
+        if not all(
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(t, str) for t in pair) for pair in pairs
+        ):
+            raise self._error(
+                f"`{HISTORY}` must be a list of pairs, each a question and its answer, not {value!r:.60}; write it so "
+                "(in JSONL: a CSV file can't hold lists), or remove it"
+            )
+        texts = [text for pair in pairs for text in pair]
+        return [_Message((_USER, _MODEL)[at % 2], self._checked(HISTORY, text)) for at, text in enumerate(texts)]
+
+    def _refuse(self) -> None:
+        for name, why in _REFUSED.items():
+            if self._row.fields.get(name) not in (None, "", [], {}, "[]", "{}"):
+                raise self._error(f"`{name}` {why}")
+            self._read.add(name)
+        for name in ("label", "kto_tag"):
+            if self._row.fields.get(name) is False:
+                raise self._error(
+                    f"`{name}` is false, which says that the response is a bad one (KTO); leave such rows out, or give "
+                    "it as the `rejected` one of a row with a good response"
+                )
+
+    def _messages(self, name: str, kind: str) -> list[_Message]:
+        """Return the messages in a column. `kind`: whose it is where it is a text or one message without a role."""
+        value: Any = self._row.fields.get(name)
+        self._read.add(name)
+        if isinstance(value, str) and name in ("messages", "conversations"):
+            raise self._error(f"`{name}` is a text and must be a list of messages; save the rows as JSONL, with lists")
+        if not isinstance(value, list | dict):
+            return [_Message(kind, self._text(name))]
+        return [self._message(name, message) for message in (value if isinstance(value, list) else [value])]
+
+    def _message(self, name: str, message: Any) -> _Message:
         fields = message if isinstance(message, dict) else {}
         role = fields.get("role") or fields.get("from")
+        if role in _OF_TOOLS or fields.get("tool_calls") or fields.get("function_call"):
+            raise self._error(f"`{name}` has a call of a tool or its result, and {_NO_TOOLS}leave such rows out")
         text = fields.get("value") if fields.get("content") is None else fields.get("content")
+        if isinstance(text, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in text):
+            text = "".join(str(part.get("text", "")) for part in text)
         if not isinstance(role, str) or not isinstance(text, str):
-            raise UsageError(
-                f"{row.place}: `{name}` must be a list of messages with `role` and `content`, or `from` and `value`, "
-                f"not {value!r:.60}"
+            raise self._error(
+                f"`{name}` must be a list of messages with `role` and `content`, or `from` and `value`, all of them "
+                f"texts, not {json.dumps(message)[:60]}"
             )
-        JsonRow(row.place, {name: text}).text(name)  # refuses half a surrogate pair
-        messages.append((role, text))
-    return messages
+        if role not in _ROLES:
+            raise self._error(f"`{name}` has the role {role!r:.40}; known: {', '.join(_ROLES)}")
+        for key in _REASONING:
+            if fields.get(key):
+                raise self._error(
+                    f"`{name}` has `{key}`, whose place in an answer each model's template writes in marks of its own; "
+                    "put it before the answer in `content`, in your model's marks such as <think> and </think>, or "
+                    "remove it"
+                )
+        weight = 1 if fields.get("weight") is None else fields["weight"]
+        if weight not in (0, 1):
+            raise self._error(f"`{name}` has the `weight` {weight!r:.20}; give 1 to train on an answer, or 0")
+        return _Message(_ROLES[role], self._checked(name, text), bool(weight))
+
+    def _text(self, name: str, default: str | None = None) -> str:
+        self._read.add(name)
+        return self._row.text(name, default)
+
+    def _checked(self, name: str, text: str) -> str:
+        return JsonRow(self._row.place, {name: text}).text(name)  # refuses half a surrogate pair
+
+    def _error(self, why: str) -> UsageError:
+        return UsageError(f"{self._row.place}: {why}")
+
+
+def _turns(messages: Sequence[_Message]) -> list[tuple[str, str]]:
+    return [(message.kind, message.text.strip()) for message in messages if message.kind != _SYSTEMS]
+
+
+def _last_question(turns: Sequence[tuple[str, str]]) -> str:
+    return next((text for kind, text in reversed(turns) if kind == _USER), "")
+
+
+def _way(kinds: Sequence[str]) -> str:
+    """Return what makes a row questions and answers in turns."""
+    if _SYSTEMS in kinds[1:]:
+        return "put one system message first"
+    turns = [kind for kind in kinds if kind != _SYSTEMS]
+    if turns[:1] == [_MODEL]:
+        return "remove what the model says before the first question"
+    if _MODEL not in turns:
+        return "give the question an answer, or remove the row"
+    if turns[-1] == _USER:
+        return "remove the last question, which has no answer"
+    return "join messages of the same side that follow each other"

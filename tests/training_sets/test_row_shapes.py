@@ -1,4 +1,4 @@
-"""Instruction and response in rows of data sets of many shapes."""
+"""The texts of rows of data sets of many shapes."""
 
 import json
 import re
@@ -9,52 +9,185 @@ from raysweep.errors import UsageError
 from raysweep.rows.json_files import JsonRow
 from raysweep.training_sets.hf import HubRows
 from raysweep.training_sets.jsonl import JsonlSource
-from raysweep.training_sets.row_shapes import instruction_and_output, rejected_response
+from raysweep.training_sets.row_shapes import texts_of, unread_names
 
 QUESTION, ANSWER = {"role": "user", "content": "Add."}, {"role": "assistant", "content": "```python\na + b\n```"}
+WORSE = {"role": "assistant", "content": "a - b"}
+FIRST, REPLY = {"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hi."}
+TERSE = {"role": "system", "content": "Be terse."}
 HUMAN, GPT = {"from": "human", "value": QUESTION["content"]}, {"from": "gpt", "value": ANSWER["content"]}
+TEXT = ANSWER["content"]
 ROWS = [
     {"messages": [QUESTION, ANSWER]},
     {"messages": [{"from": "human", "value": "Add."}, ANSWER], "id": 3},
-    {"conversations": [HUMAN, GPT]},
-    {"conversations": [HUMAN, {"from": "chatgpt", "value": ANSWER["content"]}], "source": "x"},
-    {"prompt": QUESTION["content"], "completion": ANSWER["content"]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": "Add."}]}, ANSWER]},
+    {"messages": [QUESTION, {**ANSWER, "weight": 1, "tool_calls": [], "reasoning_content": ""}], "tools": None},
+    {"messages": [QUESTION, ANSWER, FIRST, {**REPLY, "weight": 0}]},
+    {"conversations": [HUMAN, GPT], "tools": "[]"},
+    {"conversations": [HUMAN, {"from": "chatgpt", "value": TEXT}], "source": "x"},
+    {"prompt": "Add.", "completion": TEXT},
     {"prompt": [QUESTION], "completion": [ANSWER]},
-    {"prompt": QUESTION["content"], "chosen": [ANSWER], "rejected": [QUESTION]},
-    {"instruction": QUESTION["content"], "output": ANSWER["content"], "messages": [], "prompt": 1},
+    {"prompt": [QUESTION], "completion": TEXT},
+    {"prompt": "Add.", "chosen": [ANSWER], "rejected": [QUESTION]},
+    {"instruction": "Add.", "output": TEXT, "messages": [], "prompt": 1},
+    {"instruction": "Add.", "output": TEXT, "system": "", "history": [], "label": True},
 ]
+PAIRS = [
+    {"instruction": "Add.", "output": TEXT, "rejected": "a - b"},
+    {"instruction": "Add.", "input": "", "chosen": TEXT, "rejected": "a - b"},
+    {"instruction": "Add.", "chosen": GPT, "rejected": [WORSE]},
+    {"prompt": "Add.", "chosen": TEXT, "rejected": "a - b"},
+    {"prompt": "Add.", "chosen": [ANSWER], "rejected": [WORSE]},
+    {"prompt": [QUESTION], "chosen": [ANSWER], "rejected": [WORSE]},
+    {"prompt": [QUESTION], "chosen": [QUESTION, ANSWER], "rejected": [WORSE]},
+    {"prompt": "Add.", "prompt_id": "1", "chosen": [QUESTION, ANSWER], "rejected": [QUESTION, WORSE]},
+    {"prompt": "Add.\n", "messages": [QUESTION, ANSWER], "chosen": [QUESTION, ANSWER], "rejected": [QUESTION, WORSE]},
+    {"question": "Add.", "chosen": TEXT, "rejected": "a - b"},
+    {"chosen": [QUESTION, ANSWER], "rejected": [QUESTION, WORSE]},
+    {"chosen": [QUESTION, ANSWER], "rejected": [WORSE]},
+    {"conversations": [HUMAN], "chosen": GPT, "rejected": {"from": "gpt", "value": "a - b"}},
+    {"messages": [QUESTION], "chosen": ANSWER, "rejected": WORSE},
+]
+TALK = [TERSE, FIRST, REPLY, QUESTION]
+TURNS = [
+    {"instruction": "Add.", "output": TEXT, "system": "Be terse.", "history": [["Hello.", "Hi."]]},
+    {"instruction": "Add.", "output": TEXT, "system_prompt": "Be terse.", "history": [FIRST, REPLY]},
+    {"messages": [*TALK, ANSWER]},
+    {"messages": [{**TERSE, "role": "developer"}, *TALK[1:], ANSWER]},
+    {"conversations": [{"from": "system", "value": "Be terse."}, *TALK[1:], GPT], "system": "Be terse."},
+    {"conversations": [FIRST, REPLY, HUMAN, GPT], "system": "Be terse."},
+    {"prompt": TALK, "completion": [ANSWER]},
+    {"prompt": [TERSE, FIRST], "completion": [REPLY, QUESTION, ANSWER]},
+    {"prompt": "Hello.", "chosen": [*TALK, ANSWER]},
+    {"prompt": "Add.", "chosen": [*TALK, ANSWER]},
+    {"prompt": TALK[1:], "chosen": [*TALK, ANSWER]},
+    {"prompt": "Add.", "system": "Be terse.", "history": [["Hello.", "Hi."]], "chosen": [QUESTION, ANSWER]},
+    {"conversations": TALK, "chosen": GPT},
+    {"chosen": [*TALK, ANSWER]},
+]
+
+
+def read(row, rejected=None):
+    return texts_of(JsonRow("f:7", row), rejected)
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_rows_of_each_shape_give_the_same_instruction_and_response(row):
-    assert instruction_and_output(JsonRow("f:1", row)) == ("Add.", ANSWER["content"])
+    texts = read(row)
+    assert (texts.instruction, texts.output, texts.system, texts.history) == ("Add.", TEXT, "", ())
+
+
+@pytest.mark.parametrize("row", PAIRS)
+def test_pairs_of_each_shape_give_the_same_question_and_two_answers(row):
+    texts = read(row, "rejected")
+    assert (texts.instruction, texts.output, texts.rejected, texts.history) == ("Add.", TEXT, "a - b", ())
+
+
+@pytest.mark.parametrize("row", TURNS)
+@pytest.mark.parametrize("rejected", ["a - b", [WORSE], [*TALK, WORSE]])
+def test_system_texts_and_earlier_turns_of_each_shape_are_the_same(row, rejected):
+    texts = read({**row, "worse": rejected}, "worse")
+    assert (texts.instruction, texts.output, texts.rejected) == ("Add.", TEXT, "a - b")
+    assert (texts.system, texts.history) == ("Be terse.", ("Hello.", "Hi."))
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("row", "message", "mended"),
     [
-        ({"messages": [QUESTION, ANSWER, QUESTION, ANSWER]}, "not user, assistant, user, assistant; split it into"),
-        ({"messages": [{"role": "system", "content": "Be terse."}, QUESTION]}, "to the models as `system_prompt`"),
-        ({"conversations": [GPT, HUMAN]}, "not gpt, human; split it"),
-        ({"messages": []}, "not none; split it"),
-        ({"messages": "Add."}, "`messages` must be a list of messages with `role` and `content`"),
-        ({"messages": [{"role": "user", "content": None}, ANSWER]}, "`messages` must be a list of messages"),
-        ({"messages": [{"role": "user", "content": "\ud800"}, ANSWER]}, "half of a surrogate pair"),
-        ({"prompt": [QUESTION], "completion": "x"}, "`completion` must be a list of messages"),
-        ({"prompt": "x"}, "the row has no `instruction`; it has prompt"),
+        ({"messages": []}, "not none; give the question an answer", ROWS[0]),
+        ({"messages": [QUESTION]}, "not user; give the question an answer", ROWS[0]),
+        ({"messages": [QUESTION, ANSWER, QUESTION]}, "remove the last question", ROWS[0]),
+        ({"messages": [REPLY, QUESTION, ANSWER]}, "not model, user, model; remove what the model says", ROWS[0]),
+        ({"messages": [QUESTION, QUESTION, ANSWER]}, "join messages of the same side", ROWS[0]),
+        (
+            {"messages": [QUESTION, TERSE, ANSWER]},
+            "put one system message first",
+            {"messages": [TERSE, *ROWS[0]["messages"]]},
+        ),
+        ({"messages": "Add."}, "`messages` is a text and must be a list of messages; save the rows as JSONL", ROWS[0]),
+        ({"messages": [{"role": "user", "content": None}, ANSWER]}, "must be a list of messages with `role`", ROWS[0]),
+        ({"messages": [QUESTION, {"role": "narrator", "content": ""}]}, "the role 'narrator'; known: system,", ROWS[0]),
+        ({"messages": [{"role": "user", "content": "\ud800"}, ANSWER]}, "half of a surrogate pair", ROWS[0]),
+        (
+            {"messages": [QUESTION, {**ANSWER, "weight": 0}]},
+            "so nothing is trained on; remove the row, or give",
+            ROWS[0],
+        ),
+        ({"messages": [QUESTION, {**ANSWER, "weight": 0.5}]}, "the `weight` 0.5; give 1", ROWS[0]),
+        (
+            {"messages": [QUESTION, {**ANSWER, "reasoning_content": "Sum."}]},
+            "put it before the answer in `content`, in your model's marks such as <think>",
+            {"messages": [QUESTION, {**ANSWER, "content": TEXT}]},
+        ),
+        ({"messages": [QUESTION, {**ANSWER, "tool_calls": [{}]}]}, "call of a tool or its result, and models", ROWS[0]),
+        ({"conversations": [HUMAN, {"from": "observation", "value": "3"}]}, "leave such rows out", ROWS[0]),
+        ({**ROWS[0], "tools": [{"name": "add"}]}, "`tools` describes tools, and models", {**ROWS[0], "tools": []}),
+        ({**ROWS[0], "images": ["a.png"]}, "`images` has pictures or sound", {**ROWS[0], "images": []}),
+        ({"prompt": "Add.", "completion": TEXT, "label": False}, "`label` is false, which says", PAIRS[3]),
+        ({**ROWS[-1], "history": "Hello."}, "`history` must be a list of pairs", TURNS[0]),
+        ({**ROWS[-1], "history": [["Hello."]]}, "`history` must be a list of pairs", TURNS[0]),
+        ({"messages": [*TALK, ANSWER], "system": "Be kind."}, "two system texts, 'Be kind.' and 'Be terse.'", TURNS[2]),
+        (
+            {"prompt": "x"},
+            "the row has no `instruction`; it has prompt; rename its columns",
+            {"instruction": "x", "output": "y"},
+        ),
+        ({"text": "x"}, "to `instruction` and `output`, or give it `messages`", ROWS[0]),
+        ({"instruction": "x"}, "the row has no `output`; it has instruction", ROWS[-1]),
+        ({"chosen": "Q A", "rejected": "Q B"}, "write the question as `prompt`, and the answers alone", PAIRS[3]),
+        ({"prompt": "Add.", "chosen": [FIRST, ANSWER]}, "'Hello.' there and 'Add.' here; give all", PAIRS[7]),
+        ({"prompt": "Add.", "chosen": [QUESTION]}, "`chosen` must end with a model's message", PAIRS[7]),
     ],
 )
-def test_what_is_no_question_and_its_answer_is_refused_with_the_way_out(row, message):
+def test_what_can_not_be_trained_on_is_refused_with_a_way_that_works(row, message, mended):
     with pytest.raises(UsageError) as error:
-        instruction_and_output(JsonRow("f:7", row))
+        read(row)
     assert str(error.value).startswith("f:7: ") and message in str(error.value)
+    assert read(mended).instruction in ("Add.", "x")
 
 
 @pytest.mark.parametrize(
-    "rejected", ["a - b", [{"role": "assistant", "content": "a - b"}], [QUESTION, {"from": "gpt", "value": "a - b"}]]
+    ("row", "message", "mended"),
+    [
+        (
+            {**PAIRS[7], "rejected": [FIRST, WORSE]},
+            "`rejected` answers another question than the row asks: 'Hello.'",
+            PAIRS[7],
+        ),
+        ({**PAIRS[10], "rejected": [*TALK, WORSE]}, "`rejected` goes on after other turns than `chosen`", PAIRS[10]),
+        (
+            {**PAIRS[10], "rejected": [QUESTION, WORSE, QUESTION]},
+            "`rejected` must end with a model's message",
+            PAIRS[10],
+        ),
+        ({**PAIRS[0], "rejected": 3}, "`rejected` must be a string, not 3", PAIRS[0]),
+        (
+            {**PAIRS[8], "chosen": [QUESTION, REPLY]},
+            "`chosen` is 'Hi.', and the answer of `messages` another",
+            PAIRS[8],
+        ),
+        ({**PAIRS[0], "chosen": "Hi."}, "`chosen` is 'Hi.', and the answer of `output` another", PAIRS[0]),
+    ],
 )
-def test_a_rejected_response_is_a_text_or_ends_messages(rejected):
-    assert rejected_response(JsonRow("f:1", {"bad": rejected}), "bad") == "a - b"
+def test_what_is_no_pair_is_refused_with_a_way_that_works(row, message, mended):
+    with pytest.raises(UsageError) as error:
+        read(row, "rejected")
+    assert str(error.value).startswith("f:7: ") and message in str(error.value)
+    assert read(mended, "rejected").rejected == "a - b"
+
+
+def test_what_nobody_reads_is_named_down_to_keys_of_messages():
+    row = {
+        "id": 1,
+        "messages": [{**QUESTION, "name": "x", "weight": None}, ANSWER],
+        "rejected": "x",
+        "tools": [],
+        "y": None,
+    }
+    assert list(unread_names(JsonRow("f:1", row), read(row))) == ["id", "messages.name", "rejected"]
+    assert list(unread_names(JsonRow("f:1", row), read(row, "rejected"))) == ["id", "messages.name"]
+    row = TURNS[0] | {"language": "python", "task_id": 3, "input": "1"}
+    assert list(unread_names(JsonRow("f:1", row), read(row))) == []
 
 
 def test_both_sources_read_them_and_a_rejected_response_where_its_field_is_named(tmp_path, monkeypatch):
@@ -67,12 +200,33 @@ def test_both_sources_read_them_and_a_rejected_response_where_its_field_is_named
         plain, paired = kind(str(path)), kind(str(path), rejected_field="rejected")
         paired.check()
         assert paired.size == 2 and [row.rejected for row in plain.rows()] == [None, None]
+        assert paired.unread == ("prompt", "completion", "other")
         assert {**plain.fingerprint(), "rejected": "rejected"} == paired.fingerprint()
         found.append(list(paired.rows()))
     assert found[0] == found[1]
     assert [(row.instruction, row.language, row.rejected) for row in found[0]] == [("Add.", "python", "a - b")] * 2
     (named, _) = HubRows(str(path), instruction_column="rejected", output_column="other").rows()
     assert (named.instruction, named.output) == ("a - b", "o"), "a column that is named is the one that counts"
+
+
+def test_both_sources_count_rows_in_turns_and_their_keys_alone_change(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    rows = {
+        "plain": [{"instruction": "Add.", "output": "1", "system": None, "history": None}],
+        "turns": [TURNS[0], {"instruction": "Add.", "output": "1", "system": "Be terse.", "history": []}],
+        "talk": [{"messages": [*TALK, ANSWER]}],
+    }
+    for name, of in rows.items():
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in of))
+        for kind in (JsonlSource, HubRows):
+            source = kind(str(path))
+            source.check()
+            assert source.unread == ()
+            assert (source.with_system, source.with_history) == {"plain": (0, 0), "turns": (2, 1), "talk": (1, 1)}[name]
+            assert all(row.system or row.history for row in source.in_turns)
+            assert ("turns" in source.fingerprint()) == (name != "plain")
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     yield from facts.assumptions
     yield from shown_lines({model.model: model.shown for model in facts.models})
     yield from _model_lines(facts.models)
+    for rows in facts.rows_read:
+        yield from rows.lines
     for step in facts.steps:
         steps = f"recipe {step.recipe}: {count(step.steps, 'step')} of {step.batch_size:,} on {count(step.rows, 'row')}"
         over = f"; {step.left_over:,} of them are left over in each epoch, as fewer than `batch_size`"

@@ -35,7 +35,7 @@ from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import COMPILED, Oracle
 from raysweep.quality.linting import require_pylint
-from raysweep.records import BASE, CLEAN, Decoding, Spec
+from raysweep.records import BASE, CLEAN, Decoding, SourceRow, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
 from raysweep.trainers.kinds import fine_tunes
@@ -331,9 +331,9 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
             source = config.source(of.validation)
             finder = LeakFinder({p.label: config.problem_set(p) for p in evaluated if p.name not in source.apart_from})
             leaks = list(finder.leaks(source.rows()))
-            rows = {(row.instruction, row.input, row.output) for row in source.rows()}
+            rows = set(map(_texts, source.rows()))
             trained_on = config.source(of.rows).rows()
-            known = rows & {(row.instruction, row.input, row.output) for row in trained_on}
+            known = rows & set(map(_texts, trained_on))
             if known:
                 text = f"{len(known):,} of its {count(len(rows), 'row')} are rows of `{of.words}`; take others"
                 yield of.validation_place, text if known == rows else Doubt(text)
@@ -345,6 +345,10 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
                     f"{first.row_id!r}: it has the {first.rule} of {first.task_id} of {first.problem_set!r}; remove "
                     "such rows, or take another source",
                 )
+
+
+def _texts(row: SourceRow) -> tuple[str, ...]:
+    return row.system, *row.history, row.instruction, row.input, row.output
 
 
 def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:

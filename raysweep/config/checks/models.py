@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from raysweep.config.checks.mistakes import Mistake, has_rejected
@@ -70,6 +71,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             yield from _of_architecture(config, model, recipes, architecture, place)
             yield from token_mistakes(config, model, architecture, pretrain.special_tokens, place)
             yield from _too_long(config, model, shape.positions if shape else None)
+            yield from _without_turns(config, model, SimpleNamespace(bos_token="<s>", eos_token="</s>"))
         elif model.path is not None:
             yield from _existing(config, model, model.path, place)
 
@@ -212,12 +214,37 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
     except UsageError as error:
         yield (*place, "system_prompt" if model.system_prompt else "template"), str(error)
         return
+    yield from _without_turns(config, model, tokenizer)
     for name in encoding:
         for source in config.training.row_sources if config.training else ():
             sizes = [trained.size for trained in config.sets_of(model) if (trained.source or ONLY) == source.name]
             if sizes:
                 with suppress(UsageError):  # other checks say what is wrong with the source or the objective
                     yield from _rows(config, model, name, tokenizer, resolved, source.rows, min(1.0, *sizes))
+
+
+def _without_turns(config: SweepConfig, model: ModelConfig, tokenizer: Any) -> Iterator[Mistake]:
+    """Yield the sources whose rows have system texts or earlier turns that the model's template can't show."""
+    asked: list[tuple[KeyPath, SourceConfig | None, str]] = []
+    if model.pretrain is not None:
+        source = model.pretrain.source
+        asked.append(
+            (("models", config.models.index(model), "pretrain", "source"), source, model.pretrain.template or "")
+        )
+    for of in config.training.row_sources if config.training and config.sets_of(model) else ():
+        asked += [(of.place, of.rows, ""), (of.validation_place, of.validation, "")]
+    for place, rows, name in asked:
+        template = PromptTemplate(name or model.template, model.system_prompt, tokenizer)
+        try:
+            in_turns = getattr(config.source(rows), "in_turns", ()) if rows is not None else ()
+        except UsageError:
+            continue  # another check says so
+        for row in in_turns:
+            try:
+                template.fill(row.instruction, row.input, system=row.system, history=row.history)
+            except UsageError as error:
+                yield place, f"row {row.row_id}, for model {model.name}: {error}"
+                break
 
 
 def _rows(
@@ -278,7 +305,9 @@ def _trained_rows(config: SweepConfig, source: SourceConfig) -> Iterator[Trainin
             except SyntaxError:
                 rejected = None
         fields = (row.instruction, row.input, row.output, row.language)
-        yield TrainingRow(row.row_id, row.row_id, *fields, "", False, row.instruction, row.input, rejected=rejected)
+        clean = (row.instruction, row.input, rejected)
+        trained = TrainingRow(row.row_id, row.row_id, *fields, "", False, *clean)
+        yield dataclasses.replace(trained, system=row.system, history=row.history)
 
 
 def _pretraining(config: SweepConfig, pretrain: PretrainConfig) -> Iterator[Mistake]:

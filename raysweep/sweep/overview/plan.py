@@ -35,6 +35,7 @@ from raysweep.planning.predictions.costs import MEASURED, CellCost, PairsCost, P
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.planning.predictions.sizes import problem_count
 from raysweep.planning.predictions.trainable import require_fit
+from raysweep.planning.rows_read import RowsRead, rows_read
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import COMPILED
 from raysweep.records import BASE, NOT_TUNED, REWRITTEN
@@ -173,6 +174,7 @@ class PlanFacts:
     assumptions: tuple[str, ...]  # of the estimates
     linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
     control_texts: tuple[ControlTexts, ...] = ()  # in training rows and prompts
+    rows_read: tuple[RowsRead, ...] = ()  # what is read of training rows, by source
     unused_settings: tuple[str, ...] = ()  # of models' generation_configs, in words
     steps: tuple[StepFacts, ...] = ()  # of trainings
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
@@ -268,6 +270,7 @@ def plan_facts(
         assumptions=tuple(_assumptions(plan, costs, missing_of)),
         linted=_linted(plan, {item.node.key for item in lacking if item.node}),
         control_texts=tuple(require_readable(plan.config, plan.cells)),
+        rows_read=tuple(rows_read(plan.config)),
         unused_settings=tuple(unused_settings([*plan.cells, *plan.teachers])),
         steps=_steps(plan, costs.cells),
         teachers=_teachers(plan, lacking, costs, there),

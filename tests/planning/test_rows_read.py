@@ -1,0 +1,40 @@
+"""What of training rows is read, and what a plan says of the rest."""
+
+import json
+
+from raysweep.config.loading import load_config
+from raysweep.planning.rows_read import rows_read
+from tests.config.mistakes import findings
+from tests.paths import NANO
+
+ROW = {"instruction": "Add.", "output": "a + b"}
+TALK = [{"role": role, "content": "Hi.", "name": "x"} for role in ("system", "user", "assistant", "user", "assistant")]
+INSTRUCT = "models.0.template=instruct"
+
+
+def source(tmp_path, *rows):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return f"training.source={{name: jsonl, path: {path}}}"
+
+
+def lines(tmp_path, *rows):
+    return [line for of in rows_read(load_config(NANO, [source(tmp_path, *rows), INSTRUCT])) for line in of.lines]
+
+
+def test_columns_that_nobody_reads_and_rows_in_turns_are_told(tmp_path):
+    assert lines(tmp_path, *[{**ROW, "system": None, "tools": []}] * 16) == []
+    rows = [{"messages": TALK, "id": 1}, {"messages": TALK[1:3], "source": "x"}, {**ROW, "rejected": "a - b"}]
+    assert lines(tmp_path, *rows, *[ROW] * 13) == [
+        "training.source: not read of its rows: messages.name, id, source, rejected",
+        "training.source: 1 of 16 rows has earlier turns, which stand in the prompt; the loss is that of the last "
+        "answer alone",
+        "training.source: 1 of 16 rows with a system text of the row's own",
+    ]
+
+
+def test_rows_in_turns_need_a_template_that_shows_them(tmp_path):
+    changes = [source(tmp_path, *[ROW] * 16, {"messages": TALK}), "recipes.tiny.batch_size=1"]
+    (found,) = findings(NANO, *changes)
+    assert "training.source: row 0000016, for model llama: the template raw leaves out a row's system text" in found
+    load_config(NANO, [*changes, INSTRUCT])
