@@ -46,6 +46,13 @@ def stream_csv_rows(path: Path) -> Iterator[JsonRow]:
         raise UsageError(f"{path}: the file has no rows; it needs a line with the names of the columns, and rows below")
 
 
+def without_empty(row: JsonRow, column: str | None) -> JsonRow:
+    """Return a row without a column whose cell is empty; as it is where the column is None or has a text."""
+    if column is None or row.fields.get(column) != "":
+        return row
+    return JsonRow(row.place, {name: cell for name, cell in row.fields.items() if name != column})
+
+
 def _checked_columns(cells: list[str], place: str) -> list[str]:
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
         if len(cells) == 1 and mark in cells[0]:

@@ -4,6 +4,8 @@ The first use reads a set with the `datasets` package. The cache lies in ``datas
 ~/.cache/raysweep) and holds the hub's commit too. From then on all processes of this machine read the cache and never
 ask the hub; remove the folder to fetch a set again. A local set is read again when its files change.
 
+Every cell of a CSV file is a text as it is written, where `datasets` would guess numbers and missing values.
+
 Not covered: sets that need code of their own, and files in an object store.
 """
 
@@ -15,6 +17,7 @@ import logging
 import shutil
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +26,7 @@ from typing import Any
 from raysweep.errors import MissingInput, UsageError, last_line
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import cache_folder
+from raysweep.rows.csv_files import stream_csv_rows
 from raysweep.rows.json_files import JsonRow
 
 log = logging.getLogger("raysweep")
@@ -65,6 +69,7 @@ class CachedRows:
     sha256: str  # of the rows, in whatever files they came
     rows: int  # how many
     columns: tuple[str, ...]
+    is_csv: bool = False  # nothing is missing in it: an empty cell is an empty text
 
     def stream(self) -> Iterator[JsonRow]:
         """Yield the rows in order, a few hundred read at a time; raise UsageError if the file can't be read."""
@@ -75,6 +80,8 @@ class CachedRows:
             batches = pyarrow.parquet.ParquetFile(self.folder / ROWS).iter_batches(BATCH_ROWS)
             rows = (fields for batch in batches for fields in batch.to_pylist())
             for number, fields in enumerate(rows, 1):
+                if self.is_csv:
+                    fields = {name: cell or "" for name, cell in fields.items()}
                 yield JsonRow(f"{self.path}, row {number}", fields)
         except (OSError, pyarrow.ArrowException) as error:
             raise UsageError(f"{self.folder / ROWS} can't be read ({last_line(error)}); remove its folder") from None
@@ -91,7 +98,8 @@ def fetch(ref: DataSetRef) -> CachedRows:
     """
     local = Path(ref.path).expanduser()
     files = _file_states(local) if local.exists() else []
-    key = text_sha(canonical_json([asdict(ref), files]))[:16]
+    version = ["texts"] if any(_kind(Path(name)) == "csv" for name, _, _ in files) else []
+    key = text_sha(canonical_json([asdict(ref), files, *version]))[:16]
     folder = cache_folder() / "datasets" / key
     if not (folder / ABOUT).is_file():
         draft = folder.with_name(f".{key}.{uuid.uuid4().hex[:8]}")
@@ -107,7 +115,8 @@ def fetch(ref: DataSetRef) -> CachedRows:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     about = json.loads((folder / ABOUT).read_text())
-    return CachedRows(ref.path, folder, about["revision"], about["sha256"], about["rows"], tuple(about["columns"]))
+    facts = (about["revision"], about["sha256"], about["rows"], tuple(about["columns"]))
+    return CachedRows(ref.path, folder, *facts, is_csv=about.get("csv", False))
 
 
 def _file_states(local: Path) -> list[tuple[str, int, int]]:
@@ -122,12 +131,14 @@ def _file_states(local: Path) -> list[tuple[str, int, int]]:
 def _write(ref: DataSetRef, local: Path | None, draft: Path) -> None:
     import pyarrow.parquet
 
-    data, revision = _load(ref, local)
+    data, revision, is_csv = _load(ref, local)
     if not len(data):
         raise UsageError(f"data set {ref.path}: split {ref.split} has no rows")
     digest = hashlib.sha256()
     writer = None
     for table in data.with_format("arrow").iter(batch_size=BATCH_ROWS):
+        if is_csv:
+            table = _without_empty(table)
         for row in table.to_pylist():
             digest.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
         writer = writer or pyarrow.parquet.ParquetWriter(draft / ROWS, table.schema, compression="zstd")
@@ -135,8 +146,20 @@ def _write(ref: DataSetRef, local: Path | None, draft: Path) -> None:
     if writer is not None:
         writer.close()
     about = {"revision": revision, "sha256": digest.hexdigest(), "rows": len(data), "columns": data.column_names}
+    about |= {"csv": True} if is_csv else {}
     (draft / ABOUT).write_text(json.dumps({**asdict(ref), **about}, indent=1))
     log.info("data set %s, split %s: %d rows%s", ref.path, ref.split, len(data), f" of {revision}" * bool(revision))
+
+
+def _without_empty(table: Any) -> Any:
+    """Return a table of texts with a null in place of each empty one, as these rows have always been kept."""
+    import pyarrow.compute
+
+    columns = {}
+    for name in table.column_names:
+        cells = table.column(name)
+        columns[name] = pyarrow.compute.if_else(pyarrow.compute.equal(cells, ""), None, cells)
+    return pyarrow.table(columns, schema=table.schema)
 
 
 def hub_is_reachable() -> bool:
@@ -168,15 +191,16 @@ def cache_alone(location: str) -> dict[str, Any]:
     return {} if Path(location).is_dir() or hub_is_reachable() else {"local_files_only": True}
 
 
-def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str]:
+def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool]:
+    """Return the split, the hub's commit, and whether it is of CSV files."""
     import datasets
+    from pandas.errors import ParserWarning
 
     source: dict[str, Any] = {"path": ref.path, "revision": ref.revision}
     if local is not None:
         source = {"path": str(local)}
     if local is not None and local.is_file():
-        kind = "".join(local.suffixes[-2:]).removesuffix(".gz").rpartition(".")[2]
-        reader = READERS.get(f".{kind}")
+        reader = READERS.get(f".{_kind(local)}")
         if reader is None:
             known = ", ".join(READERS)
             raise UsageError(f"data set {ref.path}: files end in {known}; name such a file, or a folder of them")
@@ -185,18 +209,54 @@ def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str]:
     try:
         datasets.config.HF_HUB_OFFLINE = offline or (local is None and not hub_is_reachable())
         builder = datasets.load_dataset_builder(name=ref.config, **source)
-        builder.download_and_prepare()
+        texts = _as_texts(builder.config)
+        if texts:
+            builder = datasets.load_dataset_builder(name=ref.config, **source, **texts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ParserWarning)  # rows with more cells than columns, which it would cut
+            builder.download_and_prepare()
         data = builder.as_dataset(split=ref.split)
     except Exception as error:  # the package, the hub and the network raise many kinds
         log.debug("%s", ref, exc_info=True)
         raise _explained(ref, local, error) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = offline
-    return data, "" if local is not None else str(builder.hash)
+    return data, "" if local is not None else str(builder.hash), bool(texts)
+
+
+def _as_texts(config: Any) -> dict[str, Any]:
+    """Return the options by which `datasets` reads CSV files as texts; empty for files of other kinds.
+
+    Raises:
+        UsageError: a row of a file on this machine, whose cells commas separate, has more or fewer cells than columns.
+    """
+    import datasets
+    import pandas
+    from datasets.packaged_modules.csv.csv import CsvConfig
+
+    if not isinstance(config, CsvConfig):
+        return {}
+    files = [file for split in config.data_files.values() for file in split]
+    for local in [
+        Path(file) for file in files if (config.sep, config.encoding) == (",", None) and Path(file).is_file()
+    ]:
+        for _ in stream_csv_rows(local):
+            pass
+    columns = pandas.read_csv(files[0], **config.pd_read_csv_kwargs | {"nrows": 0, "chunksize": None}).columns
+    features = datasets.Features({str(name): datasets.Value("string") for name in columns})
+    return {"features": features, "na_filter": False, "index_col": False}
+
+
+def _kind(file: Path) -> str:
+    """Return the ending of a file's name without its dot, ``.gz`` left out."""
+    return "".join(file.suffixes[-2:]).removesuffix(".gz").rpartition(".")[2]
 
 
 def _explained(ref: DataSetRef, local: Path | None, error: Exception) -> UsageError:
-    reason = "the file has no rows" if isinstance(error, StopIteration) else last_line(error)
+    if isinstance(error, UsageError):
+        return error
+    cause = error.__cause__ if isinstance(error.__cause__, Warning | ValueError) else error  # of "An error occurred"
+    reason = "the file has no rows" if isinstance(error, StopIteration) else last_line(cause)
     if isinstance(error, ValueError) or local is not None:  # no such config or split, or broken files
         return UsageError(f"data set {ref.path}: {reason}")
     return MissingInput(

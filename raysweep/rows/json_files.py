@@ -46,7 +46,7 @@ class JsonRow:
             raise UsageError(f"{self.place}: the row has no `{name}`; it has {present}")
         if not isinstance(value, str):
             shown = json.dumps(value)[:60]
-            way = "give it a text, or remove the row" if value is None else "put it in quotes"
+            way = "give it a text, or remove the row" if value is None else "write it as a text, in JSON in quotes"
             raise UsageError(f"{self.place}: `{name}` must be a string, not {shown}; {way}")
         try:
             value.encode()

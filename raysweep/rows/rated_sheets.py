@@ -6,7 +6,6 @@ answers for each rater.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from raysweep.errors import UsageError
 from raysweep.records import RatedTexts
+from raysweep.rows.csv_files import stream_csv_rows
 
 TEXTS, PAIRS = "texts", "pairs"
 """What a sheet shows: texts before and after a perturbation, or responses beside their rejected ones."""
@@ -64,20 +64,13 @@ def read_answers(path: Path, items: Sequence[SheetItem]) -> dict[int, Mapping[st
     """
     answers: dict[int, Mapping[str, bool]] = {}
     asked = questions_of(items)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise UsageError(f"{path} doesn't exist; give a rater's CSV file, a filled-in copy of {SHEET}") from None
-    except OSError as error:
-        raise UsageError(f"{path} can't be read ({error.strerror}); give a rater's CSV file") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} can't be read as CSV: {error}") from None
-    for number, row in enumerate(rows, 2):
-        location = f"{path}, row {number}"
-        if not str(row.get("id") or "").isdigit() or int(row["id"]) in answers:
-            raise UsageError(f"{location}: id {row.get('id')!r} is not a number or appears twice; keep the sheet's ids")
-        answers[int(row["id"])] = {question: _answer(row.get(question), question, location) for question in asked}
+    for row in stream_csv_rows(path):
+        location, fields = row.place, row.fields
+        if not fields.get("id", "").isdigit() or int(fields["id"]) in answers:
+            raise UsageError(
+                f"{location}: id {fields.get('id')!r} is not a number or appears twice; keep the sheet's ids"
+            )
+        answers[int(fields["id"])] = {question: _answer(fields.get(question), question, location) for question in asked}
     unknown = sorted(answers.keys() - {item.id for item in items})
     if unknown:
         raise UsageError(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from raysweep.rows.csv_files import stream_csv_rows
+from typing_extensions import override
+
+from raysweep.rows.csv_files import stream_csv_rows, without_empty
 from raysweep.rows.json_files import JsonRow
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.jsonl import JsonlSource
@@ -26,8 +28,6 @@ class CsvSource(JsonlSource):
             none has.
     """
 
+    @override
     def _file_rows(self) -> Iterator[JsonRow]:
-        for row in stream_csv_rows(self._path):
-            has_none = self._rejected is not None and row.fields.get(self._rejected) == ""
-            left_out = {self._rejected} if has_none else set()
-            yield JsonRow(row.place, {name: cell for name, cell in row.fields.items() if name not in left_out})
+        return (without_empty(row, self._rejected) for row in stream_csv_rows(self._path))

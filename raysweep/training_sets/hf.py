@@ -16,6 +16,7 @@ from typing import Any
 from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.rows.csv_files import without_empty
 from raysweep.rows.hub import CachedRows, DataSetRef, fetch
 from raysweep.rows.json_files import JsonRow
 from raysweep.training_sets.base import SOURCES
@@ -59,7 +60,8 @@ class HubRows(ShapedRows):
 
     @override
     def _file_rows(self) -> Iterator[JsonRow]:
-        return self._kept.stream()
+        is_csv, rejected = self._kept.is_csv, self._rejected
+        return (without_empty(row, rejected) if is_csv else row for row in self._kept.stream())
 
     @override
     def _task_id(self, row: JsonRow) -> str:

@@ -73,7 +73,7 @@ def test_the_cache_remembers_the_hubs_commit(monkeypatch):
     import datasets
 
     data = datasets.Dataset.from_list(ROWS[:3])
-    monkeypatch.setattr(hub_rows, "_load", lambda ref, local: (data, "abc123"))
+    monkeypatch.setattr(hub_rows, "_load", lambda ref, local: (data, "abc123", False))
     cached = fetch(DataSetRef("owner/set", "train", revision="main"))
     assert cached.fingerprint() == {"sha256": cached.sha256, "revision": "abc123"}
     about = json.loads((cached.folder / "about.json").read_text())

@@ -4,6 +4,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.training_sets.csv import CsvSource
+from raysweep.training_sets.hf import HubRows
 
 TEXT = """\
 instruction,output,input,language,worse,task_id
@@ -31,6 +32,47 @@ def test_columns_are_the_fields_of_a_row_and_an_empty_cell_is_no_rejected_respon
         ("0000001", "12", "1e5"),
     ]
     assert [row.output for row in source(tmp_path, "prompt,completion\n1,2\n").rows()] == ["2"]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_the_package_datasets_reads_the_same_texts_of_it_and_guesses_none(tmp_path, line_end, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    text = TEXT.replace(",12", ",T/12") + "3,True,None,, ,\n1.0,null,NA,nan,,\n"
+    own = source(tmp_path, text.replace("\n", line_end), rejected_field="worse")
+    files = tmp_path / "set"
+    files.mkdir()
+    (files / "train.csv").write_bytes((tmp_path / "rows.csv").read_bytes())
+    for path in (tmp_path / "rows.csv", files):
+        theirs = HubRows(str(path), rejected_field="worse")
+        theirs.check()
+        assert list(theirs.rows()) == list(own.rows())
+    assert [row.input for row in own.rows()] == ["007", "", "None", "NA"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message", "mended"),
+    [
+        ("1,2,3", "the row has 3 cells for 2 columns; put quotes around texts with commas", '1,"2,3"'),
+        ("1", "the row has 1 cell for 2 columns; put quotes around texts with commas or line ends", "1,2"),
+    ],
+)
+def test_both_sources_name_the_line_of_a_row_that_lacks_cells_or_has_more(tmp_path, rows, message, mended, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    path = tmp_path / "rows.csv"
+    for kind in (CsvSource, HubRows):
+        path.write_text(f"instruction,output\n0,0\n{rows}\n")
+        with pytest.raises(UsageError, match=rf"rows.csv:3: {message}"):
+            kind(str(path)).check()
+        path.write_text(f"instruction,output\n0,0\n{mended}\n")
+        assert len(list(kind(str(path)).rows())) == 2
+
+
+def test_a_list_is_told_to_need_jsonl(tmp_path):
+    for text in ('messages\n"[{}]"\n', 'instruction,output,history\na,b,"[[1, 2]]"\n'):
+        with pytest.raises(UsageError, match=r"rows.csv:2: .*JSONL"):
+            source(tmp_path, text).check()
 
 
 def test_check_names_file_line_and_what_is_wrong(tmp_path):

@@ -84,7 +84,7 @@ def test_answers_come_back_and_bad_ones_are_refused_with_their_row(training, tmp
     items = draw_items(training, 4, 1)
     assert read_answers(answered(items, tmp_path / "a.csv"), items)[3] == {"same_task": True, "readable": False}
     for answers, answer, sheet, message in (
-        (items, "maybe", items, "row 2: same_task is 'maybe'; answer yes or no"),
+        (items, "maybe", items, "a.csv:2: same_task is 'maybe'; answer yes or no"),
         (items[:3], "yes", items, "1 of 4 items have no row, the first is 4"),
         ([*items, items[0]], "yes", items, "appears twice"),
         (items, "yes", items[:3], "item 4 is not on this sheet of 3; these answers are for another sheet"),
@@ -93,6 +93,12 @@ def test_answers_come_back_and_bad_ones_are_refused_with_their_row(training, tmp
             read_answers(answered(answers, tmp_path / "a.csv", answer), sheet)
     with pytest.raises(UsageError, match="doesn't exist"):
         read_answers(tmp_path / "none.csv", items)
+    path = answered(items, tmp_path / "a.csv")
+    path.write_text(path.read_text().replace(",", ";"))
+    with pytest.raises(UsageError, match=r"a.csv:1: commas separate columns here, not semicolons; save the file with"):
+        read_answers(path, items)
+    path.write_text(path.read_text().replace(";", ","))
+    assert len(read_answers(path, items)) == 4
     (tmp_path / "again").mkdir()
     with pytest.raises(UsageError, match="two files of the rater 'a'"):
         read_raters([tmp_path / "a.csv", answered(items, tmp_path / "again" / "a.csv")], items)
