@@ -183,6 +183,11 @@ class _RowReader:
         if self._shape:
             return self._shape[-1]
         output = self._names[OUTPUT]
+        if output not in self._row.fields and CHOSEN not in self._row.fields:
+            raise self._error(
+                f"the row has no `{output}`; it has {', '.join(self._row.fields)}; rename the column with its response "
+                f"to `{output}`, or remove the row"
+            )
         return CHOSEN if self._row.fields.get(output) is None and CHOSEN in self._row.fields else output
 
     def _answered(self, asked: Sequence[_Message], name: str) -> list[_Message]:

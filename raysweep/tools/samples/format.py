@@ -13,6 +13,7 @@ array with a list of whole programs for each problem, in order. other_tools.py r
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, row_of, stream_json_values
 from raysweep.tools.samples.other_tools import own_rows
+
+_MULTIPL_E_NAME = re.compile(r"(HumanEval|mbpp)_(\d+)(?:_.*)?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Sample:
 class TaskIds:
     """The task ids of a problem set, and what samples files write in their place.
 
-    That is the number alone (11 for ``MBPP/11``), or other capitals (``Mbpp/11``), where only one task can be meant.
+    That is the number alone (11 for ``MBPP/11``), or other capitals (``Mbpp/11``), where only one task can be meant, or
+    MultiPL-E's name (``HumanEval_23_strlen`` for ``HumanEval/23``).
     """
 
     def __init__(self, task_ids: Iterable[str]) -> None:
@@ -57,7 +61,11 @@ class TaskIds:
 
     def meant(self, written: str) -> str:
         """Return the task id that a file means, or what it says where no task is meant."""
-        return written if written in self._known else self._meant.get(written.casefold()) or written
+        if written in self._known:
+            return written
+        of_multipl_e = _MULTIPL_E_NAME.fullmatch(written)
+        short = f"{of_multipl_e[1]}/{of_multipl_e[2]}" if of_multipl_e else written
+        return self._meant.get(short.casefold()) or written
 
 
 def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:

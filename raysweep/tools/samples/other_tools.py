@@ -9,7 +9,6 @@ https://github.com/THUDM/CodeGeeX, https://github.com/evalplus/evalplus (``_eval
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,6 @@ AS_ROWS = (
     'write one row for each program as {"task_id": ..., "completion": ...}, which continues the prompt, or with '
     '"solution", a whole program'
 )
-_MULTIPL_E_NAME = re.compile(r"(HumanEval|mbpp)_(\d+)(?:_.*)?", re.IGNORECASE | re.DOTALL)
 _HIDDEN = ("resps", "filtered_resps", "completions", "generation")
 """Fields whose text a row's `completion` or `solution` repeats."""
 
@@ -99,19 +97,14 @@ def _lm_eval(row: JsonRow) -> Iterator[JsonRow]:
 
 
 def _multipl_e(row: JsonRow) -> Iterator[JsonRow]:
-    """Read MultiPL-E's completions of a problem; each continues the row's own prompt, which can differ from the set's.
-
-    Its name such as ``HumanEval_23_strlen`` stands for HumanEval/23.
-    """
+    """Read MultiPL-E's completions of a problem; each continues the row's prompt, maybe another one than the set's."""
     written = row.text("language", "py")
     if language_name(written) != PYTHON:
         raise UsageError(
             f"{row.place}: MultiPL-E's programs in `language` {written!r} need its own tests, which are read for py "
             "alone; judge them with MultiPL-E"
         )
-    named, texts = _MULTIPL_E_NAME.fullmatch(row.text("name")), row.fields["completions"]
-    task_id = f"{named[1]}/{named[2]}" if named else row.text("name")
-    prompt = row.text("prompt", "")
+    task_id, prompt, texts = row.text("name"), row.text("prompt", ""), row.fields["completions"]
     for text in texts if isinstance(texts, list) else [texts]:
         whole = prompt + text if prompt and isinstance(text, str) else text
         yield _with_text(row, task_id, SOLUTION if prompt else COMPLETION, whole, "MultiPL-E's `completions`")

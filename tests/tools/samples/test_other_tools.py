@@ -46,6 +46,14 @@ def test_programs_are_found_in_what_other_tools_save(tmp_path, row, expected):
     assert [(sample.text, sample.whole) for sample in samples(tmp_path, row, indent=2)] == expected
 
 
+def test_multipl_es_own_problems_keep_their_names(tmp_path):
+    name = "HumanEval_0_one"
+    path = tmp_path / "samples.jsonl"
+    path.write_text(json.dumps({"name": name, "completions": [BODY]}) + "\n")
+    assert [sample.task_id for sample in read_samples(path, TaskIds([name]))] == [name]
+    assert TASKS.meant("mbpp_11_remove_Occ") == "MBPP/11" and TASKS.meant("HumanEval_7_x") == "HumanEval_7_x"
+
+
 def test_lm_evals_mbpp_answers_are_whole_programs_of_tasks_named_by_number(tmp_path):
     doc = {"task_id": 11, "text": "Write ...", "code": "...", "test_list": []}
     (sample,) = samples(tmp_path, {"doc": doc, "resps": [["def f(): ..."]], "filtered_resps": ["def f(): ..."]})
