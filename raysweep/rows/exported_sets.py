@@ -44,3 +44,9 @@ def reason_of(row: Mapping[str, Any]) -> str:
         return str(json.loads(row.get("meta") or "{}").get(REASON) or "given")
     except (ValueError, AttributeError):
         return "given"
+
+
+def task_of(row: Mapping[str, Any]) -> str:
+    """Return what a training row asks for, unperturbed: its system text and earlier turns, then its instruction."""
+    texts = (row.get("system"), *(row.get("history") or ()), row["clean_instruction"], row["clean_input"])
+    return "\n".join(filter(None, texts))

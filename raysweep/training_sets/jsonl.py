@@ -54,7 +54,7 @@ class ShapedRows(TrainingSource):
 
     @override
     def rows(self) -> Iterator[SourceRow]:
-        return (row for _, row in self._placed_rows({}))
+        return (row for _, row in self._placed_rows(None))
 
     @override
     def check(self) -> None:
@@ -76,11 +76,12 @@ class ShapedRows(TrainingSource):
         self.size = checked_size(counted(), self._columns[OUTPUT], self._rejected, columns)
         self.unread, self.in_turns = tuple(unread), tuple(example.values())
 
-    def _placed_rows(self, unread: dict[str, None]) -> Iterator[tuple[str, SourceRow]]:
-        """Yield each row with its place; add the names of what isn't read to `unread`."""
+    def _placed_rows(self, unread: dict[str, None] | None) -> Iterator[tuple[str, SourceRow]]:
+        """Yield each row with its place; add the names of what isn't read to `unread`, if it is given."""
         for number, row in enumerate(self._file_rows()):
             texts = texts_of(row, self._rejected, self._columns)
-            unread |= dict.fromkeys(unread_names(row, texts))
+            if unread is not None:
+                unread |= dict.fromkeys(unread_names(row, texts))
             if not texts.instruction.strip():
                 raise UsageError(f"{row.place}: the instruction is empty; remove the row")
             if self._drop_empty and not texts.output.strip():
@@ -102,6 +103,8 @@ class ShapedRows(TrainingSource):
 
     def _read_version(self) -> dict[str, Any]:
         """Return what the fingerprint of rows with a system text or earlier turns has beside those of other rows."""
+        if self.size is not None:
+            return {"turns": 1} if self.in_turns else {}
         with suppress(UsageError):  # `check` reports it
             if any(map(may_have_turns, self._file_rows())) and any(row.system or row.history for row in self.rows()):
                 return {"turns": 1}

@@ -56,6 +56,8 @@ _REFUSED = {
     ),
 }
 """Columns that would change what a row asks for, where they hold something, and the way out."""
+_VERDICTS = ("label", "kto_tag")
+_NOTHING: tuple[Any, ...] = (None, "", [], {}, "[]", "{}")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 _READ_IN_MESSAGES = ("role", "content", "from", "value", "weight", "tool_calls", "function_call", *_REASONING)
 
@@ -243,11 +245,11 @@ class _RowReader:
     def _history(self) -> list[_Message]:
         value = self._row.fields.get(HISTORY)
         self._read.add(HISTORY)
-        if not value:
+        if value in _NOTHING:
             return []
-        if isinstance(value, list) and all(isinstance(pair, dict) for pair in value):
+        pairs: list[Any] = value if isinstance(value, list) else [value]
+        if all(isinstance(pair, dict) for pair in pairs):
             return self._messages(HISTORY, _USER)
-        pairs = value if isinstance(value, list) else [value]
         if not all(
             isinstance(pair, list) and len(pair) == 2 and all(isinstance(t, str) for t in pair) for pair in pairs
         ):
@@ -259,12 +261,13 @@ class _RowReader:
         return [_Message((_USER, _MODEL)[at % 2], self._checked(HISTORY, text)) for at, text in enumerate(texts)]
 
     def _refuse(self) -> None:
-        for name, why in _REFUSED.items():
-            if self._row.fields.get(name) not in (None, "", [], {}, "[]", "{}"):
-                raise self._error(f"`{name}` {why}")
+        fields = self._row.fields
+        for name in [name for name in _REFUSED if name in fields]:
+            if fields[name] not in _NOTHING:
+                raise self._error(f"`{name}` {_REFUSED[name]}")
             self._read.add(name)
-        for name in ("label", "kto_tag"):
-            if self._row.fields.get(name) is False:
+        for name in [name for name in _VERDICTS if name in fields]:
+            if str(fields[name]).lower() == "false":
                 raise self._error(
                     f"`{name}` is false, which says that the response is a bad one (KTO); leave such rows out, or give "
                     "it as the `rejected` one of a row with a good response"

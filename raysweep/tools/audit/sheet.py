@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError, unwritable_named
-from raysweep.rows.exported_sets import exported_sets, reason_of
+from raysweep.rows.exported_sets import exported_sets, reason_of, task_of
 from raysweep.rows.rated_sheets import KEY, PAIRS, SHEET, TEXTS, SheetItem, questions_of
 from raysweep.seeding import python_rng
 
@@ -106,8 +106,9 @@ def _pairs(path: Path) -> list[SheetItem]:
     for _, rows in exported_sets(path):
         for row in rows:
             if row.get("rejected") is not None:
-                task = "\n".join(filter(None, (row["clean_instruction"], row["clean_input"])))
-                item = SheetItem(0, reason_of(row), row["source_id"], row["output"], row["rejected"], PAIRS, task)
+                item = SheetItem(
+                    0, reason_of(row), row["source_id"], row["output"], row["rejected"], PAIRS, task_of(row)
+                )
                 pairs[item.row_id, item.text] = item
     return list(pairs.values())
 

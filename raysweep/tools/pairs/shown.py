@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, unwritable_named
 from raysweep.prompts.templates import PromptTemplate
-from raysweep.rows.exported_sets import exported_sets, reason_of
+from raysweep.rows.exported_sets import exported_sets, reason_of, task_of
 from raysweep.trainers.objectives.differences import Marks, marks
 from raysweep.trainers.objectives.responses import encode_responses
 from raysweep.units import count
@@ -111,13 +111,13 @@ def _shown(row: Mapping[str, Any], both: tuple[Marks, Marks], template: PromptTe
 
     spans: list[np.ndarray | None] = [None, None]
     if template.tokenizer is not None:
-        prompt = template.fill(row["instruction"], row["input"])
+        system, history = row.get("system") or "", row.get("history") or ()  # older exports have none
+        prompt = template.fill(row["instruction"], row["input"], system=system, history=history)
         encoded = encode_responses([(prompt, side.text) for side in both], template)
         spans = [one.spans for one in encoded]
     pieces = [list(_pieces(side, cut)) for side, cut in zip(both, spans, strict=True)]
-    task = "\n".join(filter(None, (row["clean_instruction"], row["clean_input"])))
     similarity = Indel.normalized_similarity(row["output"], row["rejected"])
-    return ShownPair(row["source_id"], task, reason_of(row), similarity, *pieces)
+    return ShownPair(row["source_id"], task_of(row), reason_of(row), similarity, *pieces)
 
 
 def _pieces(side: Marks, spans: np.ndarray | None) -> Iterator[MarkedToken]:

@@ -51,6 +51,14 @@ def test_each_token_has_its_mark_and_edge_cases_are_counted(training, tiny):
     assert len(found[0].response) < len("def f(i):\n    return i\n")  # tokens, not characters
 
 
+def test_a_pair_in_turns_is_shown_with_them(tmp_path, tiny):
+    turns = dataclasses.replace(row("a", "x = 1\n", "x = 2\n"), system="Be terse.", history=("Hello.", "Hi."))
+    write_rows(tmp_path / "training-clean.parquet", TrainingRow, [turns], ["row_id"])
+    ((shown,), _) = read_pairs(tmp_path, 1, load_tokenizer(tiny["llama"]), "instruct")
+    assert shown.task == "Be terse.\nHello.\nHi.\nDo it."
+    assert "".join(piece.text for piece in shown.response) == "x = 1\n"
+
+
 def test_json_has_the_pairs_beside_a_page_and_a_system_prompt_needs_a_tokenizer(training, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["show-pairs", str(training), "--json", "--out", str(tmp_path / "pairs.html"), "--n", "2"])
