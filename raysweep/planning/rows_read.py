@@ -10,6 +10,7 @@ from raysweep.config.checks.mistakes import row_sources
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.training_sets.jsonl import ShapedRows
+from raysweep.training_sets.repair import RepairRows
 from raysweep.units import count
 
 SHOWN = 12
@@ -53,9 +54,9 @@ def rows_read(config: SweepConfig) -> Iterator[RowsRead]:
     for place, of, _ in row_sources(config):
         with suppress(UsageError):
             source = config.source(of)
-            if not isinstance(source, ShapedRows):
+            if not isinstance(source, ShapedRows | RepairRows):
                 continue
             if source.size is None:
                 source.check()
-            where = ".".join(map(str, place))
-            yield RowsRead(where, source.size or 0, source.unread, source.with_system, source.with_history)
+            turns = (source.with_system, source.with_history) if isinstance(source, ShapedRows) else (0, 0)
+            yield RowsRead(".".join(map(str, place)), source.size or 0, source.unread, *turns)

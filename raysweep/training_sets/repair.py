@@ -57,6 +57,7 @@ class RepairRows(_MarkedRows):
         self._language = language
         check_file(self._path)
         self.size: int | None = None  # number of rows, counted by `check`
+        self.unread: tuple[str, ...] = ()  # columns that nobody reads, found by `check`
 
     @override
     def rows(self) -> Iterator[SourceRow]:
@@ -70,6 +71,8 @@ class RepairRows(_MarkedRows):
     @override
     def check(self) -> None:
         self.size = sum(1 for _ in self.rows())
+        columns = dict.fromkeys(name for row in read_json_rows(self._path) for name in row.fields)
+        self.unread = tuple(name for name in columns if name not in (*_FIELDS, *_OF_CLM, "language", "task_id"))
 
     def _row(self, row_id: str, row: JsonRow) -> SourceRow:
         names = _OF_CLM if _OF_CLM[0] in row.fields else _FIELDS

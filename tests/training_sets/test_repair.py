@@ -23,8 +23,9 @@ HUNK = Hunk("f() {\n", "    a();\n", "}\n")
 
 @pytest.mark.parametrize("row", [OURS, CLMS])
 def test_both_shapes_give_the_same_row(tmp_path: Path, row: dict[str, str]) -> None:
-    source = RepairRows(lines(tmp_path / "rows.jsonl", {**row, "task_id": "Defects4J/Chart-4"}))
+    source = RepairRows(lines(tmp_path / "rows.jsonl", {**row, "task_id": "Defects4J/Chart-4", "project": "x"}))
     source.check()
+    assert source.unread == ("project",)
     (read,) = source.rows()
     assert (read.instruction, read.output, read.language) == (marked(HUNK, "//"), "    b();\n", "java")
     assert (read.task_id, source.size) == ("Defects4J/Chart-4", 1)
