@@ -45,7 +45,7 @@ class JsonRow:
             present = ", ".join(self.fields) or "nothing"
             raise UsageError(f"{self.place}: the row has no `{name}`; it has {present}")
         if not isinstance(value, str):
-            shown = json.dumps(value)[:60]
+            shown = json.dumps(value, default=str)[:60]
             way = "give it a text, or remove the row" if value is None else "write it as a text, in JSON in quotes"
             raise UsageError(f"{self.place}: `{name}` must be a string, not {shown}; {way}")
         try:

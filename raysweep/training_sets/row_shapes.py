@@ -17,7 +17,6 @@ https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -294,7 +293,7 @@ class _RowReader:
         if not isinstance(role, str) or not isinstance(text, str):
             raise self._error(
                 f"`{name}` must be a list of messages with `role` and `content`, or `from` and `value`, all of them "
-                f"texts, not {json.dumps(message)[:60]}"
+                f"texts, not {message!r:.60}"
             )
         if role not in _ROLES:
             raise self._error(f"`{name}` has the role {role!r:.40}; known: {', '.join(_ROLES)}")
