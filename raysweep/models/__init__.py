@@ -7,10 +7,10 @@ Begin with finding.py and loading.py, through which other folders find and load 
     loadable.py      finds before work why transformers can't load a model here
     adapters.py      puts adapters on their bases, or says why they don't fit; unties embeddings that they change
     traits.py        one record of what a model is: ends, limits, control tokens
-    config_files.py  reads configs, fills in what transformers takes where they are silent, says what isn't used of them
+    config_files.py  fills in what transformers takes where configs are silent, says what isn't used of them
     vocabulary.py    reads what a tokenizer's tokens are, from its files or a loaded one
     identity.py      hashes a model's content for keys
-    hub.py           reads a model's config from the hub and explains why it can't
+    hub.py           reads the small files of a folder or of the hub, and explains why it can't
     versions.py      keeps one model in memory that becomes any version of its base
     deltas.py        saves and applies the tensors in which a model differs from its base
     effects.py       proves that an adapter acts, and that merging it changes nothing

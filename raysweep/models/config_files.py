@@ -1,4 +1,4 @@
-"""Reads the config files of models and adapters, and fills in what transformers takes where a config.json is silent.
+"""Fills in what transformers takes where a config.json is silent, and says what of a generation_config isn't used.
 
 Settings of a generation_config that change what transformers' `generate` writes aren't used: every model is decoded as
 `evaluation` says, so that models are compared under one way of decoding. Whoever compares a completion with `generate`
@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.models.architectures.shape import POSITIONS
-from raysweep.models.hub import model_file
-from raysweep.models.identity import read_json
-from raysweep.records import Decoding, ModelRef
+from raysweep.records import Decoding
 
 READ = (("vocab_size", "padded_vocab_size"), POSITIONS, ("eos_token_id",))
 """What is read of configs though a config.json may leave it out, under one of some names."""
@@ -84,11 +82,6 @@ def has_folder(model_type: str) -> bool:
     if spec is None or spec.origin is None or not model_type.isidentifier():
         return False
     return (Path(spec.origin).parent / "models" / model_type).is_dir()
-
-
-def model_config(ref: ModelRef, name: str = "config.json") -> dict[str, Any] | None:
-    path = model_file(ref, name)
-    return None if path is None else read_json(path)
 
 
 def virtual_tokens(adapter: Mapping[str, Any]) -> int:

@@ -11,8 +11,8 @@ from raysweep.errors import MissingInput, UsageError, did_you_mean
 from raysweep.models.architectures.shape import positions_of
 from raysweep.models.config_files import virtual_tokens, with_defaults
 from raysweep.models.deltas import DELTA_FILE
-from raysweep.models.hub import hub_config
-from raysweep.models.identity import VOCABULARIES, WEIGHTS, read_json
+from raysweep.models.hub import hub_config, read_json
+from raysweep.models.identity import VOCABULARIES, WEIGHTS
 from raysweep.records import ModelKind, ModelRef
 from raysweep.storage.artefacts import DROPPED
 

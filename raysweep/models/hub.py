@@ -1,4 +1,4 @@
-"""Reads the small files of models of the model hub, with errors that say what to do.
+"""Reads the small files of models, in a folder or of the model hub, with errors that say what to do.
 
 Not covered: the weights, which transformers downloads when a model is loaded.
 """
@@ -57,6 +57,23 @@ def model_file(ref: ModelRef, name: str) -> Path | None:
         return None
     except network_errors(ValueError) as error:
         raise _explained(ref.location, ref.revision, error) from error
+
+
+def model_config(ref: ModelRef, name: str = "config.json") -> dict[str, Any] | None:
+    """Return the content of a JSON file of a model; None: there is none."""
+    path = model_file(ref, name)
+    return None if path is None else read_json(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file of a model holds; raise UsageError if it holds none."""
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} is not a JSON object")
+    return content
 
 
 def _hub_is_reachable(location: str, revision: str | None) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json, sha256, text_sha
-from raysweep.models.hub import hub_config
+from raysweep.models.hub import hub_config, read_json
 from raysweep.records import ModelRef
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
@@ -73,14 +71,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
     return [_finite(one) for one in value] if isinstance(value, list) else value
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object that a JSON file of a model holds; raise UsageError if it holds none."""
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} is not a JSON object")
-    return content

@@ -14,8 +14,8 @@ from typing import Any
 
 from raysweep.errors import RaysweepError
 from raysweep.models.architectures.shape import embedding_rows, positions_of, rope_in_words
-from raysweep.models.config_files import model_config, settings_in, virtual_tokens, with_defaults
-from raysweep.models.hub import model_file
+from raysweep.models.config_files import settings_in, virtual_tokens, with_defaults
+from raysweep.models.hub import model_config, model_file
 from raysweep.models.loading import load_tokenizer, tokenizer_place
 from raysweep.models.vocabulary import FILES, Vocabulary, vocabulary_in_files, vocabulary_of
 from raysweep.records import ModelKind, ModelRef

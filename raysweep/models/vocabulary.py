@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from raysweep.models.identity import read_json
+from raysweep.models.hub import read_json
 from raysweep.prompts.templates import special_tokens
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")

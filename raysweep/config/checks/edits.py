@@ -14,9 +14,9 @@ from raysweep.errors import Finding, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.architectures.shape import shape_of
-from raysweep.models.config_files import model_config
 from raysweep.models.families.blocks import paths_of
 from raysweep.models.finding import resolve
+from raysweep.models.hub import model_config
 from raysweep.records import BASE, CLEAN
 from raysweep.trainers.editors.base import EDITORS, require_block
 from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, place_of, rewrites

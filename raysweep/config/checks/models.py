@@ -30,9 +30,9 @@ from raysweep.config.training import ONLY
 from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
-from raysweep.models.config_files import model_config
 from raysweep.models.families.base import FAMILIES, ModelFamily, ia3_targets
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
+from raysweep.models.hub import model_config
 from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.models.traits import read_traits
