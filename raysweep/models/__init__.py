@@ -17,6 +17,7 @@ Begin with finding.py and loading.py, through which other folders find and load 
     scratch.py       prepares training from scratch: trains a tokenizer, writes a config
     whole_texts.py   calls a model with whole texts, for all logits or chosen ones: without a cache, unless it needs one
     rounding.py      compares logits within what a number format's rounding explains
+    files/           finds what files say and the installed packages don't read, and tensors that can't be meant
     families/        one file per architecture
     architectures/   the shapes of models, from which weights and memory follow
 """

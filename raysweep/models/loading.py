@@ -16,6 +16,7 @@ from raysweep.errors import RaysweepError, UnfitModel, UsageError, did_you_mean
 from raysweep.machine import is_out_of_memory, keep_imports
 from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
+from raysweep.models.files.configs import require_read
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
 
@@ -198,6 +199,7 @@ def torch_dtype(name: str) -> Any:
 
 def _load_full(ref: ModelRef) -> Any:
     """Raise UnfitModel if its files lack weights, which transformers would make up at random."""
+    require_read(ref)
     try:
         model, found = auto_model(ref.architecture).from_pretrained(
             ref.location,

@@ -31,6 +31,7 @@ from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.families.base import FAMILIES, ModelFamily, ia3_targets
+from raysweep.models.files.configs import unread
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.hub import model_config
 from raysweep.models.loadable import quantization, unloadable
@@ -153,7 +154,7 @@ def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel
     if generator == TRANSFORMERS or own:
         asked = [config.asked("generation", model.name, recipe) for recipe in ("", *model.recipes)]
         on_gpu = any(stage.gpus for stage in asked)
-        if why := unloadable(whole.location, written, on_gpu, resolved.architecture):
+        if why := unloadable(whole.location, written, on_gpu, resolved.architecture) or unread(whole.ref()):
             yield (*place, "path"), why
     trainers = {name: TRAINERS.get(config.recipes[name].trainer) for name in _fine_tuning(config, model.recipes)}
     full = [name for name, trainer in trainers.items() if trainer.kind is ModelKind.FULL]

@@ -1,0 +1,155 @@
+"""Compares a model's config.json and generation_config.json with what the installed transformers reads of them.
+
+transformers keeps a key that it doesn't know as a field of the config, so whether a key is read is seen in the code of
+the model's type: a field that isn't named there can't be used. Published files hold many such names that mean nothing.
+One counts if it is new, that is, in no code of the installed transformers and in a file that a newer one wrote; or if
+it says how layers attend or what they are scaled by, in a type of models that does without. Not covered: models with
+code of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import RaysweepError
+from raysweep.models.files.keys import counts, editing, is_newer, place_of, unread_in_words
+from raysweep.models.files.rope import KEYS, NEW, Claim, misread, old_keys
+from raysweep.models.hub import model_config
+from raysweep.records import ModelRef
+
+SHAPING = re.compile(r"^(layer_types|head_dim|sliding_window|query_pre_attn_scalar)$|(multiplier|scaling|softcapping)$")
+"""Names of keys that say how layers attend and what they are scaled by, in every type of models that has them."""
+WORD = re.compile(r"\w+")
+IN_CONFIGS = re.compile(r"self\.(\w+)|(\w+) *[:=]|(?:getattr|get|pop)\( *(?:\w+, *)?[\"'](\w+)")
+"""A field, a parameter or an optional key in the code of a config."""
+IN_MODELS = re.compile(r"config\.(\w+)|attr\( *[\w.]*config, *[\"'](\w+)")
+"""A field of a config in the code of a model."""
+
+
+def require_read(ref: ModelRef) -> None:
+    """Raise RaysweepError if a full model's files say what the installed transformers doesn't read."""
+    if why := unread(ref):
+        raise RaysweepError(why)
+
+
+def unread(ref: ModelRef) -> str:
+    """Return what a full model's files say and the installed transformers doesn't read, with the way out, or ""."""
+    from transformers import CONFIG_MAPPING, __version__
+
+    location, config = ref.location, model_config(ref) or {}
+    kind = str(config.get("model_type"))
+    if kind not in CONFIG_MAPPING or (ref.trust_remote_code and "auto_map" in config):
+        return ""
+    try:
+        loaded = CONFIG_MAPPING[kind].from_dict(deepcopy(dict(config)))
+    except Exception:  # fields that transformers can't read: loading the model tells
+        return ""
+    wrote = config.get("transformers_version")
+    for at, fields, part in _parts(config, loaded):
+        names = _names_in_code(part.__class__)
+        if wrong := misread(fields, part, names):
+            return _rope_in_words(location, at, wrong, old_keys(fields, [claim for claim, _ in wrong], names), wrote)
+        left = {at + key: value for key, value in fields.items() if _is_lost(key, value, fields, names, wrote)}
+        if left:
+            return unread_in_words(location, "config.json", left, "transformers", __version__, wrote)
+    generation, known = model_config(ref, "generation_config.json") or {}, _names_of_generation()
+    wrote = generation.get("transformers_version")
+    left = {key: value for key, value in generation.items() if counts(key, value) and key not in known}
+    if not left or not is_newer(wrote, __version__):
+        return ""
+    return unread_in_words(location, "generation_config.json", left, "transformers", __version__, wrote)
+
+
+def _parts(config: Mapping[str, Any], loaded: Any) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
+    yield "", config, loaded
+    inner, part = config.get("text_config"), getattr(loaded, "text_config", None)
+    if isinstance(inner, Mapping) and hasattr(part, "to_dict"):
+        yield "text_config.", inner, part
+
+
+def _is_lost(key: str, value: Any, fields: Mapping[str, Any], names: frozenset[str], version: Any) -> bool:
+    from transformers import __version__
+
+    if key in KEYS or key in names or not counts(key, value):
+        return False
+    if SHAPING.search(key):
+        return not isinstance(value, bool | str) and not _is_usual(key, value, fields)
+    return is_newer(version, __version__) and not _is_anywhere(key)
+
+
+def _is_usual(key: str, value: Any, fields: Mapping[str, Any]) -> bool:
+    """Return whether a key says what a type of models does that doesn't read it."""
+    heads, width = (fields.get(name) for name in ("num_attention_heads", "hidden_size"))
+    if key == "layer_types":
+        return set(value) == {"full_attention"} and not fields.get("sliding_window")
+    if key == "head_dim":
+        return bool(heads and width and width // heads == value)
+    if key == "sliding_window":
+        return fields.get("use_sliding_window") is False or value >= fields.get("max_position_embeddings", value + 1)
+    return bool(value == 1)
+
+
+@cache
+def _names_in_code(config: type[Any]) -> frozenset[str]:
+    """Return the names of fields that the code of a config's type of models reads."""
+    import sys
+
+    names = {name for pair in getattr(config, "attribute_map", {}).items() for name in pair}
+    for folder in {Path(sys.modules[one.__module__].__file__ or "").parent for one in config.__mro__ if _is_model(one)}:
+        for part, pattern in (("configuration", IN_CONFIGS), ("modeling", IN_MODELS)):
+            code = "\n".join(file.read_text(encoding="utf-8") for file in folder.glob(f"{part}_*.py"))
+            names |= {name for found in pattern.findall(code) for name in found}
+    return frozenset(names)
+
+
+def _is_model(config: type) -> bool:
+    return config.__module__.startswith("transformers.models.")
+
+
+@cache
+def _is_anywhere(key: str) -> bool:
+    """Return whether a name is in transformers' shared code or in any config."""
+    import transformers
+
+    root, word = Path(transformers.__file__).parent, re.compile(rf"\b{re.escape(key)}\b")
+    files = [*root.glob("*.py"), *root.glob("models/*/configuration_*.py")]
+    return any(word.search(file.read_text(encoding="utf-8")) for file in files)
+
+
+@cache
+def _names_of_generation() -> frozenset[str]:
+    import sys
+
+    from transformers import GenerationConfig
+
+    code = Path(sys.modules[GenerationConfig.__module__].__file__ or "").read_text(encoding="utf-8")
+    return frozenset(WORD.findall(code))
+
+
+def _rope_in_words(
+    location: str, at: str, wrong: Sequence[tuple[Claim, Any]], keys: Mapping[str, Any], wrote: Any
+) -> str:
+    from transformers import __version__
+
+    claim, taken = wrong[0]
+    said = f"{place_of(location, 'config.json')} gives RoPE's `{at}{claim.key}` as {claim.value!r}"
+    is_new = claim.key.startswith(NEW)
+    ways = []
+    if is_new and is_newer("5", __version__):
+        version = wrote if is_newer(wrote, __version__) else "5"
+        ways.append(f'install a transformers that reads `{NEW}` (`pip install "transformers>={version}"`)')
+    if keys:
+        inside = " within `text_config`" * bool(at)
+        what = f"write `{json.dumps(dict(keys))[1:-1]}`{inside} into the file"
+        ways.append(editing(location, f"{what}, beside `{NEW}`" if is_new else what))
+    if not ways:
+        keys_of = ", ".join(f"`{at}{claim.key}`" for claim, _ in wrong)
+        ways.append(editing(location, f"correct the file, whose keys disagree or aren't read: {keys_of}"))
+    by = f" (written by transformers {wrote})" * bool(wrote)
+    return f"{said}{by}, and transformers {__version__} takes {taken!r}: another model; {', or '.join(ways)}"
