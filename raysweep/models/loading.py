@@ -17,6 +17,7 @@ from raysweep.machine import is_out_of_memory, keep_imports
 from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
 from raysweep.models.files.configs import require_read
+from raysweep.models.files.tokenizers import unread, written_by
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
 
@@ -173,7 +174,10 @@ def load_tokenizer(ref: ModelRef) -> Any:
             ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)
         )
     except Exception as error:  # a damaged file raises whatever its parser raises
-        raise RaysweepError(f"the tokenizer of {ref.location} can't be loaded: {first_line(error)}") from error
+        said = f"the tokenizer of {ref.location} can't be loaded: {first_line(error)}{written_by(ref)}"
+        raise RaysweepError(unread(ref) or said) from error
+    if why := unread(ref, tokenizer):
+        raise RaysweepError(why)
     if not tokenizer.is_fast:
         raise RaysweepError(f"the model {ref.location} lacks a fast tokenizer (tokenizer.json), which raysweep needs")
     if ref.eos_token is not None:

@@ -1,6 +1,6 @@
 """Checks of a config's models: that they exist, can be prompted as asked, and are given rows that fit.
 
-A tokenizer is loaded, with transformers, only where training or a prompt needs it.
+All tokenizers are loaded, with transformers: what another version of it wrote is seen only then.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.families.base import FAMILIES, ModelFamily, ia3_targets
 from raysweep.models.files.configs import unread
-from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
+from raysweep.models.finding import ResolvedModel, resolve
 from raysweep.models.hub import model_config
 from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
@@ -190,11 +190,8 @@ def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) ->
 
 def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
     ref, prompt_format = resolved.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
-    own_form = any(name not in (NATIVE, RAW, INSTRUCT) for name in (model.template, prompt_format))
     trained = _fine_tuning(config, model.recipes)
     encoding = [name for name in trained if TRAINERS.get(config.recipes[name].trainer).uses_objective]
-    if not own_form and not encoding and has_end_of_text(ref):
-        return
     try:
         tokenizer = load_tokenizer(ref)
     except RaysweepError as error:

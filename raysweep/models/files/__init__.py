@@ -5,4 +5,5 @@ transformers and PEFT drop keys that another version wrote without an error, and
     keys.py        what keys have in common: values that count, versions that wrote a file
     configs.py     config.json and generation_config.json
     rope.py        the frequencies of positions, which old and new versions write under other keys
+    tokenizers.py  tokenizer_config.json
 """
