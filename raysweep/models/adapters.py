@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UnfitModel
 from raysweep.machine import is_out_of_memory
+from raysweep.models.files.adapters import NAME as NAME_OF_CONFIG
+from raysweep.models.files.adapters import unread
+from raysweep.models.files.tensors import emptied
+from raysweep.models.hub import model_config
 from raysweep.records import ModelRef
 from raysweep.rows.hub import cache_alone
 
@@ -148,9 +152,15 @@ def untie_embeddings(model: Any) -> None:
 
 
 def _config_of(ref: ModelRef) -> Any:
+    """Raise UnfitModel if PEFT doesn't read all of the adapter's config."""
     from peft import PeftConfig
 
-    return PeftConfig.from_pretrained(ref.location, revision=ref.revision, **cache_alone(ref.location))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Unexpected keyword arguments")  # the error names them
+        config = PeftConfig.from_pretrained(ref.location, revision=ref.revision, **cache_alone(ref.location))
+    if why := unread(ref.location, model_config(ref, NAME_OF_CONFIG) or {}, config):
+        raise UnfitModel(why)
+    return config
 
 
 def _lost_beginning(config: Any) -> str:
@@ -231,7 +241,11 @@ def _unshare(adapted: Any, own: Collection[int], names: Set[str]) -> None:
 
 @contextmanager
 def _opened(ref: ModelRef) -> Iterator[tuple[dict[str, tuple[int, ...]], Callable[[str], torch.Tensor]]]:
-    """Give the shapes of the tensors in an adapter's file, by name, and a function that reads one, on the CPU."""
+    """Give the shapes of the tensors in an adapter's file, by name, and a function that reads one, on the CPU.
+
+    Raises:
+        UnfitModel: some have no numbers.
+    """
     import torch
     from safetensors import safe_open
 
@@ -251,11 +265,17 @@ def _opened(ref: ModelRef) -> Iterator[tuple[dict[str, tuple[int, ...]], Callabl
             path = Path(huggingface_hub.hf_hub_download(ref.location, PICKLED, **options))
     if path.name == PICKLED:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-        yield {name: tuple(tensor.shape) for name, tensor in tensors.items()}, tensors.__getitem__
+        yield _whole(ref, {name: tuple(tensor.shape) for name, tensor in tensors.items()}), tensors.__getitem__
         return
     with safe_open(path, "pt") as file:
         names = file.keys()
-        yield {name: tuple(file.get_slice(name).get_shape()) for name in names}, file.get_tensor
+        yield _whole(ref, {name: tuple(file.get_slice(name).get_shape()) for name in names}), file.get_tensor
+
+
+def _whole(ref: ModelRef, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    if why := emptied(f"the adapter {ref.location}", shapes):
+        raise UnfitModel(why)
+    return shapes
 
 
 def _renamed(model: Any, config: Any) -> Mapping[str, str]:

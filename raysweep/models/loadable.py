@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.models.config_files import has_folder
-from raysweep.models.loading import auto_model, first_line, refuse_missing_weights
+from raysweep.models.loading import auto_model, first_line, refuse_missing_weights, require_numbers
 from raysweep.records import ModelRef
 
 INSTEAD = "run it with `generator: vllm` and without recipes"
@@ -32,7 +32,8 @@ def quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def require_whole(ref: ModelRef) -> None:
-    """Raise UnfitModel if a folder's files lack weights, or transformers can't make the model; no data is read."""
+    """Raise UnfitModel if a folder's files lack weights, or have empty ones; no data is read."""
+    require_numbers(ref)
     if ref.architecture != "causal" or not Path(ref.location).is_dir():
         return
     try:

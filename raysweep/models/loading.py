@@ -17,6 +17,7 @@ from raysweep.machine import is_out_of_memory, keep_imports
 from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
 from raysweep.models.files.configs import require_read
+from raysweep.models.files.tensors import emptied, of_an_adapter, shapes_in
 from raysweep.models.files.tokenizers import unread, written_by
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
@@ -147,6 +148,8 @@ def adapter_misfit(ref: ModelRef) -> str:
     silence_deepspeed()
     try:
         return misfit(empty_network(ref.base), ref)
+    except UnfitModel as error:
+        return str(error)
     except (ValueError, TypeError, KeyError, OSError, UnpicklingError, SafetensorError) as error:
         return f"{first_line(error)}; name its own base"  # such as modules that the base doesn't have
     except RuntimeError:
@@ -204,6 +207,7 @@ def torch_dtype(name: str) -> Any:
 def _load_full(ref: ModelRef) -> Any:
     """Raise UnfitModel if its files lack weights, which transformers would make up at random."""
     require_read(ref)
+    require_numbers(ref)
     try:
         model, found = auto_model(ref.architecture).from_pretrained(
             ref.location,
@@ -226,12 +230,25 @@ def _load_full(ref: ModelRef) -> Any:
     return model
 
 
+def require_numbers(ref: ModelRef) -> None:
+    """Raise UnfitModel if the files of a full model's folder hold tensors without numbers."""
+    shapes: Mapping[str, tuple[int, ...]] = {}
+    with contextlib.suppress(Exception):  # a damaged file: loading it says so
+        shapes = shapes_in(Path(ref.location))
+    if why := emptied(f"the model {ref.location}", shapes):
+        raise UnfitModel(why)
+
+
 def refuse_missing_weights(location: str, model: Any, found: Mapping[str, Collection[str]]) -> None:
     """Raise UnfitModel if a model's files lack weights; it names one, and one that they have under another name.
+
+    Weights of an adapter that they hold beside the model's own are refused too.
 
     `found`: what transformers returns after loading it: `missing_keys` and `unexpected_keys`.
     """
     missing, unknown = sorted(found["missing_keys"]), sorted(found["unexpected_keys"])
+    if why := of_an_adapter(location, unknown):
+        raise UnfitModel(why)
     if not missing:
         return
     among = f"{len(missing)} of {len(model.state_dict())}"

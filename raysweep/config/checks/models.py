@@ -113,7 +113,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
         yield (*place, "recipes"), f"{path} is an adapter; merge it into its base before training on it"
     elif resolved.kind is ModelKind.ADAPTER and (why := adapter_misfit(ref)):
         base = resolved.base.location if resolved.base else "none"
-        yield (*place, "path"), f"the adapter {path} doesn't fit its base {base}: {why}"
+        yield (*place, "path"), f"the adapter {path} can't be put on its base {base}: {why}"
     if traits.misfit:
         yield (*place, "path"), f"{path} can't be run: {traits.misfit}"
         return

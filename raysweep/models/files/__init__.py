@@ -6,4 +6,6 @@ transformers and PEFT drop keys that another version wrote without an error, and
     configs.py     config.json and generation_config.json
     rope.py        the frequencies of positions, which old and new versions write under other keys
     tokenizers.py  tokenizer_config.json
+    adapters.py    adapter_config.json
+    tensors.py     tensors without numbers, and those of an adapter within a full model
 """

@@ -385,7 +385,7 @@ def test_an_adapter_of_another_base_is_refused_before_work(tmp_path, monkeypatch
     settings = tmp_path / "adapter" / "adapter_config.json"
     settings.write_text(settings.read_text().replace(bases[1].location, bases[0].location))
     (found,) = of_model_at(adapter.location, "models.0.recipes=[]")
-    assert f"models.0.path: the adapter {adapter.location} doesn't fit its base {bases[0].location}: " in found
+    assert f"models.0.path: the adapter {adapter.location} can't be put on its base {bases[0].location}: " in found
     assert "(64, 2) in the adapter, and (32, 2) fits the base; name its own base" in found
 
 
