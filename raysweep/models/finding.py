@@ -72,6 +72,12 @@ def _resolve(location: str, revision: str | None, trust_remote_code: bool, adapt
     raise UsageError(f"no model at {location}: {_why_no_model(folder)}")
 
 
+def has_end_of_text(ref: ModelRef) -> bool:
+    """Return True if the files of a folder show that its tokenizer has an end-of-text token; loads nothing."""
+    settings = Path(ref.location) / "tokenizer_config.json"
+    return ref.eos_token is None and settings.is_file() and bool(read_json(settings).get("eos_token"))
+
+
 def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str | None) -> ResolvedModel:
     model_type = str(config.get("model_type", ""))
     if "auto_map" in config and not trust:

@@ -36,7 +36,6 @@ def load_model(ref: ModelRef) -> tuple[Any, Any]:
     Raises:
         RaysweepError: transformers can't load the model, or an adapter or delta has no base.
     """
-    auto_model()  # before anything else imports a part of transformers
     tokenizer = load_tokenizer(ref)
     if ref.kind is ModelKind.FULL:
         return _load_full(ref).eval(), tokenizer
@@ -169,6 +168,7 @@ def load_tokenizer(ref: ModelRef) -> Any:
     Raises:
         RaysweepError: the tokenizer can't be loaded, isn't a fast one (with offsets), or has no end-of-text token.
     """
+    auto_model()  # before anything else imports a part of transformers
     from transformers import AutoTokenizer
 
     ref = tokenizer_place(ref)

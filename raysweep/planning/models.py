@@ -12,15 +12,16 @@ from typing import Any
 
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import HopelessError, UnfitModel, UsageError
+from raysweep.errors import HopelessError, RaysweepError, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, WantedModel
 from raysweep.hashing import canonical_json
 from raysweep.models.adapters import adapter_config
 from raysweep.models.config_files import unused_in_words
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.families.blocks import blocks_of
+from raysweep.models.files.configs import require_read
 from raysweep.models.loadable import require_whole
-from raysweep.models.loading import architecture_of, auto_model, empty_network, load_tokenizer
+from raysweep.models.loading import architecture_of, auto_model, empty_network, load_tokenizer, tokenizer_place
 from raysweep.models.traits import read_traits
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
@@ -175,19 +176,20 @@ def unused_settings(writers: Iterable[CellPlan | TeacherAnswersPlan]) -> list[st
 
 
 def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
-    """Check that models are whole, have the modules that recipes name, and take packed rows where recipes pack them.
+    """Check that models are read whole, with tokenizers, have the modules that recipes name, and take packed rows.
 
     It does so for models that the sweep is going to pre-train, too.
 
     Raises:
-        UsageError: a model lacks weights, a recipe names modules that a model doesn't have, or packs rows that the
-            model would mix.
+        UsageError: a model lacks weights, its files say what isn't read here, its tokenizer can't be loaded, a recipe
+            names modules that a model doesn't have, or packs rows that the model would mix.
     """
     examples: dict[tuple[str, str], CellPlan] = {}  # of recipes that differ in their adapters
     cells = list(cells)
     # raysweep's trainers and editors load models as transformers does; those of plug-ins may not
     own = [cell for cell in cells if cell.recipe is not None and not TRAINERS.plugin_spec(cell.recipe.trainer)]
     _require_whole(cell.base for cell in (*own, *(cell for cell in cells if cell.generator.name == TRANSFORMERS)))
+    _require_tokenizers(cell.base for cell in (*own, *(cell for cell in cells if _runs_model(cell))))
     for cell in cells:
         for recipe in (cell.base.recipe, cell.recipe if cell.is_fine_tuned else None):
             _require_packing(cell.base, recipe)
@@ -228,9 +230,23 @@ def _require_editable(cell: CellPlan) -> None:
 def _require_whole(bases: Iterable[BasePlan]) -> None:
     for ref in dict.fromkeys(base.ref.base or base.ref for base in bases if base.ref is not None):
         try:
+            require_read(ref)
             require_whole(ref)
-        except UnfitModel as error:
+        except RaysweepError as error:
             raise UsageError(str(error)) from error
+
+
+def _require_tokenizers(bases: Iterable[BasePlan]) -> None:
+    """Raise UsageError if a tokenizer can't be loaded; what another version of transformers wrote is seen only then."""
+    for ref in dict.fromkeys(tokenizer_place(base.ref) for base in bases if base.ref is not None):
+        try:
+            load_tokenizer(ref)
+        except RaysweepError as error:
+            raise UsageError(str(error)) from error
+
+
+def _runs_model(writer: CellPlan | TeacherAnswersPlan) -> bool:
+    return GENERATORS.get(writer.generator.name).needs_model
 
 
 def _require_packing(base: BasePlan, recipe: Recipe | None) -> None:
@@ -259,6 +275,8 @@ def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
     for plan in teachers:
         if plan.generator.name == TRANSFORMERS:
             _require_whole([plan.base])
+        if _runs_model(plan):
+            _require_tokenizers([plan.base])
         if plan.base.is_known:
             _require_runs(plan, *_adapter_of_base(plan.base))
 

@@ -1,6 +1,6 @@
 """Checks of a config's models: that they exist, can be prompted as asked, and are given rows that fit.
 
-All tokenizers are loaded, with transformers: what another version of it wrote is seen only then.
+A tokenizer is loaded, with transformers, only where training or a prompt needs it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.families.base import FAMILIES, ModelFamily, ia3_targets
-from raysweep.models.files.configs import unread
-from raysweep.models.finding import ResolvedModel, resolve
+from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.hub import model_config
 from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
@@ -154,7 +153,7 @@ def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel
     if generator == TRANSFORMERS or own:
         asked = [config.asked("generation", model.name, recipe) for recipe in ("", *model.recipes)]
         on_gpu = any(stage.gpus for stage in asked)
-        if why := unloadable(whole.location, written, on_gpu, resolved.architecture) or unread(whole.ref()):
+        if why := unloadable(whole.location, written, on_gpu, resolved.architecture):
             yield (*place, "path"), why
     trainers = {name: TRAINERS.get(config.recipes[name].trainer) for name in _fine_tuning(config, model.recipes)}
     full = [name for name, trainer in trainers.items() if trainer.kind is ModelKind.FULL]
@@ -190,8 +189,11 @@ def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) ->
 
 def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
     ref, prompt_format = resolved.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
+    own_form = any(name not in (NATIVE, RAW, INSTRUCT) for name in (model.template, prompt_format))
     trained = _fine_tuning(config, model.recipes)
     encoding = [name for name in trained if TRAINERS.get(config.recipes[name].trainer).uses_objective]
+    if not own_form and not encoding and has_end_of_text(ref):
+        return
     try:
         tokenizer = load_tokenizer(ref)
     except RaysweepError as error:
