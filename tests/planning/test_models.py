@@ -13,6 +13,7 @@ from raysweep.planning.plan import SweepPlan
 from raysweep.planning.planner import build_plan
 from tests.models.configs import make_random
 from tests.models.test_loading import LACKING, renamed
+from tests.models.test_traits import rewrite
 from tests.paths import NANO
 
 WRONG = [
@@ -80,6 +81,20 @@ def test_a_model_whose_files_lack_weights_is_refused_before_work(names, message,
     renamed(tmp_path / "model", names)
     with pytest.raises(UsageError, match=message):
         require_recipes_fit(existing(tmp_path / "model").cells)
+
+
+def test_what_is_not_read_of_a_model_and_its_tokenizer_is_told_before_work(tmp_path):
+    model = Path(make_random("llama", tmp_path / "model").location)
+    evaluated = f"models.0={{name: own, path: {model}, recipes: []}}"
+    require_recipes_fit(existing(model).cells)
+    rewrite(model / "config.json", logits_scaling=8.0)
+    for cells in (existing(model).cells, build_plan(load_config(NANO, [evaluated])).cells):
+        with pytest.raises(UsageError, match="has `logits_scaling`"):
+            require_recipes_fit(cells)
+    rewrite(model / "config.json", logits_scaling=None)
+    rewrite(model / "tokenizer_config.json", tokenizer_class="OfTomorrow")
+    with pytest.raises(UsageError, match=r"the tokenizer of .* can't be loaded: .*OfTomorrow"):
+        require_recipes_fit(build_plan(load_config(NANO, [evaluated])).cells)
 
 
 def existing(model: Path) -> SweepPlan:
