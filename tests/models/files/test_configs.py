@@ -24,6 +24,7 @@ from tests.models.test_traits import rewrite
 from tests.models.tiny import TRANSFORMERS_4
 
 OTHER_OLDER, NEWER = "4.30.0", "99.1.0"
+FACTORS = {"short_factor": [1.0] * 8, "long_factor": [2.0] * 8}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}
 
 
@@ -101,6 +102,11 @@ FORMS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"partial_rotary_factor": 0.25},
     ),
     ("gpt_neox", {"rope_theta": 5e4, "partial_rotary_factor": 0.5}, {"rotary_emb_base": 5e4, "rotary_pct": 0.5}),
+    (
+        "phi3",
+        {"rope_theta": 2e4, "rope_type": "longrope", "original_max_position_embeddings": 30, **FACTORS},
+        {"rope_theta": 2e4, "original_max_position_embeddings": 30, "rope_scaling": {"type": "longrope", **FACTORS}},
+    ),
     (
         "gemma3_text",
         {"full_attention": {"rope_theta": 2e6, **YARN}, "sliding_attention": {"rope_theta": 3e4}},
