@@ -16,7 +16,8 @@ from typing import Final
 
 from raysweep.errors import HopelessError
 from raysweep.prompts.answers.extraction import Found, extracted
-from raysweep.prompts.answers.markdown import block_margin, block_spans, code_blocks, without_reasoning
+from raysweep.prompts.answers.markdown import block_margin, block_spans, code_blocks
+from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Decoding, Problem, SourceRow
 from raysweep.training_sets.pair_filters import Variant

@@ -17,8 +17,11 @@ from typing import Any, Protocol, TypeVar
 from raysweep.programs import CPP, JAVA, PYTHON, Program
 from raysweep.prompts.answers.compiled import CompiledReader
 from raysweep.prompts.answers.evalplus import sanitized
-from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans, is_marked, without_reasoning
+from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans, has_fences
+from raysweep.prompts.answers.marks import fenced, has_bracketed_words, has_marks, is_marked
 from raysweep.prompts.answers.python import PythonReader
+from raysweep.prompts.answers.reasoning import without_reasoning
+from raysweep.prompts.answers.tool_calls import argument_texts
 from raysweep.prompts.answers.ways import PATCHES, Extract
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
@@ -83,6 +86,7 @@ class Found(StrEnum):
     WRITTEN = ""  # not looked for
     FENCE = "fence"  # in a block of code
     TEXT = "text"  # beside prose, without a fence
+    CALL = "call"  # in JSON, such as a tool call's arguments
     BODY = "body"  # the answer continues the prompt
     NOTHING = "nothing"  # there is none: the answer is judged as it is written
     PATCH = "patch"  # a patch of a file
@@ -163,9 +167,18 @@ class _Candidates:
         if way is Extract.EVALPLUS:
             yield from self._as_evalplus(text)
         elif way is Extract.AUTO:
-            yield from self._any(text)
+            for written in self._writings(text):
+                yield from self._any(written)
         else:
-            yield from self._block(text, first=way is Extract.FIRST)
+            whole = fenced(text) if has_marks(text) and not has_fences(text) else text
+            yield from self._block(whole, first=way is Extract.FIRST)
+
+    def _writings(self, text: str) -> tuple[str, ...]:
+        """Return a text as it is and with fences in the place of marks; first what is code as it is written."""
+        if not has_marks(text):
+            return (text,)
+        is_code = not has_bracketed_words(text) and self._reader.whole(text) is not None
+        return (text, fenced(text)) if is_code else (fenced(text), text)
 
     def _any(self, text: str) -> Iterator[tuple[str, Found]]:
         reader, opening = self._reader, before_fences(text)
@@ -182,6 +195,7 @@ class _Candidates:
             for reading in readings:
                 if program := reader.continued(reading, self._stop):
                     yield program, Found.FENCE
+        yield from self._in_calls(text)
         if opening != text and (piece := reader.in_text(text)):
             yield self._program(piece), Found.TEXT
         for span in code_spans(text):
@@ -190,6 +204,16 @@ class _Candidates:
                     yield self._program(piece), Found.TEXT
         if program := reader.continued(text, self._stop):
             yield program, Found.BODY
+
+    def _in_calls(self, text: str) -> Iterator[tuple[str, Found]]:
+        arguments = argument_texts(text)
+        for argument in arguments:
+            code = [*(block.readings for block in reversed(code_blocks(argument))), (argument,)]
+            for piece in filter(None, map(self._piece, code)):
+                yield self._program(piece), Found.CALL
+        for argument in arguments:
+            if self._reader.begins_as_body(argument) and (program := self._reader.continued(argument, self._stop)):
+                yield program, Found.CALL
 
     def _program(self, piece: CodePiece, others: Iterable[str] = ()) -> str:
         return self._reader.program(self._reader.without_examples(piece), others)
@@ -218,7 +242,7 @@ class _Candidates:
         for code in [*joined, text] if reader.begins_as_body(text) else [text, *joined]:
             kept = sanitized(code, reader.entry_point, reader.parsed)
             if reader.whole(kept) is not None:
-                yield f"{kept}\n", Found.FENCE if is_marked(text) else Found.TEXT
+                yield f"{kept}\n", Found.FENCE if has_fences(text) else Found.TEXT
 
 
 def _cut(answer: str, stop: tuple[str, ...], defined: str = "") -> str:
@@ -248,6 +272,7 @@ def in_words(counts: Mapping[str, int]) -> str:
 _WHERE = {
     Found.FENCE: "with a program in a block of code",
     Found.TEXT: "with one beside prose, in no block",
+    Found.CALL: "with one in JSON or a tool call",
     Found.BODY: "that continue the prompt",
     Found.NOTHING: "without a program, run as they are written",
     Found.PATCH: "with a patch",

@@ -1,4 +1,4 @@
-"""Finds code blocks and reasoning in an answer, whatever language the code is in.
+"""Finds code blocks in an answer, whatever language the code is in.
 
 Blocks are CommonMark's (https://spec.commonmark.org/0.31.2/#fenced-code-blocks), and what models write beside these:
 fences that open at the end of a line of prose or close at the end of a line of code, blocks in blocks whose fences are
@@ -19,15 +19,6 @@ MOST_CLOSINGS = 6
 DEEPEST = 3
 """How deep blocks are looked for in blocks."""
 
-_NAMES = "think|thinking|thought|thoughts|reasoning|reflection|scratchpad|seed:think"
-_HINTS = ("think", "thought", "reasoning", "reflection", "scratchpad", "channel", "assistantfinal")
-_TAG = re.compile(
-    rf"(?P<opening><(?:{_NAMES})>|\[THINK\]|<\|begin_of_thought\|>|◁think▷)"
-    rf"|(?P<closing>(?<![\"'])(?:</(?:{_NAMES})>|\[/THINK\]|<\|end_of_thought\|>|◁/think▷))"
-    r"|(?P<final><\|channel\|>final<\|message\|>|assistantfinal)",  # gpt-oss, with and without special tokens
-    re.IGNORECASE,
-)
-
 _FENCE = re.compile(r"```|~~~")
 _OPENING = re.compile(
     r"^(?P<before>[^`\n]*?)(?<!~)(?P<fence>`{3,}+(?=[^`\n]*$)|~{3,}+)(?P<info>[^\n]*+)$", re.MULTILINE
@@ -44,34 +35,9 @@ class CodeBlock:
     readings: tuple[str, ...]
 
 
-def is_marked(text: str) -> bool:
-    """Return True if a text has fences or tags of reasoning; most completions have none. It takes microseconds."""
-    if "```" in text or "~~~" in text:
-        return True
-    lowered = text.lower()
-    return any(hint in lowered for hint in _HINTS) and _TAG.search(text) is not None
-
-
-def without_reasoning(text: str) -> str:
-    """Return a text without what stands between tags of reasoning, of which the first begins a line.
-
-    What comes before a closing tag that nothing opened is reasoning too, since some templates open it in the prompt,
-    and so is all that follows an opening tag that nothing closes: such an answer was cut before it began.
-    """
-    kept: list[str] = []
-    position, is_open = 0, False
-    for tag in _TAG.finditer(text):
-        before = text[position : tag.start()]
-        if tag.lastgroup == "opening":
-            if not is_open and not before.rpartition("\n")[2].strip():
-                kept.append(before)
-                position, is_open = tag.end(), True
-        elif tag.lastgroup == "closing":
-            kept = kept if is_open else []
-            position, is_open = tag.end(), False
-        elif tag[0].startswith("<") or text.startswith("analysis"):
-            kept, position, is_open = [], tag.end(), False
-    return "".join(kept if is_open else [*kept, text[position:]])
+def has_fences(text: str) -> bool:
+    """Return True if a text has fences of code blocks; most completions have none."""
+    return "```" in text or "~~~" in text
 
 
 def before_fences(text: str) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 
 from raysweep.programs import PYTHON
 from raysweep.prompts.answers.extraction import Found, extracted
-from raysweep.prompts.answers.markdown import is_marked
+from raysweep.prompts.answers.marks import is_marked
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
 from raysweep.tools.samples.format import Sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from typing import Any
@@ -87,6 +88,38 @@ RIGHT: dict[str, list[str]] = {
         f"[THINK]\n{WRONG}\n[/THINK]\n{fenced(WHOLE)}",
         f"<|channel|>analysis<|message|>{fenced(WRONG)}<|end|><|start|>assistant<|channel|>final<|message|>{fenced(WHOLE)}",
         f"analysisWe need code.\n{WRONG}assistantfinal{fenced(WHOLE)}",
+    ],
+    "reasoning in control tokens": [
+        f"<|START_THINKING|>{WRONG}<|END_THINKING|><|START_RESPONSE|>{WHOLE}<|END_RESPONSE|>",
+        f"<|channel>thought\n{WRONG}<channel|>{WHOLE}",
+        f"<|channel|>analysis<|message|>{WRONG}assistant<|channel|>final<|message|>{WHOLE}",
+        f"<|begin_of_thought|>\n{WRONG}<|end_of_thought|>\n\n<|begin_of_solution|>\n{WHOLE}<|end_of_solution|>",
+        f'<thinking type="deep">\n{fenced(WRONG)}</thinking>\n{WHOLE}',
+    ],
+    "marks": [
+        f"[BEGIN]\n{WHOLE}[DONE]\n",
+        f"[BEGIN]\n{WRONG}[DONE]\nNo:\n[BEGIN]\n{WHOLE}[DONE]",
+        f"```python\n[BEGIN]\n{WHOLE}[DONE]\n```",
+        f"[PYTHON]\n{WHOLE}[/PYTHON]\n[TESTS]\nassert squares([1]) == 1\n[/TESTS]",
+        f"<|python_tag|>{WHOLE.rstrip()}<|eom_id|>",
+        f"Here it is.\n<code>\n{WRONG}</code>\nNo:\n<code>{WHOLE.rstrip()}</code>",
+        f"<answer>\n```python\n{WHOLE}```\n</answer>",
+        f"<execute>\n{BODY}</execute>",
+        f"<code><![CDATA[\n{WHOLE}]]></code>",
+        f"{WHOLE}<|im_end|>\n<|im_start|>user\nThanks",
+        f'```python\ndef squares(xs):\n    t = """\n<code>\n</code>\n"""\n    assert "<code>" in t\n{BODY}```\n<b>',
+    ],
+    "tool calls": [
+        f"<tool_call>\n{json.dumps({'name': 'python', 'arguments': {'code': WHOLE}})}\n</tool_call>",
+        json.dumps({"tool_calls": [{"function": {"name": "python", "arguments": json.dumps({"code": WHOLE})}}]}),
+        f"[TOOL_CALLS]{json.dumps([{'name': 'python', 'arguments': {'code': WHOLE}}])}",
+        f"<tool_call>\n<function=python>\n<parameter=code>\n{WHOLE}</parameter>\n</function>\n</tool_call>",
+        f"<tool_call>python\n<arg_key>code</arg_key>\n<arg_value>{WHOLE}</arg_value>\n</tool_call>",
+        f"<|python_start|>[python(code={WHOLE!r})]<|python_end|>",
+        f"```json\n{json.dumps({'draft': WRONG, 'code': WHOLE}, indent=1)}\n```",
+        f"```json\n{json.dumps({'answer': fenced(WHOLE), 'wrong': WRONG})}\n```",
+        '{"code": "' + WHOLE + '"}',
+        f"<|channel|>commentary to=functions.python <|constrain|>json<|message|>{json.dumps({'code': WHOLE})}<|call|>",
     ],
     "several blocks": [
         f"{fenced(WHOLE)}\nUse it:\n```python\nprint(squares([1, 2]))\n```\nIt prints\n```\n5\n```",
@@ -213,6 +246,9 @@ def test_a_program_fits_a_prompt_of_any_shape(prompt, answer):
         "",
         "\n\n",
         f"<think>\n{fenced(WHOLE)}\nBut is it",
+        f"[THINK]{fenced(WHOLE)}",
+        f"<|channel|>analysis<|message|>{fenced(WHOLE)}",
+        json.dumps({"explanation": "I can't write squares."}),
         fenced("def other(xs):\n    return 1\n"),
         fenced("print(squares([1, 2]))\n"),
         f"```python\n{WHOLE.rstrip()[:-3]}",
@@ -326,6 +362,8 @@ DEEP = [
     "~~~ " * 5_000 + "`",
     "squares:" * 5_000,
     "0\nimport os\n" * 5_000,
+    "</code> " * 20_000 + "x",
+    '{"a": ' * 5_000,
 ]
 
 

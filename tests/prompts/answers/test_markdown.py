@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans, is_marked, without_reasoning
+from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans
 
 
 def readings(text: str) -> list[str]:
@@ -32,23 +32,6 @@ def test_blocks_are_found(text, blocks):
     assert block.readings == ("a\n", "a\n```\nb\n", "a\n```\nb\n```\nc"), "it may end later"
 
 
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("<think>a\n\nb</think>\nc", "\nc"),
-        ("a</think>b", "b"),
-        ("x <think> y", "x <think> y"),
-        ("x\n<think>y", "x\n"),
-        ("<reasoning>a</reasoning>b\n<think>c</think>d", "b\nd"),
-        ("print('</think>')", "print('</think>')"),
-        ("no tags < here >", "no tags < here >"),
-    ],
-)
-def test_reasoning_is_left_out(text, left):
-    assert without_reasoning(text) == left
-
-
-def test_marks_spans_and_what_comes_before_a_fence():
-    assert [is_marked(text) for text in ("x", "~~~", "a```", "</think>", "1 < 2")] == [False, True, True, True, False]
+def test_spans_and_what_comes_before_a_fence():
     assert code_spans("Use `a` or ``b c``, not `\n`") == ["a", "b c"]
     assert before_fences("a\n```\nb") == "a\n" and before_fences("a") == "a"
