@@ -24,6 +24,7 @@ from typing_extensions import override
 from raysweep.errors import HopelessError, MissingInput, RaysweepError, UsageError, install_extra
 from raysweep.generators.base import EOS, GENERATORS, LENGTH, Generator, LiveModel, cut_at_stop
 from raysweep.hashing import text_sha
+from raysweep.prompts.answers.reasoning import thought
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import derive
 
@@ -43,7 +44,9 @@ GIVEN_UP = ("abort", "error")
 """Reasons for an end that no model gives: the server broke off."""
 WITHOUT_TEXT = ("content_filter", "length")
 """Reasons for an end that may come before any text of a chat: a filter, and tokens that went into hidden reasoning."""
-INSTEAD = ("reasoning_content", "reasoning", "refusal")
+REASONING = ("reasoning_content", "reasoning")
+"""What servers that tell reasoning from the answer call it."""
+INSTEAD = (*REASONING, "refusal")
 """What a chat model may write in the place of an answer, such as when its tokens end while it reasons."""
 HIDDEN = "***"
 """Stands where a server repeats the key."""
@@ -70,13 +73,17 @@ class _TooLong:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a server answered: text, why it ended, the stop string if the server names it, tokens (0: not counted)."""
+    """What a server answered: text, why it ended, the stop string if the server names it, tokens (0: not counted).
 
-    text: str
+    `text`: None: there is none. `reasoning`: what a chat wrote before it, if the server tells it apart.
+    """
+
+    text: str | None
     ended: str | None
     stop: str | None
     written: int
     read: int
+    reasoning: str = ""
 
 
 @GENERATORS.register("openai")
@@ -188,7 +195,9 @@ class OpenAI(Generator):
             answer = self._patiently(lambda: self._ask(request, room))
         if isinstance(answer, _TooLong):
             return Completion(request.task_id, request.sample, "", LENGTH, 0, sha, 0)
-        text, stop = cut_at_stop(self._hidden(answer.text) if self._hides_in_texts else answer.text, request.stop)
+        text, stop = cut_at_stop(self._kept(answer.text or ""), request.stop)
+        if answer.reasoning:
+            text = thought(self._kept(answer.reasoning), None if answer.text is None else text)
         if stop is None:
             ended = EOS if answer.ended == "stop" else answer.ended or EOS
             stop = answer.stop if answer.stop in request.stop else ended
@@ -291,6 +300,9 @@ class OpenAI(Generator):
         }.get(error.status_code, "")
         return f"{self.url} refuses the request with status {error.status_code}: {self._line(error.message)}{way}"
 
+    def _kept(self, text: str) -> str:
+        return self._hidden(text) if self._hides_in_texts else text
+
     def _hidden(self, text: str) -> str:
         return self._key.sub(HIDDEN, text) if self._key else text
 
@@ -302,6 +314,7 @@ def _answer_in(body: bytes, api: str) -> _Answer:
     """Return what a body of OpenAI's interface says.
 
     A chat may hold reasoning or a refusal in the place of a text: the model has answered then, and wrote no program.
+    Its reasoning is kept, and the text of one that ended before an answer is None.
 
     Raises:
         RaysweepError: it isn't of that interface, has no text, or says that the server broke off; with the body.
@@ -313,15 +326,18 @@ def _answer_in(body: bytes, api: str) -> _Answer:
         ended, usage = choice.get("finish_reason"), content.get("usage")
         said = choice["message"] if api == "chat" else choice
         text = said.get("content" if api == "chat" else "text")
-        if text is None and api == "chat" and (ended in WITHOUT_TEXT or any(said.get(name) for name in INSTEAD)):
-            text = ""
+        is_chat = api == "chat"
+        reasoning = next((said[name] for name in REASONING if is_chat and isinstance(said.get(name), str)), "")
+        is_without = is_chat and (ended in WITHOUT_TEXT or any(said.get(name) for name in INSTEAD))
         if ended in GIVEN_UP:
             wrong = f"the server ended the answer with {ended!r}"
-        elif isinstance(text, str) and isinstance(ended, str | None):
+        elif (isinstance(text, str) or (text is None and is_without)) and isinstance(ended, str | None):
             stop = choice.get("stop_reason")  # of vLLM: the stop string, or the number of a token
             written, read = (_count(usage, name) for name in ("completion_tokens", "prompt_tokens"))
-            text = _LONE_SURROGATES.sub("\ufffd", text)  # as tokenizers write what is no text; no file can hold them
-            return _Answer(text, ended, stop if isinstance(stop, str) else None, written, read)
+            # as tokenizers write what is no text; no file can hold them
+            whole, thoughts = (_LONE_SURROGATES.sub("\ufffd", of or "") for of in (text, reasoning))
+            ended_by = stop if isinstance(stop, str) else None
+            return _Answer(whole or None, ended, ended_by, written, read, thoughts)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass  # another shape
     raise RaysweepError(f"{wrong}: {' '.join(body.decode(errors='replace').split()) or 'it is empty'}")

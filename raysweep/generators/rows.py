@@ -10,6 +10,7 @@ from raysweep.generators.base import EOS, LENGTH, cut_at_stop
 from raysweep.generators.patches import RowVariant
 from raysweep.hashing import text_sha
 from raysweep.models.traits import Traits
+from raysweep.prompts.answers.marks import has_meaning
 from raysweep.prompts.repair.styles import prompt_ids
 from raysweep.prompts.templates import special_tokens
 from raysweep.records import Completion, GenerationRequest
@@ -68,6 +69,8 @@ class Tokens:
         self._tokenizer, self._max_new_tokens = tokenizer, max_new_tokens
         self._pieces: dict[int, str] = {}  # what tokens say alone
         self._special = special_tokens(tokenizer)
+        kept = {number for text, number in self._special.items() if has_meaning(text)}
+        self._left_out = set(self._special.values()) - kept if kept else None
         self._ends = dict.fromkeys(traits.ends if traits else (), EOS)
         self._appended = tokenizer.convert_tokens_to_ids(list(traits.after)) if traits else []
 
@@ -121,11 +124,15 @@ class Tokens:
         return self.decoded(row.prompt + written)[len(self.decoded(row.prompt)) :]
 
     def decoded(self, ids: Sequence[int]) -> str:
-        """Return what ids say, without special tokens.
+        """Return what ids say, without special tokens, save those with a meaning, such as marks of reasoning.
 
         Many published tokenizers would also remove blanks before punctuation, which is right for prose alone.
         """
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        if self._left_out is None:
+            return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        said = [number for number in ids if number not in self._left_out]
+        settings = {"clean_up_tokenization_spaces": False, "spaces_between_special_tokens": False}
+        return str(self._tokenizer.decode(said, skip_special_tokens=False, **settings))
 
     def completion(self, row: WrittenRow) -> Completion:
         """Return the completion that a row has become: its text up to the first stop string."""

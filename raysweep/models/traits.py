@@ -18,6 +18,7 @@ from raysweep.models.config_files import settings_in, virtual_tokens, with_defau
 from raysweep.models.hub import model_config, model_file
 from raysweep.models.loading import load_tokenizer, tokenizer_place
 from raysweep.models.vocabulary import FILES, Vocabulary, vocabulary_in_files, vocabulary_of
+from raysweep.prompts.answers.marks import has_meaning
 from raysweep.records import ModelKind, ModelRef
 
 ENDS_OF_TURN = ("<|eot_id|>", "<|im_end|>", "<end_of_turn>", "<|end_of_turn|>", "<|eot|>")
@@ -80,6 +81,11 @@ class Traits:
         )
 
     @property
+    def kept(self) -> list[str]:
+        """The control tokens that completions keep, since they say what the text around them is."""
+        return sorted(filter(has_meaning, self.special))
+
+    @property
     def words(self) -> str:
         parts = [f"ends at {' or '.join(self.ends.values())}"] if self.ends else []
         if self.positions is not None:
@@ -90,6 +96,8 @@ class Traits:
             parts.append(f"its tokenizer ends prompts with {' '.join(self.after)}")
         elif self.after:
             parts.append(f"what its tokenizer appends ({' '.join(self.after)}) is left out of prompts")
+        if self.kept:
+            parts.append(f"its answers keep {' '.join(self.kept)}")
         return ", ".join(parts)
 
 

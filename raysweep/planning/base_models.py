@@ -17,6 +17,7 @@ from raysweep.models.identity import fingerprint
 from raysweep.models.traits import read_traits
 from raysweep.planning.keys import decoding_spec, recipe_spec
 from raysweep.planning.plan import BasePlan, TrainingSetPlan, keys_of
+from raysweep.prompts.answers.marks import has_meaning
 from raysweep.records import Decoding, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
@@ -42,11 +43,14 @@ class BaseModelPlanner:
         """
         base, (generator, key) = self.base(name), self.generator(name)
         is_artefact = is_trained or base.node is not None
+        in_texts = base.traits.kept if base.traits else sorted(filter(has_meaning, base.special_tokens))
+        kept = in_texts if GENERATORS.get(generator.name).needs_model else []
         return {
             "generator": key,
             "decoding": decoding_spec(decoding, generator.name),
             "model": None if is_artefact else base.identity,
             "dtype": self.configs[name].dtype,  # which a trained model's key doesn't say
+            **({"control_tokens": kept} if kept else {}),
         }
 
     def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:

@@ -20,6 +20,7 @@ from raysweep.config.loading import load_config
 from raysweep.errors import HopelessError, RaysweepError, UsageError
 from raysweep.generators import openai as module
 from raysweep.generators.base import GENERATORS, Generator, is_too_long, named_generator
+from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.records import Decoding, GenerationRequest, Spec
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
@@ -254,7 +255,6 @@ def test_a_body_that_is_no_json_is_shown_on_one_line(server, pauses, body):
     ("more", "stop"),
     [
         ({"content": ""}, "eos"),
-        ({"content": None, "reasoning_content": "hm"}, "length"),
         ({"content": None}, "length"),
         ({"content": None}, "content_filter"),
         ({"refusal": "no"}, "eos"),
@@ -265,6 +265,22 @@ def test_a_model_that_wrote_no_program_has_answered(server, pauses, more, stop):
     server.answer = lambda path, body: {"choices": [{"message": more, "finish_reason": reason}]}
     completion = make(server, api="chat").generate([request()])[0]
     assert (completion.text, completion.stop, completion.tokens) == ("", stop, 0) and not pauses
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize(
+    ("content", "text", "program"),
+    [
+        ("return 1 # end\nmore", "<think>\nhm # end\n</think>\n\nreturn 1", "\n\nreturn 1"),
+        (None, "<think>\nhm # end", ""),
+        ("", "<think>\nhm # end", ""),
+    ],
+)
+def test_reasoning_that_a_server_tells_apart_stays_with_the_answer(server, name, content, text, program):
+    answer = {"content": content, name: "hm # end"}
+    server.answer = lambda path, body: {"choices": [{"message": answer, "finish_reason": "length"}]}
+    completion = make(server, api="chat").generate([request(stop=(" # end",))])[0]
+    assert completion.text == text and without_reasoning(completion.text) == program
 
 
 @pytest.mark.parametrize("usage", [None, [], {"completion_tokens": None}, {"completion_tokens": "3"}])

@@ -16,7 +16,8 @@ from raysweep.generators.rows import Tokens
 from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.models.traits import read_traits
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
+from raysweep.prompts.answers.extraction import Extract, Found, extracted
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Problem
 from raysweep.testing.tiny import tiny_network
 from tests.generators.writing import texts_of_generate
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
@@ -57,6 +58,48 @@ def test_a_text_ends_at_an_end_of_turn_that_no_config_names(turn, tmp_path):
     model = write_scripted(tmp_path / "model", byte_tokenizer((EOS, turn), PIECES), [PIECES[0], turn, PIECES[1]])
     completion = written(model)
     assert (completion.text, completion.stop) == (PIECES[0], BY_ITSELF)
+
+
+WRITTEN = "def f():\n    return 1\n"
+DRAFT = "```python\ndef f():\n    return 0\n```\n"
+FIRST, SECOND = "<|channel|> analysis <|message|>", "<|end|> <|start|> assistant <|channel|> final <|message|>"
+REASONERS = {
+    "brackets": ("[THINK]", DRAFT, "[/THINK]", WRITTEN),
+    "tags": ("<think>", DRAFT, "</think>", WRITTEN),
+    "Cohere": ("<|START_THINKING|>", DRAFT, "<|END_THINKING|>", "<|START_RESPONSE|>", WRITTEN, "<|END_RESPONSE|>"),
+    "channels": (*FIRST.split(), DRAFT, *SECOND.split(), WRITTEN),
+    "a call": ("[THINK]", DRAFT, "[/THINK]", "<|python_tag|>", WRITTEN),
+}
+
+
+@pytest.mark.parametrize("name", REASONERS)
+def test_control_tokens_of_reasoning_are_kept_and_drafts_are_no_answer(name, tmp_path):
+    """A chain holds a token once; gpt-oss's, which repeats three, is read by the tokenizer alone."""
+    chain = REASONERS[name]
+    special = [text for text in dict.fromkeys(chain) if text not in (DRAFT, WRITTEN, "analysis", "assistant", "final")]
+    tokenizer = byte_tokenizer((EOS, *special), [text for text in dict.fromkeys(chain) if text not in special])
+    if len(set(chain)) == len(chain):
+        model = write_scripted(tmp_path / "model", tokenizer, [*chain, EOS])
+        for one in (model, LiveModel(*load_model(model))):
+            whole = written(one).text
+            assert whole == "".join(text for text in chain), "of control tokens the end of text alone is left out"
+        cut = Transformers(model, Decoding(2)).generate([GenerationRequest("0", "t", "x")])[0].text
+    else:
+        tokens = Tokens(tokenizer, None, 8)
+        whole, cut = (tokens.decoded(tokenizer.convert_tokens_to_ids(list(part))) for part in (chain, chain[:5]))
+    assert [taken_from(text) for text in (whole, cut)] == [WRITTEN, None]
+
+
+def taken_from(answer: str) -> str | None:
+    problem = Problem("t", 'def f():\n    """Return 1."""\n', "f", "")
+    found = extracted(problem, answer, Extract.AUTO)
+    return None if found.found is Found.NOTHING else found.program.text
+
+
+def test_texts_without_such_tokens_are_decoded_as_ever():
+    tokenizer = byte_tokenizer((EOS, "<|im_end|>", "[INST]"), PIECES)
+    ids = [*tokenizer(f"a[INST]{PIECES[0]} .<|im_end|>b")["input_ids"], tokenizer.eos_token_id]
+    assert Tokens(tokenizer, None, 8).decoded(ids) == f"a{PIECES[0]} .b"
 
 
 def test_an_end_that_is_plain_text_is_no_part_of_a_completion(tmp_path):
