@@ -248,11 +248,16 @@ class GenerationRequest:
     stop: tuple[str, ...] = ()  # texts or special tokens that end the completion
     reference: str | None = None  # only for generators that copy or damage it
     special_tokens: bool = True  # whether the tokenizer puts its own around the prompt, such as a beginning of text
+    opened: str = ""  # the mark at the prompt's end that opens reasoning, with which the stored text then begins
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One generated text, cut before the first stop string: what a model wrote, from which its program may be taken."""
+    """One generated text, cut before the first stop string: what a model wrote, from which its program may be taken.
+
+    One whose prompt opened reasoning begins with that mark (`GenerationRequest.opened`), which the model did not write:
+    else nobody could tell reasoning that was cut from an answer.
+    """
 
     task_id: str
     sample: int  # of the prompt, from 0

@@ -200,9 +200,9 @@ class RecipeConfig(Strict):
         """Whether its models are trained to be chosen from, and not evaluated themselves."""
         return self.group is not None and self.select != "none"
 
-    def recipe(self, template: str, system: str) -> Recipe:
+    def recipe(self, template: str, system: str, day: str = "") -> Recipe:
         """LoRA's and IA3's settings are in it only for their trainers."""
-        values = {**self.model_dump(exclude={*AROUND}), "template": template, "system": system}
+        values = {**self.model_dump(exclude={*AROUND}), "template": template, "system": system, "day": day}
         values["lora"] = values["lora"] if self.trainer == "lora" else {}
         for name in ("modules_to_save", "preset"):  # keys of recipes without them stay as they were
             if values["lora"].get(name) is None:

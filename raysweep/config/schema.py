@@ -9,6 +9,7 @@ artefact's key.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -152,6 +153,8 @@ class EvaluationConfig(Strict):
     """Which models are evaluated on which test sets: a rule's name, or the perturbations for each training set."""
     prompt_format: PromptFormat = NATIVE
     """A template for all models, base models too; `native`: each as it was trained."""
+    date: str | None = None
+    """Day of chat templates that show one, such as 2025-01-31, in training too; null: 2024-07-26, never the clock's."""
     compat: Literal["recode"] | None = None
     """`recode` perturbs bit for bit as ReCode does."""
     compose: Literal["draw", "stack"] = CHOICE.compose
@@ -190,6 +193,17 @@ class EvaluationConfig(Strict):
     def _absolute(cls, path: str | None) -> str | None:
         file = Path(path).expanduser() if path else None
         return str(file.absolute()) if file and file.exists() else path
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _day(cls, value: object) -> object:
+        text = str(value) if value is not None else None  # YAML reads a date
+        if text is not None:
+            try:
+                datetime.date.fromisoformat(text)
+            except ValueError:
+                raise ValueError(f"{text!r} is no day; write it as 2025-01-31") from None
+        return text
 
     @field_validator("perturbations")
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any
 
 from raysweep.engine.base import EditRun, GenerateJob, PerturbJob
 from raysweep.errors import HopelessError, UnfitModel
-from raysweep.generators.base import GENERATORS, Generator
+from raysweep.generators.base import GENERATORS, Generator, is_too_long
 from raysweep.hashing import text_sha
 from raysweep.machine import accelerator_in_use, software, versions
 from raysweep.records import Completion, GenerationRequest, ModelRef, PerturbedRow, SourceRow
@@ -197,7 +197,11 @@ class KeptGenerator:
 
 
 def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> list[Completion]:
-    """Raise HopelessError if there are too few or too many completions, or one is not for its request."""
+    """Return the completions of requests, with the marks of reasoning that their prompts opened.
+
+    Raises:
+        HopelessError: there are too few or too many completions, or one is not for its request.
+    """
     completions = generator.generate(requests)
     broken = f"generator {generator.name!r} breaks its contract"
     if len(completions) != len(requests):
@@ -211,7 +215,10 @@ def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> lis
                 f"{broken}: completion {number} is of {completion.task_id}, sample {completion.sample}, but the "
                 f"request is of {request.task_id}, sample {request.sample}, or their prompts differ"
             )
-    return completions
+    return [
+        replace(one, text=f"{request.opened}{one.text}") if request.opened and not is_too_long(one) else one
+        for request, one in zip(requests, completions, strict=True)
+    ]
 
 
 BATCHES_AT_ONCE = 2

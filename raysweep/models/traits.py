@@ -47,7 +47,7 @@ class Traits:
         positions: the most tokens of a text, beside an adapter's trained prompt; None: no limit is known.
         rope: how the frequencies of positions are stretched, in words; empty: they aren't.
         settings: of generation_config, which change what `generate` writes and are not used here, by their names.
-        has_chat_template: whether the tokenizer brings one.
+        chat_template: that of the tokenizer; empty: it brings none.
         has_encoder: whether an encoder reads its prompts, with all that the tokenizer puts around them. `positions` are
             then of the encoder, and again of the decoder.
     """
@@ -65,7 +65,7 @@ class Traits:
     positions: int | None
     rope: str
     settings: Mapping[str, Any]
-    has_chat_template: bool
+    chat_template: str
     has_encoder: bool = False
 
     @property
@@ -79,6 +79,10 @@ class Traits:
             f"its tokenizer has {self.tokens:,} tokens, and it has embeddings for {self.rows:,}: {which}; enlarge "
             f"them (model.resize_token_embeddings({self.tokens})) and save the model, or save its own tokenizer with it"
         )
+
+    @property
+    def has_chat_template(self) -> bool:
+        return bool(self.chat_template)
 
     @property
     def kept(self) -> list[str]:
@@ -162,7 +166,7 @@ def _traits(config: Mapping[str, Any], generation: Mapping[str, Any] | None, voc
         positions_of(config),
         rope_in_words(config),
         settings_in(config, generation),
-        bool(vocabulary and vocabulary.chat_template),
+        vocabulary.chat_template if vocabulary else "",
         has_encoder=bool(config.get("is_encoder_decoder")),
     )
 

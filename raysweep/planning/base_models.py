@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import MissingInput
+from raysweep.errors import MissingInput, RaysweepError
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import generator_key
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
+from raysweep.models.loading import load_tokenizer
 from raysweep.models.traits import read_traits
-from raysweep.planning.keys import decoding_spec, recipe_spec
+from raysweep.planning.keys import decoding_spec, recipe_spec, template_spec
 from raysweep.planning.plan import BasePlan, TrainingSetPlan, keys_of
 from raysweep.prompts.answers.marks import has_meaning
+from raysweep.prompts.templates import CHAT, PromptTemplate, may_vary
 from raysweep.records import Decoding, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
@@ -53,6 +56,25 @@ class BaseModelPlanner:
             **({"control_tokens": kept} if kept else {}),
         }
 
+    def template(self, name: str, template: str) -> PromptTemplate:
+        """Return a template with what a model's prompts need of its tokenizer, loaded where its chat template counts.
+
+        That is one that may open reasoning or show a day.
+        """
+        filled = PromptTemplate(template, self.configs[name].system_prompt, day=self._config.evaluation.date or "")
+        base = self.base(name)
+        written = base.traits.chat_template if base.traits else ""
+        if template != CHAT or base.ref is None or not may_vary(written):
+            return filled
+        return replace(filled, tokenizer=load_tokenizer(base.ref))
+
+    def template_facts(self, name: str, template: str) -> dict[str, Any]:
+        """Return the part of keys that a model's template gives beside its name; none where it can't be filled."""
+        try:
+            return template_spec(self.template(name, template))
+        except RaysweepError:  # a check of the config says why
+            return {}
+
     def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:
         written, evaluation = self.configs[model], self._config.evaluation
         generator = (written.generator or evaluation.generator).spec(GENERATORS, self._config.seed)
@@ -72,6 +94,7 @@ class BaseModelPlanner:
         pretrain = model.pretrain
         template = pretrain.template or model.template
         recipe = self._config.recipes[pretrain.recipe].recipe(template, model.system_prompt)
+        facts = template_spec(PromptTemplate(template, model.system_prompt))
         training_set = self._clean_set(pretrain.source.spec(SOURCES, self._config.seed))
         spec = {
             "family": pretrain.family,
@@ -79,7 +102,7 @@ class BaseModelPlanner:
             "vocab_size": pretrain.vocab_size,
             "size": pretrain.size,
             "special_tokens": pretrain.special_tokens,
-            "recipe": recipe_spec(recipe),
+            "recipe": recipe_spec(recipe, facts),
             "seed": self._config.seed,
         }
         node = Node("base_model", 1, spec, keys_of(training_set), f"base model {name}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from raysweep.generators.base import GENERATORS, TRANSFORMERS
 from raysweep.models.families.base import ia3_targets, lora_targets
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.planning.plan import CellPlan
+from raysweep.prompts.templates import CHAT, PromptTemplate
 from raysweep.records import Decoding, Spec
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.editors.base import EDITORS
@@ -19,21 +21,24 @@ PROMPTS = 1
 """Version of the texts that templates and prompt formats make; it is in the keys of models and completions."""
 
 
-def recipe_spec(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe's part of a key, without fields that have no effect, such as `epochs` where `steps` is set."""
+def recipe_spec(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's part of a key, without fields that have no effect, such as `epochs` where `steps` is set.
+
+    `facts`: of its template, see `template_spec`.
+    """
     if edits(recipe.trainer):  # all its arguments and its rule of drawing texts: no other field counts
         defaults = {name: parameter.default for name, parameter in EDITORS.parameters(recipe.trainer).items()}
         edit, sampling = {**defaults, **recipe.edit}, GENERATORS.get(TRANSFORMERS).sampling
         return {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **EDITORS.plugin_spec(recipe.trainer)}
     spec = dataclasses.asdict(recipe) | {"parallel": sharding_name(recipe, recipe.workers), "prompts": PROMPTS}
     spec |= TRAINERS.plugin_spec(recipe.trainer) | OBJECTIVES.plugin_spec(recipe.objective)
-    unused = ["edit"]
+    unused = ["edit", "day"]
     unused += ["epochs"] if recipe.steps is not None else []
     unused += ["betas", "eps"] if recipe.optimizer == "adafactor" else []
     unused += ["clip"] if recipe.clip_value is not None else []
     for name in unused:
         del spec[name]
-    return spec
+    return {**spec, **facts}
 
 
 def adapter_spec(recipe: Recipe, family: str) -> dict[str, Any]:
@@ -86,11 +91,23 @@ def decoding_spec(decoding: Decoding, generator: str) -> dict[str, Any]:
     return spec
 
 
-def prompt_spec(plan: CellPlan) -> dict[str, Any]:
+def template_spec(template: PromptTemplate) -> dict[str, Any]:
+    """Return what of a template's texts its name doesn't say: reasoning that they leave open, and the day shown.
+
+    Most templates have neither. `template`: with its tokenizer, where it needs one.
+    """
+    if not template.is_form or (template.name == CHAT and template.tokenizer is None):
+        return {}
+    facts = {"opens": template.opened(template.fill("x")), "day": template.shown_day}
+    return {name: value for name, value in facts.items() if value}
+
+
+def prompt_spec(plan: CellPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a key that determines a model's input text, given the prompt.
 
-    Only the format ``native`` depends on `tuned`; with others it is always False.
+    Only the format ``native`` depends on `tuned`; with others it is always False. `facts`: of its template, see
+    `template_spec`.
     """
     tuned = plan.is_fine_tuned and plan.prompt_format == "native"
     shown = {"format": plan.prompt_format, "tuned": tuned, "template": plan.template, "system": plan.system}
-    return {**shown, "prompts": PROMPTS}
+    return {**shown, "prompts": PROMPTS, **facts}

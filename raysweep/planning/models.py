@@ -25,6 +25,7 @@ from raysweep.models.loading import architecture_of, auto_model, empty_network, 
 from raysweep.models.traits import read_traits
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
+from raysweep.prompts.answers.reasoning import closing_of
 from raysweep.prompts.answers.ways import PATCHES
 from raysweep.prompts.repair.styles import STYLES
 from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTemplate, template_shown
@@ -43,6 +44,8 @@ SHOWN = {
     **{name: f"code with a fault in the template {name}" for name in STYLES},
 }
 """The templates in words; anything else is a Jinja string."""
+LONGEST_END = 60
+"""Characters of a prompt's end that a plan shows."""
 NAMING = ("targets", "modules_to_save")
 """The settings of LoRA that name modules."""
 
@@ -88,6 +91,26 @@ def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
     )
     both = f"{base}; fine-tuned: {tuned}" if model.recipes and tuned != base else base
     return f"{both}, with the system prompt {model.system_prompt!r}" if model.system_prompt else both
+
+
+def _ends_in_words(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> str:
+    """Say how prompts in a chat template or Jinja string end, and which day they show; empty for other templates."""
+    asked, day = config.evaluation.prompt_format, config.evaluation.date or ""
+    own = PromptTemplate(model.template, model.system_prompt, tokenizer, day)
+    shown = [template_shown(asked, tuned, own) for tuned in (False, True)[: 1 + bool(model.recipes)]]
+    words = []
+    for template in dict.fromkeys(one for one in shown if one.is_form):
+        text = template.fill("x")
+        end = text.rpartition("x")[2][-LONGEST_END:]
+        if opened := template.opened(text):
+            words.append(f"they end with {end!r}: the model reasons first, so the signature is in the task")
+        else:
+            words.append(f"they end with {end!r} and the signature")
+        if template == own and opened and model.recipes:
+            words.append(f"training rows close its reasoning with {closing_of(opened)!r}")
+        if template.shown_day:
+            words.append(f"its template shows a date: {template.shown_day} (`evaluation.date`), not the clock's")
+    return "".join(f"; {text}" for text in words)
 
 
 def prompt_lines(config: SweepConfig) -> list[str]:
@@ -148,7 +171,7 @@ def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Mo
     shape = base_shape(base)
     positions = shape.positions if shape else None
     shorter = positions is not None and any(recipe.max_tokens > positions for recipe in recipes.values())
-    shown = shown_in_words(config.evaluation.prompt_format, model)
+    shown = shown_in_words(config.evaluation.prompt_format, model) + _ends_in_words(model, config, tokenizer)
     whole = {pair.extract for cell in cells for pair in cell.pairs if pair.extract.needs_whole_answers}
     if whole:
         programs = f"programs are taken out of whole answers, by `extract: {config.evaluation.extract}`"

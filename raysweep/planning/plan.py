@@ -228,7 +228,7 @@ class AskingPlan(ArtefactPlan):
     """What a base model answers outside of all cells, in the form of an evaluation's completions.
 
     `template`: of its prompts, a name of `raysweep.prompts.templates` or a Jinja string; `system`: the prompt above
-    them. `stop`: further texts that end an answer.
+    them; `day`: of a chat template that shows one. `stop`: further texts that end an answer.
     """
 
     node: Node
@@ -236,6 +236,7 @@ class AskingPlan(ArtefactPlan):
     generator: Spec
     template: str
     system: str
+    day: str
     stop: tuple[str, ...]
     batch_tokens: int | None
 
@@ -304,6 +305,7 @@ class EncodedPairsPlan(ArtefactPlan):
     training_set: TrainingSetPlan
     template: str
     system: str
+    day: str
 
 
 @dataclass(frozen=True)
@@ -397,6 +399,7 @@ class CellPlan:
     pair_search: PairSearch | None = None  # of the edit example from which the model is edited
     is_candidate: bool = False
     keeps_unchosen: bool = True
+    day: str = ""  # of a chat template that shows one
     selection: ModelChoice | None = None
 
     @property

@@ -22,7 +22,6 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.models.identity import WEIGHTS
 from raysweep.planning.keys import adapter_spec, prompt_spec, recipe_spec
 from raysweep.planning.plan import (
-    BasePlan,
     CellPlan,
     EncodedPairsPlan,
     ModelChoice,
@@ -94,6 +93,7 @@ class _Planner:
             prompt_format=self.config.evaluation.prompt_format,
             template=model.template,
             system=model.system_prompt,
+            day=self.config.evaluation.date or "",
             stop=tuple(model.stop),
             batch_tokens=self.config.evaluation.batch_tokens,
         )
@@ -131,7 +131,7 @@ class _Planner:
             training_set=training_set,
             recipe=recipe,
             validation=validation,
-            pairs_of_rows=_encoded_pairs(plan.base, recipe, training_set),
+            pairs_of_rows=self._encoded_pairs(plan, recipe, training_set),
             keeps_model=self.config.keep_models != "adapters" or kind_of(recipe.trainer) is not ModelKind.FULL,
         )
         written = self.config.recipes[cell.recipe]
@@ -180,13 +180,14 @@ class _Planner:
 
     def _recipe(self, model: str, name: str) -> tuple[Recipe, dict[str, Any]]:
         base, written = self.models.base(model), self.models.configs[model]
-        recipe = self.config.recipes[name].recipe(written.template, written.system_prompt)
+        day = self.config.evaluation.date or ""
+        recipe = self.config.recipes[name].recipe(written.template, written.system_prompt, day)
         spec = {
             # the dtype in which the base generates is not part of it: training has a precision of its own
             "base": {**base.identity, "dtype": "float32"} if "dtype" in base.identity else base.identity,
             "family": base.family,
             **FAMILIES.plugin_spec(base.family),
-            "recipe": recipe_spec(recipe),
+            "recipe": recipe_spec(recipe, self.models.template_facts(model, written.template)),
             **(adapter_spec(recipe, base.family) if base.family else {}),
         }
         return recipe, spec
@@ -198,7 +199,9 @@ class _Planner:
         ends: dict[str, Any] = {"answers": WHOLE}
         if not extract.needs_whole_answers:
             ends = {"stops": PROBLEMS.get(self.sets.problem_specs[problem_set].name).stops}
-        return SharedSpec({**writing, "prompt": prompt_spec(plan), "stop": list(plan.stop), **ends})
+        shown = template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template))
+        prompt = prompt_spec(plan, self.models.template_facts(plan.cell.model, shown.name))
+        return SharedSpec({**writing, "prompt": prompt, "stop": list(plan.stop), **ends})
 
     def _pair(self, plan: CellPlan, pair: Pair, completed: SharedSpec, extract: Extract) -> PairPlan:
         as_it_is = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
@@ -240,21 +243,24 @@ class _Planner:
         sandbox = dataclasses.replace(self.sandbox, lane=Lane.STRICT)
         return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox, limit)
 
+    def _encoded_pairs(self, plan: CellPlan, recipe: Recipe, rows: TrainingSetPlan) -> EncodedPairsPlan | None:
+        """Return the plan of a set's pairs that all recipes share; None where a recipe encodes its rows itself.
 
-def _encoded_pairs(base: BasePlan, recipe: Recipe, rows: TrainingSetPlan) -> EncodedPairsPlan | None:
-    """Return the plan of a set's pairs that all recipes share; None where a recipe encodes its rows itself.
-
-    With rehearsal some rows are shown with another text, which the training's seed decides.
-    """
-    reads = TRAINERS.get(recipe.trainer).uses_objective and OBJECTIVES.get(recipe.objective).reads_pairs
-    if not reads or recipe.rehearsal:
-        return None
-    # models that differ in their weights alone share pairs
-    identity = {name: value for name, value in base.identity.items() if name != "dtype"}
-    if "files" in identity:
-        weights = [name for name in identity["files"] if any(fnmatch(name, of) for of in (*WEIGHTS, "*.index.json"))]
-        identity["files"] = {name: of for name, of in identity["files"].items() if name not in weights}
-    spec = {"tokenizer": identity, "template": recipe.template, "system": recipe.system}
-    label = f"pairs of {rows.node.label} for {base.name}"
-    node = Node("encoded_pairs", ENCODED, spec, keys_of(base, rows), label)
-    return EncodedPairsPlan(node, base, rows, recipe.template, recipe.system)
+        With rehearsal some rows are shown with another text, which the training's seed decides.
+        """
+        base = plan.base
+        reads = TRAINERS.get(recipe.trainer).uses_objective and OBJECTIVES.get(recipe.objective).reads_pairs
+        if not reads or recipe.rehearsal:
+            return None
+        # models that differ in their weights alone share pairs
+        identity = {name: value for name, value in base.identity.items() if name != "dtype"}
+        if "files" in identity:
+            weights = [
+                name for name in identity["files"] if any(fnmatch(name, of) for of in (*WEIGHTS, "*.index.json"))
+            ]
+            identity["files"] = {name: of for name, of in identity["files"].items() if name not in weights}
+        spec = {"tokenizer": identity, "template": recipe.template, "system": recipe.system}
+        spec |= self.models.template_facts(plan.cell.model, recipe.template)
+        label = f"pairs of {rows.node.label} for {base.name}"
+        node = Node("encoded_pairs", ENCODED, spec, keys_of(base, rows), label)
+        return EncodedPairsPlan(node, base, rows, recipe.template, recipe.system, recipe.day)

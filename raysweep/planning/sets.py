@@ -205,7 +205,8 @@ class SetPlanner:
         template = CHAT if base.traits is not None and base.traits.has_chat_template else RAW
         if PromptTemplate(model.template).needs_tokenizer and model.template != CHAT:
             template = model.template
-        prompt = {**asks, "template": template, "system": model.system_prompt}
+        facts = self.models.template_facts(name, template)
+        prompt = {**asks, "template": template, "system": model.system_prompt, **facts}
         spec = {**self.models.writing_spec(name, decoding), "prompt": prompt, "stop": list(model.stop)}
         return {
             "node": Node("completions", 1, spec, keys_of(base, about), label),
@@ -213,6 +214,7 @@ class SetPlanner:
             "generator": self.models.generator(name)[0],
             "template": template,
             "system": model.system_prompt,
+            "day": self.config.evaluation.date or "",
             "stop": tuple(model.stop),
             "batch_tokens": self.config.evaluation.batch_tokens,
         }

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raysweep.hashing import text_sha
+from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.prompts.templates import RAW, PromptTemplate
 from raysweep.records import Decoding, GenerationRequest, PromptRow, Segment
 
@@ -86,13 +87,16 @@ class Rewriting:
             prompt, ends = template.fill(f"{INSTRUCTION}\n\n{self.text}"), ()
         special = template.adds_special_tokens(prompt)
         request_id = f"{self.row.task_id} {text_sha(self.row.prompt)[:12]}"
-        return GenerationRequest(request_id, self.row.task_id, prompt, stop=(*ends, *stop), special_tokens=special)
+        opened = template.opened(prompt)
+        return GenerationRequest(
+            request_id, self.row.task_id, prompt, stop=(*ends, *stop), special_tokens=special, opened=opened
+        )
 
     def accept(self, answer: str, compiles: Callable[[str], bool]) -> Rewritten:
         """Return the row with an answer for its description, or as it was. `compiles`: see `PromptRow.compiles`."""
         if not self.pieces:
             return Rewritten(self.row, NO_TEXT)
-        answer = answer.strip()
+        answer = without_reasoning(answer).strip()
         if not answer:
             return Rewritten(self.row, EMPTY)
         if not SHORTEST <= len(answer) / len(self.text.strip()) <= LONGEST:

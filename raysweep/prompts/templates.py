@@ -15,10 +15,12 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.prompts.answers.reasoning import HINTS, closing_of, opened_reasoning
 from raysweep.prompts.repair.styles import (
     MASK_END,
     STYLES,
@@ -42,6 +44,8 @@ WITH_INPUT = (
     "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
 )
 TASK = "Create a Python function for this problem:\n{docstring}"
+BEGINNING = "\n\nIt begins with:\n{signature}"
+"""Of the function, behind the task where the model reasons before it answers."""
 MAGICODERS = (
     "You are an exceptionally intelligent coding assistant that consistently delivers accurate and reliable responses "
     "to user instructions.\n\n@@ Instruction\n{request}\n\n@@ Response\n"
@@ -51,6 +55,9 @@ TEMPLATES = (INSTRUCT, RAW, CHAT, MAGICODER)
 """The templates with a name, beside those for repair; a Jinja string is one too."""
 VARIABLES = ("instruction", "input", "system", "history", "bos_token", "eos_token")
 """What a Jinja string may use; `history` is a list of {question, answer}."""
+DAY = "2024-07-26"
+"""The day of chat templates that read the clock, unless a config gives one: that of Llama 3.1's template."""
+_CLOCKS = ("2001-02-03", "2019-11-28")
 
 
 @dataclass(frozen=True)
@@ -61,11 +68,14 @@ class PromptTemplate:
         name: one of `TEMPLATES`, or a Jinja string with some of `VARIABLES`.
         system: the system prompt of a chat template or Jinja string; empty: none.
         tokenizer: the model's. A chat template comes with it, and a Jinja string may name its special tokens.
+        day: the date, such as 2024-07-26, of a chat template that shows one; empty: `DAY`, and where the template has a
+            date of its own (`date_string` of Llama 3.1), that.
     """
 
     name: str
     system: str = ""
     tokenizer: Any = None
+    day: str = ""
 
     @property
     def needs_tokenizer(self) -> bool:
@@ -156,17 +166,61 @@ class PromptTemplate:
         """The token that ends a response: a chat template's end of turn, else the tokenizer's end of text."""
         return end_of_turn(self.tokenizer) if self.name == CHAT else str(self.tokenizer.eos_token)
 
-    def _chat(self, request: str, system: str, history: Sequence[str]) -> str:
+    @property
+    def is_form(self) -> bool:
+        """Whether a model or a config brings it: a chat template or a Jinja string."""
+        return self.name not in (RAW, INSTRUCT, MAGICODER, *STYLES)
+
+    def opened(self, text: str) -> str:
+        """Return the mark with which a filled text leaves reasoning open, with the blanks behind it; empty: none."""
+        return opened_reasoning(text) if self.is_form else ""
+
+    def answered(self, prompt: str, response: str) -> tuple[str, int]:
+        """Return a filled text with a response, and where that begins.
+
+        Reasoning that the prompt opens is closed before the response, unless that has reasoning of its own.
+        """
+        opened = self.opened(prompt)
+        if not opened:
+            return f"{prompt}{response}", len(prompt)
+        if response.lstrip().startswith(opened.strip()):
+            bare = prompt.removesuffix(opened)
+            return f"{bare}{response}", len(bare)
+        closing = closing_of(opened)
+        closing = "" if closing.strip() in response else closing
+        return f"{prompt}{closing}{response}", len(prompt) + len(closing)
+
+    @property
+    def shown_day(self) -> str:
+        """The day that filled texts depend on; empty for most templates. Two renderings under two clocks tell it."""
+        if self.name != CHAT or self.tokenizer is None:
+            return ""
+        return (self.day or DAY) if len({self._chat("x", self.system, day=clock) for clock in _CLOCKS}) > 1 else ""
+
+    def _chat(self, request: str, system: str, history: Sequence[str] = (), day: str = "") -> str:
         from jinja2 import TemplateError
 
         turns = [{"role": "system", "content": system}] if system else []
         turns += [
             {"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate([*history, request])
         ]
+        fields: dict[str, Any] = {}
+        date = datetime.fromisoformat(day or self.day or DAY)
+        written = str(self.tokenizer.chat_template)
+        if "strftime_now" in written:  # in transformers a function of templates, which reads the clock
+            fields["strftime_now"] = date.strftime
+        if self.day and "date_string" in written:
+            fields["date_string"] = date.strftime("%d %b %Y")  # as Llama's templates have it
         try:
-            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **fields))
         except TemplateError as error:
             raise UsageError(f"the tokenizer's chat template refuses the prompt: {error}") from error
+
+
+def may_vary(chat_template: str) -> bool:
+    """Return True if a chat template may open reasoning, or show a day, going by its text alone."""
+    written = chat_template.lower()
+    return any(hint in written for hint in (*HINTS, "strftime_now", "date_string"))
 
 
 def check_template(name: str, others: tuple[str, ...] = ()) -> str:
@@ -288,7 +342,8 @@ class Prompter:
     def text(self, problem: Problem, prompt: str) -> str:
         """Return the text that the model sees for a problem, given its clean or perturbed prompt.
 
-        In a template the docstring is the task, and the signature begins the response. A prompt without a template is
+        In a template the docstring is the task, and the signature begins the response; it is in the task where the
+        template opens reasoning, which the response would else be part of. A prompt without a template is
         stripped: models have not learned to go on after a last line break, which is a token. With
         the template ``raw`` it is not stripped, since rows were not in training.
         """
@@ -297,7 +352,11 @@ class Prompter:
         if self.shown.name == RAW:
             return prompt if self.template.name == RAW else prompt.strip()
         signature, docstring = split_docstring(prompt, problem.entry_point)
-        return self.shown.fill(TASK.format(docstring=docstring)) + signature
+        task = TASK.format(docstring=docstring)
+        text = self.shown.fill(task)
+        if signature and self.shown.opened(text):
+            return self.shown.fill(task + BEGINNING.format(signature=signature))
+        return text + signature
 
     def request(self, request_id: str, problem: Problem, prompt: str) -> GenerationRequest:
         """Return the request for a problem's first completion. A chat's end of turn ends it too."""
@@ -315,6 +374,7 @@ class Prompter:
             stop=(*own, *self.stop, *turn),
             reference=problem.reference,
             special_tokens=self.shown.adds_special_tokens(text),
+            opened=self.shown.opened(text),
         )
 
 

@@ -63,7 +63,8 @@ def _teacher_requests(plan: TeacherAnswersPlan, store: Store) -> Iterator[list[G
         for row in read_block(path, SourceRow, block):
             text = template.fill(teacher_prompt(row))
             whole = template.adds_special_tokens(text)
-            requests.append(GenerationRequest(row.row_id, row.row_id, text, stop=stop, special_tokens=whole))
+            asked = GenerationRequest(row.row_id, row.row_id, text, stop=stop, special_tokens=whole)
+            requests.append(dataclasses.replace(asked, opened=template.opened(text)))
         yield requests
 
 
@@ -110,7 +111,7 @@ def _problems(plan: RewrittenTextsPlan) -> dict[str, Problem]:
 
 def _asking(plan: AskingPlan, store: Store) -> tuple[PromptTemplate, tuple[str, ...]]:
     """Return the template in which a plan asks its model, and the texts that end an answer, such as a chat's end."""
-    template = PromptTemplate(plan.template, plan.system)
+    template = PromptTemplate(plan.template, plan.system, day=plan.day)
     if template.needs_tokenizer:
         template = with_tokenizer(template, plan.base, store)
     return template, (*plan.stop, template.end) if template.name == CHAT else plan.stop

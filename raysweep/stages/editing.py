@@ -26,6 +26,7 @@ from raysweep.planning.missing import ENDED
 from raysweep.planning.plan import ModelPlan, PairPlan
 from raysweep.programs import Outcome, Sandbox
 from raysweep.prompts.answers.extraction import extracted
+from raysweep.prompts.answers.reasoning import opened_reasoning
 from raysweep.records import BlockAccuracy, Decoding, PromptPair, Spec
 from raysweep.rows.parquet import read_rows, write_rows
 from raysweep.stages.generation import generate_job
@@ -147,10 +148,12 @@ class _Services:
         self._problem = problems_of(pair)[editing.pair.task_id]
         self._settings, self._extract = settings_of(pair, store), pair.extract
         self._service, self.alive = service, alive
+        self._opened = opened_reasoning(editing.pair.original)
 
     def passes(self, completions: Sequence[str]) -> list[bool]:
         """Tell for each completion whether its program passes; raise RaysweepError if one could not be judged."""
-        programs = [extracted(self._problem, text, self._extract).program for text in completions]
+        answers = [f"{self._opened}{text}" for text in completions]
+        programs = [extracted(self._problem, answer, self._extract).program for answer in answers]
         if not programs:
             return []
         settings = [self._settings(self._problem.task_id, program) for program in programs]

@@ -143,5 +143,5 @@ class _Answers:
 def _answers(search: PairSearch, pair: PairPlan, store: Store, task: str) -> _Answers:
     request = next(request for request in requests_of(search.base, pair, store) if request.task_id == task)
     rows = [row for row in store.rows(pair.completions, Completion) if row.task_id == task]
-    completions = {row.sample: row.text for row in rows}
+    completions = {row.sample: row.text.removeprefix(request.opened) for row in rows}  # what the model wrote
     return _Answers(request.prompt, completions, request.stop, request.special_tokens)

@@ -162,7 +162,7 @@ class ShownPrompts:
 
     def _new_prompter(self, name: str, tuned: bool) -> Prompter:
         model = self._models[name]
-        template = PromptTemplate(model.template, model.system_prompt)
+        template = PromptTemplate(model.template, model.system_prompt, day=self._config.evaluation.date or "")
         prompter = Prompter(self._config.evaluation.prompt_format, tuned, template)
         if not model.has_weights or not prompter.shown.needs_tokenizer:
             return prompter

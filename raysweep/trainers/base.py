@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from raysweep.errors import Finding, UsageError
 from raysweep.programs import Limits, Program, Verdict
+from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import (
     Completion,
     Decoding,
@@ -65,6 +66,7 @@ class Recipe:
     length_buckets: int = 0  # number of steps whose rows are sorted by length together; 0: random order
     template: str = "instruct"  # a template of `raysweep.prompts.templates`, such as instruct
     system: str = ""  # system prompt of a chat template or Jinja string
+    day: str = ""  # of a chat template that shows a date, see `PromptTemplate`; in keys only there
     workers: int = 1
     parallel: str | None = None  # ddp | zero1 | zero2 | zero3; None: by trainer and workers
     offload: str | None = None  # optimizer: its state is kept in the CPU's memory (zero only)
@@ -79,6 +81,10 @@ class Recipe:
         """Return those of some fields that haven't their default."""
         default = Recipe()
         return [name for name in names if getattr(self, name) != getattr(default, name)]
+
+    def prompt_template(self, tokenizer: Any) -> PromptTemplate:
+        """Return the template of its rows' prompts, with a model's tokenizer."""
+        return PromptTemplate(self.template, self.system, tokenizer, self.day)
 
 
 @dataclass(frozen=True)
@@ -310,9 +316,9 @@ class Objective(ABC):
         """Return a row's token ids and weights ({"input_ids", "weights", ...}), or None if the row must be dropped.
 
         Called once for each row, before the first step, and for some rows when a config is checked. The text before the
-        response is `training_prompt(row, template)` with the template `PromptTemplate(recipe.template, recipe.system,
-        tokenizer)`, both of `raysweep.prompts.templates`; `template.adds_special_tokens(text)` says whether the
-        tokenizer adds its own.
+        response is `training_prompt(row, template)` of `raysweep.prompts.templates` with the template
+        `recipe.prompt_template(tokenizer)`; `template.answered(prompt, response)` closes reasoning that it opens before
+        the response, and `template.adds_special_tokens(text)` says whether the tokenizer adds its own.
 
         Both lists have one entry for each token. Further keys with lists of numbers, of any length, are allowed, except
         ``attention_mask``; all rows have the same keys. The last token is `template.end`, with a weight above 0, or

@@ -22,7 +22,6 @@ from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.architectures.shape import positions_of
 from raysweep.models.loading import architecture_of
 from raysweep.models.whole_texts import LABELS
-from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.rows.parquet import block_count, read_block, read_rows
 from raysweep.trainers.base import Objective, Recipe, Row, Services, TrainJob, objective_of
@@ -86,7 +85,7 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
         )  # whatever the file's order
         rows = rehearse(by_id, recipe.rehearsal, job.seed)
         training = _encode(rows, "training", objective, tokenizer, recipe, job.label)
-    template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+    template = recipe.prompt_template(tokenizer)
     check_eos(training.rows, {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(template.end)})
     if job.validation is None:
         return training

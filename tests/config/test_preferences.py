@@ -153,7 +153,7 @@ def test_whole_numbers_mean_the_same_as_others_in_keys(tmp_path: Path) -> None:
         loaded = load_config(
             write(tmp_path, NANO.read_text()), [f"recipes.tiny.objective_args={{prompt_weight: {number}}}"]
         )
-        specs.append(json.dumps(recipe_spec(loaded.recipes["tiny"].recipe("raw", "")), sort_keys=True))
+        specs.append(json.dumps(recipe_spec(loaded.recipes["tiny"].recipe("raw", ""), {}), sort_keys=True))
     assert specs[0] == specs[1] and '"prompt_weight": 1.0' in specs[0]
 
 

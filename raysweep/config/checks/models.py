@@ -209,7 +209,8 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
         return
     try:
         for name in asked:
-            template = PromptTemplate(INSTRUCT if name == NATIVE else name, model.system_prompt, tokenizer)
+            day, shown = config.evaluation.date or "", INSTRUCT if name == NATIVE else name
+            template = PromptTemplate(shown, model.system_prompt, tokenizer, day)
             template.fill(EXAMPLE if name in STYLES else "Add two numbers.")
     except UsageError as error:
         yield (*place, "system_prompt" if model.system_prompt else "template"), str(error)

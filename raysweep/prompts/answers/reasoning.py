@@ -23,7 +23,8 @@ _MARK = re.compile(
     r"|(?P<aside><\|channel\|>commentary\b[^\n]*?<\|message\|>)",  # what a user sees before tools are called
     re.IGNORECASE,
 )
-_HINTS = ("think", "thought", "reasoning", "reflection", "scratchpad", "channel", "assistantfinal", "analysis")
+HINTS = ("think", "thought", "reasoning", "reflection", "scratchpad", "channel", "assistantfinal", "analysis")
+"""Texts of which one is in each mark, whatever its capitals."""
 _OPENED = re.compile(rf"(?P<mark>{_TAGS}|{_CONTROL})(?P<blanks>\s*)\Z", re.IGNORECASE)
 _TOKEN = re.compile(rf"{_TAGS}|{_CONTROL}|{_ENDS}|<\|(?:channel|message|constrain)\|>|<\|channel>", re.IGNORECASE)
 _LONGEST = 200
@@ -41,7 +42,7 @@ _CLOSINGS = {
 def has_reasoning(text: str) -> bool:
     """Return True if a text has marks of reasoning. It takes microseconds."""
     lowered = text.lower()
-    return any(hint in lowered for hint in _HINTS) and _MARK.search(text) is not None
+    return any(hint in lowered for hint in HINTS) and _MARK.search(text) is not None
 
 
 def marks_reasoning(token: str) -> bool:

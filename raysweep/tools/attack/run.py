@@ -29,7 +29,7 @@ from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
 from raysweep.models.traits import read_traits
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.planning.keys import method_spec
+from raysweep.planning.keys import method_spec, template_spec
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import extracted
@@ -160,7 +160,10 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
         except UsageError as error:
             raise UsageError(f"{error}; --search {GREEDY} needs no package") from None
     model, identity = _model(job)
-    node = Node(STAGE, 1, _spec(job, identity), (), f"attack on {job.model}, {job.problem_set.name}")
+    texts = {"prompt_facts": template_spec(job.prompter(model).shown)} if model else {}
+    texts |= {"control_tokens": read_traits(model).kept} if model else {}
+    spec = {**_spec(job, identity), **{name: value for name, value in texts.items() if value}}
+    node = Node(STAGE, 1, spec, (), f"attack on {job.model}, {job.problem_set.name}")
     store.require_writable()
 
     def log_wait(holder: Holder | None) -> None:

@@ -133,11 +133,11 @@ class Comparing(Objective):
     @override
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
         """None where a response is missing or has over `max_tokens`, or the prompt has no tokens."""
-        template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+        template = recipe.prompt_template(tokenizer)
         pair = token_pairs([row], template, marked=self.reads_marks)[0]
         return None if pair.unusable(recipe.max_tokens) else self.of_pair(pair)
 
     @override
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
-        template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+        template = recipe.prompt_template(tokenizer)
         return token_pairs([row], template, marked=False)[0].unusable(recipe.max_tokens)

@@ -52,7 +52,7 @@ class EncodedResponse(PromptAndResponse):
 
 def encode_response(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> EncodedResponse:
     """Encode a row's prompt with a response. The prompt's tokens end with the one of its last character."""
-    template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+    template = recipe.prompt_template(tokenizer)
     return encode_responses([(training_prompt(row, template), response)], template)[0]
 
 
@@ -75,11 +75,14 @@ class EncodedApart:
 
 def encode_apart(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> EncodedApart:
     """Encode a row's prompt and a response for a model with an encoder and a decoder, each as a text of its own."""
-    template = PromptTemplate(recipe.template, recipe.system, tokenizer)
-    ids = list(tokenizer(response, add_special_tokens=False)["input_ids"])
+    template = recipe.prompt_template(tokenizer)
+    prompt = training_prompt(row, template)
+    whole, begins = template.answered(prompt, response)
+    first = min(begins, len(prompt))
+    ids = list(tokenizer(whole[first:], add_special_tokens=False)["input_ids"])
     end = tokenizer.convert_tokens_to_ids(template.end)
     ids += [] if ids[-1:] == [end] else [end]
-    return EncodedApart(encoder_ids(training_prompt(row, template), template), ids)
+    return EncodedApart(encoder_ids(whole[:first], template), ids)
 
 
 def encode_responses(texts: Sequence[tuple[str, str]], template: PromptTemplate) -> list[EncodedResponse]:
@@ -130,15 +133,18 @@ def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, spec
     import numpy as np
 
     tokenizer = template.tokenizer
-    whole = [prompt + response for prompt, response in texts]
+    answered = [template.answered(prompt, response) for prompt, response in texts]
+    whole = [text for text, _ in answered]
     batch = tokenizer(whole, add_special_tokens=special, return_offsets_mapping=True, return_attention_mask=False)
     end, result = tokenizer.convert_tokens_to_ids(template.end), []
     for number, (prompt, _) in enumerate(texts):
         ids, flat = list(batch["input_ids"][number]), chain.from_iterable(batch["offset_mapping"][number])
         offsets = np.fromiter(flat, np.int64, 2 * len(ids)).reshape(-1, 2)
-        of_prompt = np.flatnonzero(offsets[:, 0] < np.minimum(offsets[:, 1], len(prompt)))  # tokens that overlap it
+        begins = answered[number][1]
+        # tokens that overlap the prompt; what closes its reasoning is learned with the response
+        of_prompt = np.flatnonzero(offsets[:, 0] < np.minimum(offsets[:, 1], min(len(prompt), begins)))
         start = int(of_prompt[-1]) + 1 if len(of_prompt) else 0
-        spans = _untrimmed(offsets, batch.tokens(number), whole[number]) - len(prompt)
+        spans = _untrimmed(offsets, batch.tokens(number), whole[number]) - begins
         spans = spans.clip(min=0)  # the first may have a space that ends the prompt
         spans[:start] = 0
         if start == len(ids) or ids[-1] != end:
