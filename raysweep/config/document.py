@@ -176,6 +176,10 @@ def _index(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], wrong: lis
         wrong.append(f"line {lines[path]}, {shown(path)}: {NO_VALUE}")
 
 
+DAY = ("evaluation", "date")
+"""The one key that takes a date as YAML reads it."""
+
+
 def unusable_values(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Yield where a value holds what no key of a config takes, and why: NaN, dates, keys that are no text.
 
@@ -194,7 +198,7 @@ def unusable_values(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, s
             yield from unusable_values(child, (*path, at))
     elif isinstance(value, float) and not math.isfinite(value):
         yield path, f"must be a finite number, not {value}; give one, or leave the key out"
-    elif isinstance(value, date | bytes | set):
+    elif isinstance(value, date | bytes | set) and path != DAY:
         yield path, f"must be text, a number, a list or a mapping, not {_as_yaml(value)}; put a text in quotes"
 
 

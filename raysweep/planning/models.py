@@ -99,7 +99,7 @@ def _ends_in_words(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> s
     own = PromptTemplate(model.template, model.system_prompt, tokenizer, day)
     shown = [template_shown(asked, tuned, own) for tuned in (False, True)[: 1 + bool(model.recipes)]]
     words = []
-    for template in dict.fromkeys(one for one in shown if one.is_form):
+    for template in dict.fromkeys(one for one in shown if one.is_form and (one.name != CHAT or tokenizer is not None)):
         text = template.fill("x")
         end = text.rpartition("x")[2][-LONGEST_END:]
         if opened := template.opened(text):

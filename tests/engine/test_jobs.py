@@ -13,7 +13,12 @@ from raysweep.engine import jobs
 from raysweep.engine.base import EditRun, GenerateJob
 from raysweep.engine.jobs import KeptGenerator
 from raysweep.generators.base import Generator, LiveModel
-from raysweep.records import Completion, Decoding, GenerationRequest, Spec
+from raysweep.generators.transformers import Transformers
+from raysweep.models.loading import load_tokenizer
+from raysweep.prompts.answers.extraction import Extract, Found, extracted
+from raysweep.prompts.templates import Prompter, PromptTemplate
+from raysweep.records import Completion, Decoding, GenerationRequest, Problem, Spec
+from tests.models.scripted import EOS, chat_bytes, write_scripted
 from tests.patience import PATIENCE, eventually
 
 JOB = GenerateJob("", None, Spec("fake"), Decoding(), [])
@@ -144,3 +149,21 @@ def test_a_base_that_an_edit_leaves_changed_is_loaded_anew_and_one_that_was_put_
     assert "left its base changed" in caplog.text
     kept.generate(JOB, [], lambda: None)
     assert len(made) == 2
+
+
+THOUGHT, ANSWER = "```python\ndef f():\n    return 0\n```\n</think>\n\n", "```python\ndef f():\n    return 1\n```\n"
+TASK = Problem("t", 'def f():\n    """Return 1."""\n', "f", "")
+
+
+@pytest.mark.parametrize(("tokens", "found"), [(9, "return 1"), (1, None)])
+def test_a_text_whose_prompt_opened_reasoning_begins_with_it_so_that_a_cut_one_has_no_program(tokens, found, tmp_path):
+    """The piece ends with the closing tag; a model that is cut within it has written a draft alone."""
+    draft, rest = THOUGHT[:-10], THOUGHT[-10:]
+    pieces = [draft, rest, ANSWER]
+    model = write_scripted(tmp_path / "model", chat_bytes("opens reasoning", (), pieces), [*pieces, EOS])
+    prompter = Prompter("chat", False, PromptTemplate("chat", "", load_tokenizer(model)))
+    asked = prompter.request("0", TASK, TASK.prompt)
+    (completion,) = jobs.generate(Transformers(model, Decoding(tokens)), [asked])
+    assert completion.text.startswith(f"<think>\n{draft}") and completion.tokens == min(tokens, 4)
+    taken = extracted(TASK, completion.text, Extract.AUTO)
+    assert (found in taken.program.text) if found else (taken.found is Found.NOTHING)

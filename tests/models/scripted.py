@@ -73,3 +73,23 @@ def write_scripted(
     if generation is not None:
         GenerationConfig(**generation).save_pretrained(folder)
     return ModelRef(str(folder))
+
+
+TURNS = "{% for m in messages %}<|user|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>"
+CHATS = {
+    "plain": TURNS + "{% endif %}",
+    "opens reasoning": TURNS + "<think>\n{% endif %}",
+    "opens Mistral's": TURNS + "[THINK]{% endif %}",
+    "reads the clock": "{{ strftime_now('%d %b %Y') }}" + TURNS + "{% endif %}",
+    "has a date": "{% if date_string is not defined %}{% set date_string = '26 Jul 2024' %}{% endif %}{{ date_string }}"
+    + TURNS
+    + "{% endif %}",
+}
+"""Chat templates that open reasoning, or show a date."""
+
+
+def chat_bytes(name: str, special: Sequence[str] = (), pieces: Sequence[str] = ()) -> Any:
+    """Return a tokenizer of bytes with one of `CHATS`."""
+    tokenizer = byte_tokenizer((EOS, "<|user|>", "<|assistant|>", *special), pieces)
+    tokenizer.chat_template = CHATS[name]
+    return tokenizer

@@ -18,6 +18,7 @@ from raysweep.prompts.templates import (
     training_prompt,
 )
 from raysweep.records import ModelRef, Problem, TrainingRow
+from tests.models.scripted import chat_bytes
 from tests.models.tiny import CHATS, chat_tokenizer
 
 PROMPT = (
@@ -192,6 +193,40 @@ def test_a_system_prompt_that_the_chat_template_refuses_is_named() -> None:
     )
     with pytest.raises(UsageError, match="chat template refuses the prompt: no system role"):
         PromptTemplate("chat", "Be brief.", tokenizer).fill("Sort a list.")
+
+
+@pytest.mark.parametrize("name", ["opens reasoning", "opens Mistral's"])
+def test_a_signature_is_in_the_task_where_a_template_opens_reasoning(name: str) -> None:
+    template = PromptTemplate("chat", "", chat_bytes(name))
+    request = prompter(True, template).request("0", PROBLEM, PROMPT)
+    assert request.prompt.endswith(f"<|assistant|>{request.opened}") and request.opened
+    assert f"{DOCSTRING}\n\nIt begins with:\n{SIGNATURE}<|assistant|>" in request.prompt
+    other = prompter(True, PromptTemplate("chat", "", chat_bytes("plain"))).request("0", PROBLEM, PROMPT)
+    assert other.prompt.endswith(f"<|assistant|>{SIGNATURE}") and not other.opened
+
+
+def test_only_what_a_template_writes_opens_reasoning() -> None:
+    problem = Problem("x", 'def f():\n    """Explain <think>"""\n', "f", "")
+    for template in (AS_IT_IS, INSTRUCT, PromptTemplate("magicoder"), PromptTemplate("chat", "", chat_bytes("plain"))):
+        asked = prompter(True, template).request("0", problem, problem.prompt)
+        assert not asked.opened and asked.prompt.strip().endswith(("def f():", '"""'))
+    jinja = prompter(True, PromptTemplate("{{ instruction }}\n<think>")).request("0", problem, problem.prompt)
+    assert jinja.opened == "<think>" and jinja.prompt.endswith("It begins with:\ndef f():\n<think>")
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "shown_day", "begins"),
+    [
+        ("reads the clock", "", "2024-07-26", "26 Jul 2024"),
+        ("reads the clock", "2025-01-31", "2025-01-31", "31 Jan 2025"),
+        ("has a date", "", "", "26 Jul 2024"),
+        ("has a date", "2025-01-31", "2025-01-31", "31 Jan 2025"),
+        ("plain", "2025-01-31", "", "<|user|>"),
+    ],
+)
+def test_a_template_shows_a_fixed_day_and_never_the_clocks(name: str, day: str, shown_day: str, begins: str) -> None:
+    template = PromptTemplate("chat", "", chat_bytes(name), day)
+    assert template.fill("x").startswith(begins) and template.shown_day == shown_day
 
 
 def test_a_jinja_string_gives_the_prompt_and_base_models_see_it_too() -> None:

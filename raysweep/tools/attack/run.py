@@ -160,8 +160,9 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
         except UsageError as error:
             raise UsageError(f"{error}; --search {GREEDY} needs no package") from None
     model, identity = _model(job)
-    texts = {"prompt_facts": template_spec(job.prompter(model).shown)} if model else {}
-    texts |= {"control_tokens": read_traits(model).kept} if model else {}
+    texts: dict[str, Any] = {}
+    if model is not None:
+        texts = {"prompt_facts": template_spec(job.prompter(model).shown), "control_tokens": read_traits(model).kept}
     spec = {**_spec(job, identity), **{name: value for name, value in texts.items() if value}}
     node = Node(STAGE, 1, spec, (), f"attack on {job.model}, {job.problem_set.name}")
     store.require_writable()

@@ -1,0 +1,60 @@
+"""What a model's template and tokenizer do is in the keys where it counts, and in no other model's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysweep.config.loading import load_config
+from raysweep.errors import UsageError
+from raysweep.planning.models import model_facts
+from raysweep.planning.planner import build_plan
+from tests.models.scripted import chat_bytes, write_scripted
+from tests.paths import NANO
+
+
+def model_at(folder: Path) -> str:
+    return f"models=[{{name: m, path: {folder}, recipes: [tiny], template: chat}}]"
+
+
+def parts(folder: Path, *overrides: str) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the specs of the completions and of the fine-tuned model of a chat model."""
+    given = [model_at(folder), "evaluation.prompt_format=native", *overrides]
+    cell = next(cell for cell in build_plan(load_config(NANO, given)).cells if cell.is_fine_tuned)
+    assert cell.model is not None
+    return dict(cell.pairs[0].completions.spec), dict(cell.model.spec["recipe"])
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "words"),
+    [
+        ("plain", {}, "they end with '<|assistant|>' and the signature"),
+        ("opens reasoning", {"opens": "<think>\n"}, r"training rows close its reasoning with '\n</think>\n\n'"),
+        ("reads the clock", {"day": "2024-07-26"}, "its template shows a date: 2024-07-26 (`evaluation.date`)"),
+        ("has a date", {}, "and the signature"),
+    ],
+)
+def test_how_a_template_ends_and_the_day_it_shows_are_in_keys_and_plans(name, facts, words, tmp_path):
+    write_scripted(tmp_path / "model", chat_bytes(name))
+    completions, recipe = parts(tmp_path / "model")
+    for spec in (completions["prompt"], recipe):
+        assert {key: spec[key] for key in ("opens", "day") if key in spec} == facts
+    given = [model_at(tmp_path / "model"), "evaluation.prompt_format=native"]
+    (model,) = model_facts(build_plan(load_config(NANO, given)))
+    assert words in model.shown
+
+
+def test_another_day_is_another_key_where_a_template_shows_one_and_a_wrong_one_is_told(tmp_path):
+    for name, changes in (("has a date", True), ("reads the clock", True), ("plain", False)):
+        write_scripted(tmp_path / name, chat_bytes(name))
+        others = [parts(tmp_path / name, f"evaluation.date={day}") for day in ("2025-01-31", "2025-02-01")]
+        assert (others[0] != others[1]) is changes
+    with pytest.raises(UsageError, match=r"'31\.1\.2025' is no day; write it as 2025-01-31"):
+        load_config(NANO, ["evaluation.date='31.1.2025'"])
+
+
+def test_control_tokens_that_completions_keep_are_in_their_keys_and_in_no_others(tmp_path):
+    for special in ((), ("[THINK]", "[/THINK]")):
+        write_scripted(tmp_path / "model", chat_bytes("plain", special))
+        assert parts(tmp_path / "model")[0].get("control_tokens", []) == sorted(special)
