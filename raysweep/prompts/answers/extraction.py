@@ -23,7 +23,7 @@ from raysweep.prompts.answers.python import PythonReader
 from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.prompts.answers.tool_calls import argument_texts
 from raysweep.prompts.answers.ways import PATCHES, Extract
-from raysweep.prompts.repair.problems import RepairProblem
+from raysweep.prompts.repair.problems import Patch, RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
 from raysweep.records import Problem
 
@@ -90,6 +90,7 @@ class Found(StrEnum):
     BODY = "body"  # the answer continues the prompt
     NOTHING = "nothing"  # there is none: the answer is judged as it is written
     PATCH = "patch"  # a patch of a file
+    MISPLACED = "misplaced"  # fences, a whole function or a diff in the hunk's place, judged there
     NO_PATCH = "no patch"  # none: there is nothing to judge
 
 
@@ -124,16 +125,34 @@ def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool
 
 
 def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_file: bool) -> Extracted:
-    """`Extract.AUTO` takes the last block of code; templates for repair, and so all sweeps, never ask for it."""
-    if way is Extract.AUTO and answer is not None and is_marked(answer):
-        answer = without_reasoning(answer.replace("\r\n", "\n"))
-        answer = ([answer] + [block.readings[0] for block in code_blocks(answer)])[-1]
+    """`Extract.AUTO` takes the last block of code, and puts a whole function or a diff where it belongs.
+
+    Templates for repair, and so all sweeps, never ask for it: there, an answer is the lines in the hunk's place as it
+    is written, and what looks like more is named.
+    """
     asked = RepairAnswer(way.value) if way in PATCHES else RepairAnswer.HUNK
-    read = problem.patch_of_file if is_file else partial(problem.patch, way=asked)
+    read: Callable[[str], Patch | None] = problem.patch_of_file if is_file else partial(problem.patch, way=asked)
+    found = Found.PATCH
+    is_auto, is_hunk = way is Extract.AUTO, not is_file and asked is RepairAnswer.HUNK
+    if answer is not None and is_auto:
+        answer = _last_block(answer)
+    if answer is not None and is_hunk and len(answer) <= LONGEST:
+        if is_auto and problem.is_more_than_hunk(answer):
+            read = problem.patch_elsewhere
+        elif not is_auto and (has_fences(answer) or problem.is_more_than_hunk(answer)):
+            found = Found.MISPLACED
     patch = None if answer is None else read(answer)
     if patch is None:
         return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
-    return Extracted(patch.program, Found.PATCH, patch.is_exact)
+    return Extracted(patch.program, found, patch.is_exact)
+
+
+def _last_block(answer: str) -> str:
+    if not is_marked(answer):
+        return next(iter(argument_texts(answer)), answer) if answer.lstrip()[:1] == "{" else answer
+    text = without_reasoning(answer.replace("\r\n", "\n"))
+    text = ([text] + [block.readings[0] for block in code_blocks(fenced(text))])[-1]
+    return next(iter(argument_texts(text)), text) if text.lstrip()[:1] == "{" else text
 
 
 @lru_cache(maxsize=1024)
@@ -276,5 +295,9 @@ _WHERE = {
     Found.BODY: "that continue the prompt",
     Found.NOTHING: "without a program, run as they are written",
     Found.PATCH: "with a patch",
+    Found.MISPLACED: (
+        "with fences, a whole function or a diff in the hunk's place, judged as lines of the hunk (`raysweep execute "
+        "--extract auto` puts them where they belong)"
+    ),
     Found.NO_PATCH: "without a patch",
 }

@@ -7,5 +7,6 @@ Begin with hunks.py.
     python_tokens.py  the tokens of code in Python, as far as it can be read
     styles.py         the texts that models are shown, as templates
     natural.py        the natural language of its comments and docstrings
+    whole_answers.py  recognises a whole function or a diff in a hunk's place
     problems.py       a problem whose answers are patches of a file
 """

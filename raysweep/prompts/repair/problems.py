@@ -11,6 +11,7 @@ from raysweep.prompts.repair.code import end_of_block, normal, without_comments
 from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in
 from raysweep.prompts.repair.python_tokens import statement_at_margin
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer
+from raysweep.prompts.repair.whole_answers import Place, is_diff, with_diff, with_function
 from raysweep.records import Problem
 
 
@@ -57,6 +58,22 @@ class RepairProblem(Problem):
         if not fixed.strip() and not (is_filled and self.hunk.buggy.strip()):
             return None
         return Patch(self.assemble(fixed), self._is_exact(self.hunk.patched(fixed)))
+
+    def is_more_than_hunk(self, answer: str) -> bool:
+        """Return True if an answer is a diff, or the whole function around the hunk."""
+        return is_diff(answer, self._place) or with_function(answer, self._place) is not None
+
+    def patch_elsewhere(self, answer: str) -> Patch | None:
+        """Return the patch that a diff is, or the whole function around the hunk; None if it is neither, or unfit."""
+        changed = with_diff if is_diff(answer, self._place) else with_function
+        file = changed(answer, self._place)
+        return None if file is None else self.patch_of_file(file)
+
+    @property
+    def _place(self) -> Place:
+        start = len(self.file_before) + len(self.hunk.before)
+        file = f"{self.file_before}{self.hunk.code}{self.file_after}"
+        return Place(file, start, start + len(self.hunk.buggy), self.language)
 
     def patch_of_file(self, text: str) -> Patch | None:
         """Return the patch that a whole patched file is; None if the file is empty."""
