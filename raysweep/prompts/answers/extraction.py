@@ -139,7 +139,9 @@ def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_fil
     if answer is not None and is_hunk and len(answer) <= LONGEST:
         if is_auto and problem.is_more_than_hunk(answer):
             read = problem.patch_elsewhere
-        elif not is_auto and (has_fences(answer) or problem.is_more_than_hunk(answer)):
+        elif is_auto:
+            answer = problem.indented(answer)
+        elif has_fences(answer) or problem.is_more_than_hunk(answer):
             found = Found.MISPLACED
     patch = None if answer is None else read(answer)
     if patch is None:

@@ -11,7 +11,7 @@ from raysweep.prompts.repair.code import end_of_block, normal, without_comments
 from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in
 from raysweep.prompts.repair.python_tokens import statement_at_margin
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer
-from raysweep.prompts.repair.whole_answers import Place, is_diff, with_diff, with_function
+from raysweep.prompts.repair.whole_answers import Place, is_diff, with_diff, with_function, with_indent
 from raysweep.records import Problem
 
 
@@ -62,6 +62,10 @@ class RepairProblem(Problem):
     def is_more_than_hunk(self, answer: str) -> bool:
         """Return True if an answer is a diff, or the whole function around the hunk."""
         return is_diff(answer, self._place) or with_function(answer, self._place) is not None
+
+    def indented(self, answer: str) -> str:
+        """Return lines for the hunk's place in Python with its indent, if they lost it; others as they are."""
+        return with_indent(answer, self._place, self.hunk.indent)
 
     def patch_elsewhere(self, answer: str) -> Patch | None:
         """Return the patch that a diff is, or the whole function around the hunk; None if it is neither, or unfit."""

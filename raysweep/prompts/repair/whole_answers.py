@@ -15,13 +15,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from raysweep.programs import PYTHON
+from raysweep.programs import JAVA, PYTHON
 from raysweep.prompts.repair.code import MethodSpan, method_around, methods_of
 from raysweep.prompts.repair.hunks import indent_of, lines_of
 
 _DIFF = re.compile(r"^(?:@@ |@@$|--- |<{5,} ?SEARCH)", re.MULTILINE)
 _HEADER = re.compile(r"(?:diff |index |--- |\+\+\+ |\\ No newline)")
 _SEARCH = re.compile(r"^<{5,} ?SEARCH[^\n]*\n(.*?)^={5,}[^\n]*\n(.*?)^>{5,} ?REPLACE", re.DOTALL | re.MULTILINE)
+_TYPE = re.compile(r"^[^\n\"*/]*?\b(?:class|interface|enum|record)\s+(\w+)", re.MULTILINE)
+_IMPORT = re.compile(r"\s*(?:package|import)\b")
 _NAME = re.compile(r"([A-Za-z_~]\w*)\s*\(")
 _ANNOTATION = re.compile(r"@\w+(?:\([^()]*\))?|template\s*<[^{};]*?>(?=\s)")
 
@@ -56,8 +58,28 @@ def with_diff(answer: str, place: Place) -> str | None:
     return file if has_changed else None
 
 
+def with_indent(answer: str, place: Place, indent: str) -> str:
+    """Return an answer in Python with the hunk's indent, if all its lines or the first one lost it; else as it is."""
+    if place.language != PYTHON or len(indent_of(answer)) >= len(indent) or not answer.strip():
+        return answer
+    ways = (textwrap.indent(textwrap.dedent(answer.strip("\n")), indent), f"{indent}{answer.lstrip()}")
+    for way in ways:
+        end = "" if way.endswith("\n") else "\n"
+        if _body_of(f"{place.file[: place.start]}{way}{end}{place.file[place.end :]}") is not None:
+            return way
+    return answer
+
+
 def with_function(answer: str, place: Place) -> str | None:
-    """Return the file with an answer in the place of the function around the hunk; None if it isn't that function."""
+    """Return the file with an answer in the place of the function around the hunk; None if it isn't that function.
+
+    A class in Java that has the name of the file's takes the file's place, behind its package and imports.
+    """
+    of_file = _TYPE.search(place.file) if place.language == JAVA else None
+    if of_file is not None and of_file[1] in _TYPE.findall(answer)[:1]:
+        above = lines_of(place.file[: of_file.start()])
+        heading = [line for line in above if _IMPORT.match(line) and line not in answer]
+        return f"{''.join(heading)}{answer}"
     around = _function_around(place)
     if around is None:
         return None
@@ -109,15 +131,19 @@ def _with_decorators(file: str, begin: int) -> int:
 
 def _functions_in(answer: str, language: str) -> set[str]:
     if language == PYTHON:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                body = ast.parse(textwrap.dedent(answer)).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return set()
+        body = _body_of(textwrap.dedent(answer)) or []
         return {one.name for one in body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
-    code = f"class A {{\n{answer}\n}}\n" if language == "java" else answer
+    code = f"class A {{\n{answer}\n}}\n" if language == JAVA else answer
     return {_name_of(code[span.begin : span.opens]) for span in methods_of(code, language)}
+
+
+def _body_of(code: str) -> list[ast.stmt] | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _name_of(heading: str) -> str:

@@ -61,6 +61,7 @@ ANSWERS = {
     "Java": [
         "static int twice(int n) {\n    return 2 * n;\n}\n",
         "```java\n    static int twice(int n) {\n        return 2 * n;\n    }\n```",
+        "class A {\n    int m;\n\n    static int twice(int n) {\n        return 2 * n;\n    }\n}\n",
         "@@ -4,3 +4,3 @@\n     static int twice(int n) {\n-        return n;\n+        return 2 * n;\n     }\n",
     ],
 }
@@ -83,6 +84,7 @@ def test_the_lines_of_a_hunk_are_a_patch_as_ever(name):
     assert problem.reference is not None
     for answer in (problem.reference, f"```\n{problem.reference}```"):
         assert extracted(problem, answer, Extract.AUTO).is_exact
+        assert extracted(problem, answer.replace("\n    ", "\n").lstrip(), Extract.AUTO).is_exact, "it lost its indent"
     assert extracted(problem, problem.reference, Extract.HUNK).found is Found.PATCH
     recursive = "    return gcd(b, a % b) if b else a\n"
     assert extracted(PROBLEMS["function"], recursive, Extract.NONE).found is Found.PATCH
