@@ -212,11 +212,11 @@ class _Candidates:
             others = [readings[0] for readings in every]
             whole = next(piece for at, piece in reversed([*enumerate(pieces)]) if not _is_excerpt(piece, pieces[:at]))
             yield self._program(whole, others), Found.FENCE if blocks else Found.TEXT
+        yield from self._in_calls(text)
         for readings in blocks:
             for reading in readings:
                 if program := reader.continued(reading, self._stop):
                     yield program, Found.FENCE
-        yield from self._in_calls(text)
         if opening != text and (piece := reader.in_text(text)):
             yield self._program(piece), Found.TEXT
         for span in code_spans(text):

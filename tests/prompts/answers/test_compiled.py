@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from raysweep.execution.pool import Executor
@@ -66,6 +68,8 @@ RIGHT = {
         f"{BODY}    }}\n\nThat's all.",
         f"{METHOD}\nThat's all.",
         f"Try this:\n{METHOD}\nOr something else; it's up to you.",
+        f"[BEGIN]\n{METHOD}[DONE]\n",
+        f"<tool_call>{json.dumps({'arguments': {'code': METHOD}})}</tool_call>",
     ],
     "cpp": [
         fenced(f"{CPP_PROMPT}{BODY}}}\n\n{MAIN}", "c++"),
@@ -75,6 +79,8 @@ RIGHT = {
         fenced(BODY, "cpp"),
         f"{BODY}}}\n\nThat's all.",
         f"The function:\n{FUNCTION}\nThat's all.",
+        f"[CPP]\n{FUNCTION}[/CPP]",
+        f"```json\n{json.dumps({'code': FUNCTION}, indent=1)}\n```",
         fenced(FUNCTION.replace("twice(twice", "half(half"), "cpp")
         + "\n\n```cpp\nint half(int x) {\n    return twice(x);\n}\n```\n",
     ],
