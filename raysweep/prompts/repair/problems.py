@@ -11,7 +11,7 @@ from raysweep.prompts.repair.code import end_of_block, normal, without_comments
 from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in
 from raysweep.prompts.repair.python_tokens import statement_at_margin
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer
-from raysweep.prompts.repair.whole_answers import Place, is_diff, with_diff, with_function, with_indent
+from raysweep.prompts.repair.whole_answers import HunkPlace, is_diff, with_diff, with_function, with_indent
 from raysweep.records import Problem
 
 
@@ -74,10 +74,10 @@ class RepairProblem(Problem):
         return None if file is None else self.patch_of_file(file)
 
     @property
-    def _place(self) -> Place:
+    def _place(self) -> HunkPlace:
         start = len(self.file_before) + len(self.hunk.before)
         file = f"{self.file_before}{self.hunk.code}{self.file_after}"
-        return Place(file, start, start + len(self.hunk.buggy), self.language)
+        return HunkPlace(file, start, start + len(self.hunk.buggy), self.language)
 
     def patch_of_file(self, text: str) -> Patch | None:
         """Return the patch that a whole patched file is; None if the file is empty."""

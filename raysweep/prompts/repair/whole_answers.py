@@ -29,7 +29,7 @@ _ANNOTATION = re.compile(r"@\w+(?:\([^()]*\))?|template\s*<[^{};]*?>(?=\s)")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HunkPlace:
     """Where a hunk stands in its file: characters from `start` up to `end`."""
 
     file: str
@@ -38,7 +38,7 @@ class Place:
     language: str
 
 
-def is_diff(answer: str, place: Place) -> bool:
+def is_diff(answer: str, place: HunkPlace) -> bool:
     """Return True if an answer is a diff: with its headers, or lines that are removed, kept and added."""
     if _DIFF.search(answer):
         return True
@@ -48,7 +48,7 @@ def is_diff(answer: str, place: Place) -> bool:
     return bool(removed & own) and all(line[0] in "+- " for line in lines)
 
 
-def with_diff(answer: str, place: Place) -> str | None:
+def with_diff(answer: str, place: HunkPlace) -> str | None:
     """Return the file after an answer's diff; None if it doesn't fit."""
     file, has_changed = place.file, False
     for old, new in [*_searches(answer), *_sections(answer)]:
@@ -58,7 +58,7 @@ def with_diff(answer: str, place: Place) -> str | None:
     return file if has_changed else None
 
 
-def with_indent(answer: str, place: Place, indent: str) -> str:
+def with_indent(answer: str, place: HunkPlace, indent: str) -> str:
     """Return an answer in Python with the hunk's indent, if all its lines or the first one lost it; else as it is."""
     if place.language != PYTHON or len(indent_of(answer)) >= len(indent) or not answer.strip():
         return answer
@@ -70,7 +70,7 @@ def with_indent(answer: str, place: Place, indent: str) -> str:
     return answer
 
 
-def with_function(answer: str, place: Place) -> str | None:
+def with_function(answer: str, place: HunkPlace) -> str | None:
     """Return the file with an answer in the place of the function around the hunk; None if it isn't that function.
 
     A class in Java that has the name of the file's takes the file's place, behind its package and imports.
@@ -95,7 +95,7 @@ def with_function(answer: str, place: Place) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _function_around(place: Place) -> tuple[str, MethodSpan] | None:
+def _function_around(place: HunkPlace) -> tuple[str, MethodSpan] | None:
     """Return name and place of the innermost function whose heading stands before the hunk."""
     if place.language != PYTHON:
         span = method_around(place.file, place.start, place.start, place.language)
