@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from raysweep.errors import Finding, UsageError
 from raysweep.programs import Limits, Program, Verdict
-from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import (
     Completion,
     Decoding,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from raysweep.generators.base import LiveModel
+    from raysweep.prompts.templates import PromptTemplate
 
 
 BEST = "best"
@@ -84,6 +84,8 @@ class Recipe:
 
     def prompt_template(self, tokenizer: Any) -> PromptTemplate:
         """Return the template of its rows' prompts, with a model's tokenizer."""
+        from raysweep.prompts.templates import PromptTemplate
+
         return PromptTemplate(self.template, self.system, tokenizer, self.day)
 
 
