@@ -260,7 +260,7 @@ class ModelConfig(Strict):
     eos_token: str | None = MODEL.eos_token
     """Token that ends a text, for a tokenizer that names none; null: the tokenizer's."""
     template: Template = RECIPE.template
-    """Prompts of its fine-tuned versions, and with `chat`, `magicoder` or a Jinja string of the base too."""
+    """Prompts of its fine-tuned versions, and of the base too if it is a form of its own, as `chat` and `magicoder`."""
     system_prompt: str = RECIPE.system
     """Instruction above all prompts, for `chat` or a Jinja string."""
     recipes: list[Annotated[str, declared("recipes", "recipe")]] = []

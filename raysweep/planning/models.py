@@ -28,7 +28,7 @@ from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.answers.reasoning import closing_of
 from raysweep.prompts.answers.ways import PATCHES
 from raysweep.prompts.repair.styles import STYLES
-from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTemplate, template_shown
+from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, SEMCODER, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef, Spec
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
@@ -41,6 +41,7 @@ SHOWN = {
     INSTRUCT: "prompts in the study's instruction template",
     CHAT: "prompts in its tokenizer's chat template",
     MAGICODER: "prompts in the template of Magicoder's family",
+    SEMCODER: "prompts in SemCoder's template",
     **{name: f"code with a fault in the template {name}" for name in STYLES},
 }
 """The templates in words; anything else is a Jinja string."""

@@ -3,10 +3,11 @@
 Source: https://github.com/eth-sri/SafeCoder/blob/main/safecoder/constants.py and scripts/func_eval_gen.py. The
 template ``instruct`` is the study's. The template ``raw`` is for models whose training prompts have the form of the
 evaluated ones (MiniCode): both are used unchanged, so that they end in the same tokens.
-``chat`` is the template that a chat model's tokenizer brings along, ``magicoder`` that of Magicoder's family, SemCoder
-among it (https://github.com/ise-uiuc/magicoder); any other form is written as a Jinja string. A template belongs to a
-model, not to its architecture: DeepSeek-Coder, from which a Magicoder was trained, has another one. Those whose names
-begin with ``repair`` or ``zero_shot`` show code with a faulty hunk (repair/styles.py).
+``chat`` is the template that a chat model's tokenizer brings along, ``magicoder`` that of Magicoder's family
+(https://github.com/ise-uiuc/magicoder), ``semcoder`` that of SemCoder and SemCoder-S
+(https://github.com/ARiSE-Lab/SemCoder, src/prompts.py); any other form is written as a Jinja string. A template belongs
+to a model, not to its architecture: DeepSeek-Coder, from which a Magicoder was trained, has another one. Those whose
+names begin with ``repair`` or ``zero_shot`` show code with a faulty hunk (repair/styles.py).
 """
 
 from __future__ import annotations
@@ -46,12 +47,24 @@ WITH_INPUT = (
 TASK = "Create a Python function for this problem:\n{docstring}"
 BEGINNING = "\n\nIt begins with:\n{signature}"
 """Of the function, behind the task where the model reasons before it answers."""
-MAGICODERS = (
-    "You are an exceptionally intelligent coding assistant that consistently delivers accurate and reliable responses "
-    "to user instructions.\n\n@@ Instruction\n{request}\n\n@@ Response\n"
+RAW, INSTRUCT, CHAT, MAGICODER, SEMCODER, NATIVE = "raw", "instruct", "chat", "magicoder", "semcoder", "native"
+_ASSISTANT = "You are an exceptionally intelligent coding assistant that consistently delivers accurate and reliable "
+FAMILY_FORMS = {
+    MAGICODER: f"{_ASSISTANT}responses to user instructions.\n\n@@ Instruction\n{{request}}\n\n@@ Response\n",
+    SEMCODER: f"{_ASSISTANT}<Code> according to <NL_Description>\n\n<NL_Description>\n{{request}}\n\n<Code>\n",
+}
+"""The forms of prompts of models that bring no chat template."""
+SIMULATE = (
+    "Simulate the Execution: You are given a Python function and an assertion containing a function input. Complete "
+    "the assertion containing the execution output corresponding to the given input in [ANSWER] and [/ANSWER] tags."
 )
-RAW, INSTRUCT, CHAT, MAGICODER, NATIVE = "raw", "instruct", "chat", "magicoder", "native"
-TEMPLATES = (INSTRUCT, RAW, CHAT, MAGICODER)
+DEDUCE = (
+    "Deduce the Semantic Constraints: You are given a Python program and its expected output. Find one input such that "
+    "executing the program with the input leads to the given output. Complete the assertion with one such input in "
+    "between [ANSWER] and [/ANSWER]."
+)
+"""How SemCoder is asked to reason about an execution, forwards and backwards; its form for code isn't used then."""
+TEMPLATES = (INSTRUCT, RAW, CHAT, *FAMILY_FORMS)
 """The templates with a name, beside those for repair; a Jinja string is one too."""
 VARIABLES = ("instruction", "input", "system", "history", "bos_token", "eos_token")
 """What a Jinja string may use; `history` is a list of {question, answer}."""
@@ -130,9 +143,12 @@ class PromptTemplate:
             earlier = [ALONE.format(instruction=question) for question in history[::2]]
             return self._in_turns(last, earlier, system, history)
         request = "\n\n".join([instruction, further]) if further else instruction
-        if self.name == MAGICODER:
-            earlier = [MAGICODERS.format(request=question) for question in history[::2]]
-            return self._in_turns(MAGICODERS.format(request=request), earlier, system, history)
+        if self.name == SEMCODER and request.startswith((SIMULATE, DEDUCE)) and not (system or history):
+            return f"{request}\n"
+        if self.name in FAMILY_FORMS:
+            form = FAMILY_FORMS[self.name]
+            earlier = [form.format(request=question) for question in history[::2]]
+            return self._in_turns(form.format(request=request), earlier, system, history)
         if self.name == CHAT:
             return self._chat(request, system or self.system, history)
         tokens = {name: getattr(self.tokenizer, name, None) or "" for name in ("bos_token", "eos_token")}
@@ -169,7 +185,7 @@ class PromptTemplate:
     @property
     def is_form(self) -> bool:
         """Whether a model or a config brings it: a chat template or a Jinja string."""
-        return self.name not in (RAW, INSTRUCT, MAGICODER, *STYLES)
+        return self.name not in (RAW, INSTRUCT, *FAMILY_FORMS, *STYLES)
 
     def opened(self, text: str) -> str:
         """Return the mark with which a filled text leaves reasoning open, with the blanks behind it; empty: none."""

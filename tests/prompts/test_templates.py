@@ -10,6 +10,8 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_tokenizer
 from raysweep.prompts.templates import (
+    DEDUCE,
+    SIMULATE,
     Prompter,
     PromptTemplate,
     check_template,
@@ -68,6 +70,17 @@ def test_magicoders_template_is_that_of_its_readme_and_its_base_models_are_shown
     assert template_shown("native", False, template) == template_shown("native", True, template) == template
 
 
+def test_semcoders_template_is_that_of_its_code_and_model_card() -> None:
+    template = PromptTemplate("semcoder")
+    assert training_prompt(dataclasses.replace(ROW, instruction="Sort {a list}."), template) == (
+        "You are an exceptionally intelligent coding assistant that consistently delivers accurate and reliable <Code> "
+        "according to <NL_Description>\n\n<NL_Description>\nSort {a list}.\n\n<Code>\n"
+    )
+    for task in (SIMULATE, DEDUCE):  # prompts of their own, which its code doesn't put into the form for code
+        assert template.fill(f"{task}\nassert f(1) == ??") == f"{task}\nassert f(1) == ??\n"
+    assert template_shown("native", False, template) == template
+
+
 TALK = dataclasses.replace(ROW, system="Be {terse}.", history=("Say {hi}.", "Hi."))
 
 
@@ -113,7 +126,10 @@ def test_a_template_that_leaves_out_a_rows_system_text_or_earlier_turns_is_refus
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("alpaca", "unknown template 'alpaca'; known: instruct, raw, chat, magicoder, or a Jinja string such as"),
+        (
+            "alpaca",
+            "unknown template 'alpaca'; known: instruct, raw, chat, magicoder, semcoder, or a Jinja",
+        ),
         ("chatt", r"did you mean 'chat'"),
         ("{{ instruction }", "is no Jinja string"),
         ("{{ instruction }} {{ prompt }}", "uses prompt; it can use instruction, input, system"),

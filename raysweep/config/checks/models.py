@@ -37,7 +37,7 @@ from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.styles import EXAMPLE, STYLES
-from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, NATIVE, RAW, PromptTemplate
+from raysweep.prompts.templates import CHAT, FAMILY_FORMS, INSTRUCT, NATIVE, RAW, PromptTemplate
 from raysweep.records import ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, objective_of
@@ -53,7 +53,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
     for at, model in enumerate(config.models):
         place: KeyPath = ("models", at)
         shown = {config.evaluation.prompt_format, model.template}
-        if model.system_prompt and shown <= {NATIVE, RAW, INSTRUCT, MAGICODER}:
+        if model.system_prompt and shown <= {NATIVE, RAW, INSTRUCT, *FAMILY_FORMS}:
             why = f"the template {model.template!r} has no place for it; give `template: {CHAT}`"
             yield (*place, "system_prompt"), why
         if model.path is None and CHAT in shown:
