@@ -230,7 +230,7 @@ def _anchor(value: Any, at: KeyPath, folder: Path) -> None:
     path = value.get("path")
     if not isinstance(path, str) or not path or "://" in path or path.startswith("~"):
         return
-    may_be_hub_id = (at[:1] == ("models",) and len(at) == 2) or value.get("name") == "hf"
+    may_be_hub_id = (at[:1] == ("models",) and len(at) == 2) or value.get("name") in ("hf", "pyx")
     there = folder / path
     if not may_be_hub_id or path.startswith(".") or there.exists() or Path(path).exists():
         value["path"] = str(there)

@@ -6,6 +6,7 @@ Begin with base.py for the contract of a source; selection.py, perturbing.py and
     hf.py          reads rows with Hugging Face's `datasets`
     jsonl.py       reads rows from a user's JSON file
     csv.py         reads rows from a user's CSV file
+    pyx.py         reads PyX, on which SemCoder was trained
     row_shapes.py  finds instruction and response in rows of other data sets' shapes
     repair.py      reads faults and fixes from a user's JSON file, or changes MiniCode's solutions
     minicode.py    generates rows of MiniCode, the embedded world

@@ -22,6 +22,9 @@ FAULTS = [
     {"before": "", "buggy": "", "after": "return 1\n", "fixed": "# one\n", "language": "python"},
 ]
 
+ASKED = {"nl": "", "fwd_mnl": "", "bwd_mnl": ""}
+PYX = [{"nl": "Add one.", "response": "x + 1"}, {"fwd_mnl": "assert f(1) == ??", "response": "It is 2."}]
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES.names())
@@ -36,12 +39,16 @@ class TestSources(TrainingSourceContract):
         table.write_text('instruction,output,input\n"Add `a`, and b.",007,\n"Say\n\nhello.",NA,True\n')
         faults = tmp_path / "faults.jsonl"
         faults.write_text("".join(json.dumps(row) + "\n" for row in FAULTS))
+        pyx = tmp_path / "pyx" / "pyx.jsonl"
+        pyx.parent.mkdir()
+        pyx.write_text("".join(json.dumps({**ASKED, **row}) + "\n" for row in PYX))
         args: dict[str, dict[str, Any]] = {
             "csv": {"path": str(table)},
             "hf": {"path": str(file.parent)},
             "jsonl": {"path": str(file)},
             "minicode": {"world": 1, "rows": 100},
             "minirepair": {"world": 1, "rows": 100},
+            "pyx": {"path": str(pyx.parent)},
             "repair": {"path": str(faults)},
         }
         self.one = Spec(name, args[name])
