@@ -165,7 +165,9 @@ class RecipeConfig(Strict):
     precision: Literal["float32", "bf16", "float16"] = RECIPE.precision
     """Number format of the computations and of an adapter's frozen base; trained weights are float32 in all."""
     max_tokens: Annotated[int, Field(ge=8, lt=2**31), UnitMark("tokens")] = RECIPE.max_tokens
-    """Longer rows are left out and counted."""
+    """Most tokens of a row."""
+    overlong: Literal["drop", "truncate"] = RECIPE.overlong
+    """Longer rows are left out, or their responses are cut at the end; both are counted."""
     rehearsal: Annotated[Share, UnitMark("share of the rows")] = RECIPE.rehearsal
     """Rows of a perturbed training set that are shown with their clean text."""
     length_buckets: Annotated[CountOrZero, UnitMark("optimizer steps")] = RECIPE.length_buckets

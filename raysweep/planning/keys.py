@@ -36,6 +36,7 @@ def recipe_spec(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
     unused += ["epochs"] if recipe.steps is not None else []
     unused += ["betas", "eps"] if recipe.optimizer == "adafactor" else []
     unused += ["clip"] if recipe.clip_value is not None else []
+    unused += ["overlong"] if recipe.overlong == Recipe.overlong else []  # the only way of models trained before it
     for name in unused:
         del spec[name]
     return {**spec, **facts}

@@ -61,7 +61,8 @@ class Recipe:
     clip_value: float | None = None  # in place of `clip`: each number of the gradient is cut to it, on either side of 0
     keep: str = "last"  # last | best: the epoch with the lowest validation loss is the model
     precision: str = "float32"  # float32 | bf16 | float16: of the computations; trained weights are float32
-    max_tokens: int = 1024  # longer rows are dropped and counted
+    max_tokens: int = 1024  # of a row; longer ones are overlong
+    overlong: str = "drop"  # drop | truncate (responses, at their end): both are counted
     rehearsal: float = 0.0  # share of the rows that are shown with their clean text
     length_buckets: int = 0  # number of steps whose rows are sorted by length together; 0: random order
     template: str = "instruct"  # a template of `raysweep.prompts.templates`, such as instruct
@@ -206,10 +207,10 @@ class Trainer(ABC):
     def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
         """Train the model, write it on rank 0, and return the counts.
 
-        Reports read these: rows, rows_dropped, dropped ({reason: rows}), steps, losses ([[step, loss], ...]),
-        final_loss, validation_losses ([[step, loss], ...]), kept_step (whose weights are the model, if not the last's),
-        numbers and number_totals of the objective, and held_out, as `raysweep.trainers.validation` counts it. All of
-        them may be missing; a choice among recipes (`select`) needs steps and validation_losses.
+        Reports read these: rows, rows_dropped, dropped ({reason: rows}), rows_truncated, steps, losses ([[step, loss],
+        ...]), final_loss, validation_losses ([[step, loss], ...]), kept_step (whose weights are the model, if not the
+        last's), numbers and number_totals of the objective, and held_out, as `raysweep.trainers.validation` counts it.
+        All of them may be missing; a choice among recipes (`select`) needs steps and validation_losses.
         """
 
 
@@ -324,9 +325,10 @@ class Objective(ABC):
 
         Both lists have one entry for each token. Further keys with lists of numbers, of any length, are allowed, except
         ``attention_mask``; all rows have the same keys. The last token is `template.end`, with a weight above 0, or
-        training ends with an error. A row of more than `recipe.max_tokens` tokens must be dropped: nothing cuts it. The
-        ids of the prompt with the rejected response are called ``rejected_ids``. With the architecture `seq2seq` the
-        prompt is ``input_ids``, the response with its end ``labels``, and the weights are those of the labels.
+        training ends with an error. A row of more than `recipe.max_tokens` tokens must be dropped or, where
+        `recipe.overlong` says so, cut there. The ids of the prompt with the rejected response are called
+        ``rejected_ids``. With the architecture `seq2seq` the prompt is ``input_ids``, the response with its end
+        ``labels``, and the weights are those of the labels.
         """
 
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:

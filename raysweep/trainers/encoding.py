@@ -11,7 +11,7 @@ import functools
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -28,6 +28,7 @@ from raysweep.trainers.base import Objective, Recipe, Row, Services, TrainJob, o
 from raysweep.trainers.batching import REJECTED, compact, rehearse
 from raysweep.trainers.checks import check_eos
 from raysweep.trainers.objectives.rejected import Comparing, pair_of
+from raysweep.trainers.objectives.responses import TRUNCATE
 from raysweep.trainers.validation import HeldOut, hold_out
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class EncodedSet:
 
     `dropped`: number of unusable rows by reason. `max_tokens`: limit on a row's length. `validation`: rows that are
     not trained on, as the objective has them. `held_out`: the same for measures that all objectives share.
+    `truncated`: number of rows whose responses were cut at `max_tokens`.
     """
 
     objective: Objective
@@ -54,6 +56,7 @@ class EncodedSet:
     max_tokens: int
     validation: EncodedSet | None = None
     held_out: HeldOut | None = None
+    truncated: int = 0
 
     @functools.cached_property
     def lengths(self) -> list[int]:
@@ -86,7 +89,11 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
         rows = rehearse(by_id, recipe.rehearsal, job.seed)
         training = _encode(rows, "training", objective, tokenizer, recipe, job.label)
     template = recipe.prompt_template(tokenizer)
-    check_eos(training.rows, {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(template.end)})
+    ends = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(template.end)}
+    cuts = recipe.overlong == TRUNCATE
+    whole = [row for row in training.rows if not (cuts and _is_cut(row, recipe.max_tokens, ends))]
+    check_eos(whole, ends)
+    training = dataclasses.replace(training, truncated=len(training.rows) - len(whole))
     if job.validation is None:
         return training
     rows = list(read_rows(job.validation, TrainingRow))
@@ -115,7 +122,7 @@ def _of_pairs(path: Path, objective: Objective, recipe: Recipe, label: str) -> E
     encoded, dropped = [], Counter[str]()
     for block in range(block_count(path)):
         for stored in read_block(path, EncodedPair, block):
-            pair = pair_of(stored)
+            pair = pair_of(stored).fitted(recipe)
             if reason := pair.unusable(recipe.max_tokens):
                 dropped[reason] += 1
             else:
@@ -123,6 +130,11 @@ def _of_pairs(path: Path, objective: Objective, recipe: Recipe, label: str) -> E
     encoded.sort(key=itemgetter(0))
     rows = [row for _, row in encoded]
     return _usable(EncodedSet(objective, rows, dict(dropped), recipe.max_tokens), "training", label)
+
+
+def _is_cut(row: Row, max_tokens: int, ends: Collection[int]) -> bool:
+    ids = row[LABELS if LABELS in row else "input_ids"]
+    return len(ids) >= max_tokens and ids[-1] not in ends
 
 
 def _usable(encoded: EncodedSet, what: str, label: str) -> EncodedSet:

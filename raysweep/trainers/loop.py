@@ -36,6 +36,7 @@ from raysweep.trainers.batching import (
 )
 from raysweep.trainers.checks import check_packing, check_trainable, freeze_uncalled
 from raysweep.trainers.encoding import EncodedSet, NumbersOfRows
+from raysweep.trainers.objectives.responses import TRUNCATE
 from raysweep.trainers.objectives.sft import Sft
 from raysweep.trainers.optimizer import learning_rate
 from raysweep.trainers.reports import TrainingReports
@@ -149,6 +150,7 @@ class TrainingLoop:
             "rows": len(self.data.rows),
             "rows_dropped": sum(self.data.dropped.values()),
             "dropped": dict(self.data.dropped),
+            **({"rows_truncated": self.data.truncated} if self.job.recipe.overlong == TRUNCATE else {}),
             "steps": self.total,
             "resumed_from": start,
             "trainable_weights": self.trainable_weights,

@@ -25,6 +25,25 @@ def test_rows_too_long_for_recipe_or_model_are_dropped_and_counted(make_job):
         assert some.dropped == {f"over {limit} tokens": 40 - len(some.rows)}
 
 
+@pytest.mark.parametrize("objective", ["sft", "fait", "dpo"])
+def test_longer_responses_are_cut_and_counted_where_a_recipe_says_so(objective, make_pairs):
+    whole = encode(make_pairs(objective)).rows
+
+    def cut_at(limit):
+        return encode(make_pairs(objective, max_tokens=limit, overlong="truncate"))
+
+    limit = sorted(len(row["input_ids"]) for row in whole)[20]
+    cut = cut_at(limit)
+    assert (len(cut.rows), cut.dropped) == (40, {})
+    for uncut, row in zip(whole, cut.rows, strict=True):
+        assert list(row["input_ids"]) == list(uncut["input_ids"][:limit])
+        assert all(len(values) <= limit for values in row.values())
+    assert cut.truncated == sum(len(row["input_ids"]) > limit for row in whole) > 0
+    starts = sorted(list(row["weights"] > 0).index(True) for row in whole)
+    shorter = cut_at(starts[20])
+    assert shorter.dropped == {f"prompt of {starts[20]} tokens or more": sum(start >= starts[20] for start in starts)}
+
+
 def test_rehearsed_rows_take_the_clean_text(make_job):
     tokenizer = load_tokenizer(make_job("llama").base)
     texts = [tokenizer.decode(row["input_ids"]) for row in encode(make_job("llama", rehearsal=0.25)).rows]

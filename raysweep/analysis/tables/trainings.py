@@ -123,6 +123,7 @@ class ReportedTraining:
     memory_bytes: int | None = None  # most that the first worker held: on its accelerator, or in RAM
     seconds: float = math.nan  # since it was resumed, if it was
     cpu_seconds: float = math.nan  # of the first worker, since then
+    truncated: int = 0  # rows whose responses were cut
 
 
 def training_tables(trainings: Sequence[ReportedTraining], order: Order, *, over_seeds: bool = False) -> list[Table]:
@@ -151,6 +152,8 @@ def _losses(rows: Rows[ReportedTraining], order: Order, asked: int) -> Table:
         Field("last loss", _last_loss, LOSS),
     ]
     caption = TRAINED
+    if any(training.truncated for _, seeds in rows for training in seeds.values()):
+        fields.insert(2, Field("truncated", lambda training: _count(training.truncated)))
     if any(training.validation_losses for _, seeds in rows for training in seeds.values()):
         fields.append(Field("validation loss", _validation_loss, LOSS))
         caption += OWN_LOSS

@@ -287,6 +287,7 @@ def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> R
         rows=_whole(counts.get("rows")),
         dropped=_whole(counts.get("rows_dropped")),
         reasons={str(reason): int(number) for reason, number in dict(counts.get("dropped") or {}).items()},
+        truncated=_whole(counts.get("rows_truncated")) or 0,
         steps=_whole(counts.get("steps")),
         losses=_points(counts.get("losses")),
         final_loss=float(counts.get("final_loss", math.nan)),

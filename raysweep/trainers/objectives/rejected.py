@@ -34,6 +34,8 @@ class Side(PromptAndResponse):
 
     bits: np.ndarray
 
+    per_token: ClassVar[tuple[str, ...]] = ("ids", "bits")
+
     def marks(self, granularity: Granularity) -> list[int]:
         """Return the mark of each token: 0, 1, or 2 where marks are added."""
         by_line, by_characters = self.bits & LINE, self.bits // CHARACTERS
@@ -48,14 +50,17 @@ class TokenPair:
     response: Side
     rejected: Side | None
 
+    def fitted(self, recipe: Recipe) -> TokenPair:
+        """Return it with both responses cut at the recipe's `max_tokens`, where its `overlong` says so."""
+        return TokenPair(self.response.fitted(recipe), self.rejected and self.rejected.fitted(recipe))
+
     def unusable(self, max_tokens: int) -> str:
         if self.rejected is None:
             return "no rejected response"
-        if not self.response.start or not self.rejected.start:
-            return "no prompt"
-        if len(self.response.ids) > max_tokens:
-            return f"over {max_tokens} tokens"
-        return f"rejected response over {max_tokens} tokens" if len(self.rejected.ids) > max_tokens else ""
+        if why := self.response.unusable(max_tokens):
+            return why
+        why = self.rejected.unusable(max_tokens)
+        return f"rejected response {why}" if why.startswith("over") else why
 
 
 def token_pairs(rows: Sequence[TrainingRow], template: PromptTemplate, *, marked: bool = True) -> list[TokenPair]:
@@ -132,12 +137,12 @@ class Comparing(Objective):
 
     @override
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
-        """None where a response is missing or has over `max_tokens`, or the prompt has no tokens."""
+        """None where a response is missing or unusable (`PromptAndResponse.unusable`)."""
         template = recipe.prompt_template(tokenizer)
-        pair = token_pairs([row], template, marked=self.reads_marks)[0]
+        pair = token_pairs([row], template, marked=self.reads_marks)[0].fitted(recipe)
         return None if pair.unusable(recipe.max_tokens) else self.of_pair(pair)
 
     @override
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
         template = recipe.prompt_template(tokenizer)
-        return token_pairs([row], template, marked=False)[0].unusable(recipe.max_tokens)
+        return token_pairs([row], template, marked=False)[0].fitted(recipe).unusable(recipe.max_tokens)

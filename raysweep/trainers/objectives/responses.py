@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from raysweep.models.vocabulary import vocabulary_of
 from raysweep.models.whole_texts import LABELS, logits_at
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 
+TRUNCATE = "truncate"
+"""The value of a recipe's `overlong` with which responses are cut."""
 SPACE = "\u0120"
 """How byte-level tokenizers write a space in their tokens."""
 ONE_BEFORE, OTHERS = -1, -2
@@ -33,6 +35,23 @@ class PromptAndResponse:
 
     ids: list[int]
     start: int
+
+    per_token: ClassVar[tuple[str, ...]] = ("ids",)
+    """Fields that have something of each token."""
+
+    def fitted(self, recipe: Recipe) -> Self:
+        """Return it cut at the recipe's `max_tokens`, where its `overlong` says so."""
+        if recipe.overlong != TRUNCATE or len(self.ids) <= recipe.max_tokens:
+            return self
+        return replace(self, **{name: getattr(self, name)[: recipe.max_tokens] for name in self.per_token})
+
+    def unusable(self, max_tokens: int) -> str:
+        """Return in a few words why a row can't train, after `fitted`; empty if it can."""
+        if not self.start:
+            return "no prompt"
+        if self.start >= len(self.ids):
+            return f"prompt of {max_tokens} tokens or more"
+        return f"over {max_tokens} tokens" if len(self.ids) > max_tokens else ""
 
     @property
     def weights(self) -> list[float]:
@@ -49,6 +68,8 @@ class EncodedResponse(PromptAndResponse):
 
     spans: np.ndarray
 
+    per_token: ClassVar[tuple[str, ...]] = ("ids", "spans")
+
 
 def encode_response(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> EncodedResponse:
     """Encode a row's prompt with a response. The prompt's tokens end with the one of its last character."""
@@ -62,6 +83,10 @@ class EncodedApart:
 
     prompt: list[int]
     response: list[int]
+
+    def fitted(self, recipe: Recipe) -> EncodedApart:
+        """See `PromptAndResponse.fitted`; the prompt has a limit of its own, and stays."""
+        return replace(self, response=self.response[: recipe.max_tokens]) if recipe.overlong == TRUNCATE else self
 
     def unusable(self, max_tokens: int) -> str:
         """Return in a few words why a row can't train: no prompt, or one of the two too long; empty if it can."""

@@ -52,7 +52,7 @@ class Sft(Objective):
             )
 
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
-        """Return token ids and weights; None for a row over `max_tokens` or without prompt tokens.
+        """Return token ids and weights; None for one that is unusable (`PromptAndResponse.unusable`).
 
         A token's weight is its share of the row's loss, so the weighted sum of cross-entropies is the row's loss: 1/n
         for each of n response tokens (over 1 + w), 0 for the prompt up to and including its last character's token.
@@ -60,12 +60,12 @@ class Sft(Objective):
         for each of its tokens, and `input_ids` the prompt; each may have `max_tokens`.
         """
         if self.architecture == "seq2seq":
-            apart = encode_apart(row, row.output, tokenizer, recipe)
+            apart = encode_apart(row, row.output, tokenizer, recipe).fitted(recipe)
             share = 1.0 if self.reduction == "per_token" else 1 / len(apart.response)
             return None if apart.unusable(recipe.max_tokens) else apart.row([share] * len(apart.response))
-        encoded = encode_response(row, row.output, tokenizer, recipe)
+        encoded = encode_response(row, row.output, tokenizer, recipe).fitted(recipe)
         ids, start = encoded.ids, encoded.start
-        if start == 0 or len(ids) > recipe.max_tokens:
+        if encoded.unusable(recipe.max_tokens):
             return None
         if self.reduction == "per_token":
             return {"input_ids": ids, "weights": encoded.weights}
@@ -75,9 +75,8 @@ class Sft(Objective):
     @override
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
         if self.architecture == "seq2seq":
-            return encode_apart(row, row.output, tokenizer, recipe).unusable(recipe.max_tokens)
-        without_prompt = encode_response(row, row.output, tokenizer, recipe).start == 0
-        return "no prompt" if without_prompt else f"over {recipe.max_tokens} tokens"
+            return encode_apart(row, row.output, tokenizer, recipe).fitted(recipe).unusable(recipe.max_tokens)
+        return encode_response(row, row.output, tokenizer, recipe).fitted(recipe).unusable(recipe.max_tokens)
 
     @override
     def normaliser(self, rows: Sequence[Row]) -> float:

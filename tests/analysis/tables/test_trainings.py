@@ -33,6 +33,7 @@ TRAININGS = {
     "a validation loss of one training": [training(validation_losses=((3, 0.75), (9, 0.625))), training()],
     "the model is that of an earlier epoch": [training(validation_losses=EPOCHS, kept=kept) for kept in (3, 9)],
     "dropped rows": [training(dropped=3, reasons={"over 64 tokens": 2, "no prompt": 1})],
+    "truncated rows": [training(truncated=4), training()],
     "what an older version recorded": [
         training(dropped=3, losses=(), final_loss=0.25),
         training(rows=None, **NO_LOSS),
