@@ -35,7 +35,7 @@ from raysweep.storage.store import Store
 from raysweep.trainers.objectives.rejected import stored_pair, token_pairs
 from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.training_sets.leakage import LeakFinder
-from raysweep.training_sets.pair_filters import Variant, tokens_by
+from raysweep.training_sets.pair_filters import Variant, sameness, tokens_by
 from raysweep.training_sets.rejecting import variants
 from raysweep.training_sets.teacher import WHOLE, FenceCheck, taught
 
@@ -122,7 +122,9 @@ def _finder(plan: RejectedRowsPlan, store: Store) -> Callable[[Sequence[SourceRo
         found: list[Found] = []
         for row, answer in zip(rows, read_block(answers, Completion, block), strict=True):
             variant = taught(row, answer.text, plan.text, is_cut=answer.stop == LENGTH)
-            found.append(without_leaks(row, plan.filters.reason_against(row, variant, tokens_of) or [variant]))
+            reason = plan.filters.reason_against(row, variant, tokens_of)
+            kept = [] if reason else [replace(variant, sameness=sameness(row, variant.text))]
+            found.append(without_leaks(row, reason or kept))
         return found
 
     return of_answers
@@ -171,7 +173,7 @@ def _rejected(
         )
         first = next(failing, None)
         passes = PASSES if plan.answers else f"{PASSES} after each change"
-        result.append(RejectedRow(row.row_id, first.text if first else None, first.operator if first else passes))
+        result.append(RejectedRow(row.row_id, first.text if first else None, first.in_words if first else passes))
     return result
 
 

@@ -20,7 +20,7 @@ from raysweep.prompts.answers.markdown import block_margin, block_spans, code_bl
 from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Decoding, Problem, SourceRow
-from raysweep.training_sets.pair_filters import Variant
+from raysweep.training_sets.pair_filters import Variant, is_same_code
 from raysweep.units import count
 
 PROMPT = """\
@@ -43,7 +43,7 @@ Correct response:
 two fields, so these are reconstructed."""
 DECODING = Decoding(max_new_tokens=1024, temperature=0.8, seed=0)
 """How answers are drawn by default; the temperature is the study's."""
-VERSION = 1
+VERSION = 2
 """Raise it whenever the same row and answer give another rejected response."""
 BLOCK: Final = "block"
 ANSWER: Final = "answer"
@@ -74,15 +74,18 @@ def taught(row: SourceRow, answer: str, text: str = BLOCK, *, is_cut: bool = Fal
     - No block in the response: the answer's only block, without its fence.
     - Else, and with `ANSWER`: the whole answer.
 
+    A block that is the response's own code, which an answer may quote, counts only where no other differs from it.
     Reasoning between tags is no part of an answer.
 
     `text`: `BLOCK` or `ANSWER`. `is_cut`: the answer ended at its most tokens.
     """
     answer = without_reasoning(answer.replace("\r\n", "\n")).strip("\n")
-    blocks = [block.readings[0] for block in code_blocks(answer)]
     spans = [] if row.entry_point else block_spans(row.output)
+    own = row.output[slice(*spans[0])] if len(spans) == 1 else row.output
+    blocks = [block.readings[0] for block in code_blocks(answer)]
+    blocks = [block for block in blocks if not is_same_code(row, block, own)] or blocks
     lacks_fence = bool(spans) and not blocks
-    if text == BLOCK and row.entry_point and (body := _body(row, answer)):
+    if text == BLOCK and row.entry_point and (body := _body(row, _without_quotes(row, answer))):
         return Variant(_ended_as(row.output, body), BODY, is_cut=is_cut)
     if text == BLOCK and len(spans) == 1 and blocks:
         return Variant(_replaced(row.output, spans[0], blocks), IN_PLACE, is_cut=is_cut)
@@ -119,6 +122,15 @@ class FenceCheck:
             "answers by `rejected_text: answer` and `filters` without `fence`. The first of them are "
             f"{'; '.join(self._lacking[:SHOWN])}"
         )
+
+
+def _without_quotes(row: SourceRow, answer: str) -> str:
+    """Return an answer without the blocks that are a row's own function, if another block is left."""
+    spans = block_spans(answer)
+    quotes = [span for span in spans if is_same_code(row, answer[slice(*span)], row.output)]
+    for start, end in reversed(quotes if len(quotes) < len(spans) else []):
+        answer = answer[:start] + answer[end:]
+    return answer
 
 
 def _replaced(response: str, span: tuple[int, int], blocks: list[str]) -> str:

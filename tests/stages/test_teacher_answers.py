@@ -22,7 +22,7 @@ from raysweep.planning.sets import SetPlanner
 from raysweep.records import Completion, RejectedRow, TrainingRow
 from raysweep.stages import generation
 from raysweep.storage.store import Store
-from raysweep.training_sets.teacher import BODY
+from raysweep.training_sets.teacher import BODY, IN_PLACE
 from tests.generators.test_openai import served, text_answer
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 from tests.stages.making import work_on
@@ -160,3 +160,16 @@ def test_answers_without_code_are_an_error_that_shows_some(tmp_path, monkeypatch
     with pytest.raises(HopelessError, match=r"none of the rows of jsonl has .*: 14 less similar than 1; change `rej"):
         similar = planner(prose, path=path, filters=["similarity"], similarity=1.0, rejected_text="answer")
         made(similar, Store(tmp_path / "store"))
+
+
+def test_code_that_is_the_responses_own_is_left_out_or_counted_apart(model, tmp_path):
+    outputs = ["```python\nreturn n  # as it is\n```", "```python\nreturn m\n```"]
+    path, store = written(tmp_path / "rows.jsonl", outputs), Store(tmp_path / "store")
+    counts = []
+    for filters in (["equal"], "none"):
+        sets = planner(model, path=path, filters=filters)
+        made(sets, store)
+        counts.append(store.manifest(sets.fine_tuning_set("clean").rejected.node)["counts"])
+    same = "equal but for comments or formatting"
+    assert (counts[0]["without"], counts[0]["changed"]) == ({same: 1}, {IN_PLACE: 1})
+    assert (counts[1]["without"], counts[1]["changed"]) == ({}, {IN_PLACE: 1, f"{IN_PLACE}, {same}": 1})

@@ -8,6 +8,7 @@ import pytest
 
 from raysweep.errors import HopelessError
 from raysweep.records import SourceRow
+from raysweep.training_sets.pair_filters import SAME_CODE, sameness
 from raysweep.training_sets.teacher import (
     ALONE,
     ANSWER,
@@ -57,6 +58,25 @@ def test_the_answers_code_takes_the_place_of_the_responses(
     assert variant.operator == case
     wanted = response.replace("x = a + 1", "x = 1\r\ny = 2") if rejected is None else rejected
     assert variant.text == wanted
+
+
+QUOTED = "The right one is\n```python\nx = a + 1  # one more\n```\nand the wrong one\n```python\nx = b + 1 - 1\n```"
+
+
+@pytest.mark.parametrize("answer", [QUOTED, "\n".join(["```py\nx = b + 1 - 1\n```", "not", "```\nx = a+1\n```"])])
+def test_of_several_blocks_never_the_quoted_response_is_taken(answer: str) -> None:
+    wrong = "x = b + 1 - 1"
+    assert taught(row(BLOCK), answer).text == BLOCK.replace("x = a + 1", wrong)
+    alone = taught(row("x = a + 1\n"), answer)
+    assert (alone.text, alone.operator) == (f"{wrong}\n", ALONE)
+    whole = answer.replace("x = a", "def add(a, b):\n    return a").replace("x = b", "def add(a, b):\n    return b")
+    body = taught(row("    return a + 1\n", instruction=FUNCTION, entry_point="add"), whole)
+    assert (body.text, body.operator) == ("    return b + 1 - 1\n", BODY)
+
+
+def test_a_quoted_response_alone_is_no_near_miss() -> None:
+    variant = taught(row(BLOCK), "```python\nx = (a + 1)\n```")
+    assert sameness(row(BLOCK), variant.text) == SAME_CODE
 
 
 def test_the_whole_answer_is_taken_where_a_setting_says_so() -> None:
