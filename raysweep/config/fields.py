@@ -265,6 +265,8 @@ class RejectedConfig(Strict):
     """A rejected response less similar than this to the response is dropped (Indel similarity)."""
     tokens: Annotated[Count, UnitMark("tokens")] = NEAR_MISSES.tokens
     """A prompt with a longer rejected response is dropped, by the teacher's tokenizer."""
+    unpaired: Literal["keep", "drop"] = "keep"
+    """Rows without a rejected response: trained on where nothing is compared, or left out for all recipes alike."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -285,8 +287,8 @@ class RejectedConfig(Strict):
 
 
 WAYS: Mapping[str, frozenset[str]] = {
-    "field": frozenset(),
-    "mutator": frozenset({"seed", "similarity"}),
+    "field": frozenset({"unpaired"}),
+    "mutator": frozenset({"seed", "similarity", "unpaired"}),
     "teacher": frozenset(RejectedConfig.model_fields) - {"field", "mutator"},
 }
 """The ways to rejected responses, each with the settings that it takes."""

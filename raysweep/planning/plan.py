@@ -155,7 +155,7 @@ class TrainingSetPlan(ArtefactPlan):
     """A training set: rows chosen from a source and its perturbed rows.
 
     `perturbation`: a method, or an aggregate whose methods perturbed `texts`. `rejected`: of rows whose source doesn't
-    bring rejected responses itself.
+    bring rejected responses itself. `paired_only`: rows without a rejected response are left out.
     """
 
     node: Node
@@ -165,6 +165,7 @@ class TrainingSetPlan(ArtefactPlan):
     perturbation: Spec
     choice: Choice
     seed: int
+    paired_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,11 @@ class SetPlanner:
         source, drops = training.source_of(name), training.decontaminate == "drop"
         rows = self._named_rows(source, self._leakage(source.name) if drops else None)
         problems = self._leakable(source.rows) if drops else ()
-        rejected = self._rejected_rows(rows, source.rows.rejected, source.name, problems)
-        return self._training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}", rejected)
+        wanted = source.rows.rejected
+        rejected = self._rejected_rows(rows, wanted, source.name, problems)
+        paired_only = wanted is not None and wanted.unpaired == "drop"
+        label = f"training set {name}"
+        return self._training_set(rows, set_config.perturbation, set_config.choice, label, rejected, paired_only)
 
     def validation_set(self, training_set: str) -> TrainingSetPlan | None:
         assert self.config.training is not None
@@ -226,6 +229,7 @@ class SetPlanner:
         choice: Choice,
         label: str,
         rejected: RejectedRowsPlan | None = None,
+        paired_only: bool = False,
     ) -> TrainingSetPlan:
         method, mark = self._usable(self.config.perturbation(perturbation, choice.compose))
         if choice.ratio == 0 or method.name == CLEAN:
@@ -233,12 +237,13 @@ class SetPlanner:
             choice = Choice(0.0, choice.draw, choice.size) if choice.size != 1 else Choice()
         texts = tuple(self._perturbed_rows(rows, part) for part in self._parts(method))
         spec: dict[str, Any] = {"perturbation": method.name, **mark}
+        spec |= {"paired_only": True} if paired_only else {}
         if method.name != CLEAN or choice.size != 1:
             draw = choice.draw if choice.ratio < 1 or choice.size != 1 else 0
             choice_spec = dataclasses.asdict(dataclasses.replace(choice, draw=draw))
             spec |= {"choice": choice_spec, "seed": self.config.seed}
         node = Node("training_set", 1, spec, keys_of(rows, rejected, *texts), label)
-        return TrainingSetPlan(node, rows, rejected, texts, method, choice, self.config.seed)
+        return TrainingSetPlan(node, rows, rejected, texts, method, choice, self.config.seed, paired_only)
 
     def _named_rows(self, of: RowSource, leaks: LeakagePlan | None = None) -> SourceRowsPlan:
         label = f"rows of {of.name or of.rows.name}"

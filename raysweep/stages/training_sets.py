@@ -96,7 +96,7 @@ def make_training_set(plan: TrainingSetPlan, work: Work) -> None:
     texts = {text.method.name: store.use(text.node) / ROWS for text in plan.texts}
     perturber = perturber_of(SOURCES.create(plan.rows.source), plan.perturbation, plan.seed)
     chooser = Chooser(plan.choice, row_count(path), list(texts), plan.seed)
-    perturbed = unchanged = first_row = 0
+    perturbed = unchanged = first_row = unpaired = 0
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, TrainingRow) as writer:
             for block in range(block_count(path)):
@@ -105,12 +105,15 @@ def make_training_set(plan: TrainingSetPlan, work: Work) -> None:
                 numbered = enumerate(rows, first_row)
                 choices = [chooser.methods_of(n, perturber.method(row.row_id).name) for n, row in numbered]
                 built = build_rows(rows, choices, _texts_of(choices, texts, block))
-                training_rows = [_with_reason(row, made) for row in built]
+                kept = [row for row in built if row.rejected is not None] if plan.paired_only else built
+                unpaired += len(built) - len(kept)
+                training_rows = [_with_reason(row, made) for row in kept]
                 writer.add(training_rows)
                 perturbed += sum(row.perturbed for row in training_rows)
                 unchanged += sum(row.method != CLEAN and not row.perturbed for row in training_rows)
                 first_row += len(rows)
-        draft.counts = {"rows": writer.rows, "perturbed": perturbed, "rows_unchanged": unchanged}
+        counts = {"rows": writer.rows, "perturbed": perturbed, "rows_unchanged": unchanged}
+        draft.counts = counts | ({"rows_unpaired": unpaired} if plan.paired_only else {})
     if unchanged and not perturbed:
         work.progress.note(f"{plan.perturbation.name} changes none of the {unchanged} rows chosen for it")
 

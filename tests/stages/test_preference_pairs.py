@@ -148,6 +148,17 @@ def test_sets_without_rejected_responses_keep_their_keys():
     assert paired.node.key != plain.node.key and paired.rows.node.key == plain.rows.node.key
 
 
+def test_rows_without_a_rejected_response_are_left_out_for_all_recipes_where_a_source_says_so(tmp_path):
+    store, kept = opened(tmp_path), planner(mutator="python", seed=1)
+    paired = planner(mutator="python", seed=1, unpaired="drop")
+    plans = [sets.fine_tuning_set("clean") for sets in (kept, paired)]
+    assert plans[0].rejected == plans[1].rejected and plans[0].node.key != plans[1].node.key
+    make(plans, work_on(store))
+    every, some = (store.rows(plan.node, TrainingRow) for plan in plans)
+    assert some == [row for row in every if row.rejected is not None] and len(some) < len(every) == 40
+    assert store.manifest(plans[1].node)["counts"]["rows_unpaired"] == 40 - len(some)
+
+
 def test_another_isolation_makes_other_pairs_where_rows_have_tests(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps({"instruction": "Count.", "output": "n = 1\n"}) + "\n")
 
