@@ -38,6 +38,7 @@ SOURCES: Mapping[str, PrintedStudy] = {
         "Fan, Liu, Wang, Bao, Xia, Li (2025): FAIT: Fault-Aware Fine-Tuning for Better Code Generation, arXiv "
         "2503.16913; also FGIT: Fault-Guided Fine-Tuning, ASE 2025",
         "fault_aware_averages.csv",
+        "fault_aware_claims.csv",
     ),
     "apr": PrintedStudy(
         "",

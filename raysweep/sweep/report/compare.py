@@ -6,6 +6,7 @@ Only the verdicts by problem are read, which an analysis has written into each s
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, TypeVar
@@ -138,11 +139,11 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder, *, each_seed: bool =
 
 
 def compare_with_study(folder: SweepFolder, study: str, *, each_seed: bool = False) -> list[Table]:
-    """Return the tables of a sweep's scores and averages beside the numbers that a study printed.
+    """Return the tables of a sweep's scores and averages beside the numbers that a study printed, and of its claims.
 
     Raises UsageError if the sweep has none of the study's models, training sets and test sets, and none of its recipes.
     """
-    if published_claims(study):
+    if not published_scores(study):
         return _compared_with_claims(folder, study)
     printed, limit = published_scores(study), limit_text(folder.config())
     scores = SavedNumbers(folder).scores()
@@ -152,6 +153,9 @@ def compare_with_study(folder: SweepFolder, study: str, *, each_seed: bool = Fal
         sweep = _swept_sums(folder, {name for one in averages for name in (one.recipe, one.baseline)})
         if any(cell.training_set != BASE for cell in sweep.cells):
             tables.append(averages_table(averages, without_doubles(printed), sweep, citation(study), limit))
+    if published_claims(study):
+        with suppress(NothingToDraw):
+            tables += _claims(folder, study)
     shown = [table for table in tables if table.rows]
     if not shown:
         cells = judged_cells(folder)
@@ -183,6 +187,13 @@ def _over_seeds(folder: SweepFolder, scores: list[Score]) -> list[Score]:
 
 
 def _compared_with_claims(folder: SweepFolder, study: str) -> list[Table]:
+    try:
+        return _claims(folder, study)
+    except NothingToDraw as reason:
+        raise UsageError(f"the sweep {folder.name!r} can't be compared with {study!r}: {reason}") from None
+
+
+def _claims(folder: SweepFolder, study: str) -> list[Table]:
     config = folder.config()
     evidence = Evidence(
         ScoreFrame.of(SavedNumbers(folder).scores(), order_of(config)),
@@ -191,11 +202,7 @@ def _compared_with_claims(folder: SweepFolder, study: str) -> list[Table]:
         choices=choices(folder),
     )
     exhibit = next(one for one in read_exhibits().values() if getattr(one, "study", None) == study)
-    try:
-        tables = list(exhibit.draw(evidence).tables)
-    except NothingToDraw as reason:
-        raise UsageError(f"the sweep {folder.name!r} can't be compared with {study!r}: {reason}") from None
-    limit = limit_text(config)
+    tables, limit = exhibit.draw(evidence).tables, limit_text(config)
     return [
         replace(table, caption=f"{table.caption} The sweep is limited: {limit}" if limit else table.caption)
         for table in tables

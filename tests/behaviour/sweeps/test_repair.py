@@ -59,7 +59,9 @@ def test_patches_are_judged_and_compared_with_the_published_ones(tmp_path: Path)
         f"hunk,hunk,none,{100 * share:g}" in table
         and 'id="program-repair"' in (folder.path / "report.html").read_text()
     )
-    with pytest.raises(UsageError, match="'repair' can't be compared with 'apr': it has nothing that the repair study"):
+    with pytest.raises(
+        UsageError, match="'repair' can't be compared with 'apr': it has nothing that the claims of the rep"
+    ):
         compared("repair", "apr", None, str(tmp_path / "store"))
 
 

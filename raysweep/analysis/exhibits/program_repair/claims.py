@@ -12,7 +12,8 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, Text
+from raysweep.analysis.exhibits.claims import Cells, Finder, claims_table, yes
 from raysweep.analysis.exhibits.program_repair.cases import WON_RULE, CasesWon, RepairCase, cases_won
 from raysweep.analysis.exhibits.program_repair.faulty_lines import cases_by_fault
 from raysweep.analysis.exhibits.program_repair.models import HEADLINE_RULE, RepairExhibit, pairs_of
@@ -21,11 +22,10 @@ from raysweep.analysis.exhibits.program_repair.regime_pairs import cases_between
 from raysweep.analysis.exhibits.program_repair.size_trend import size_steps
 from raysweep.analysis.exhibits.recipes.regimes import NONE, Regime
 from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.published.reference import PublishedClaim, citation, published_claims
-from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.analysis.published.reference import PublishedClaim
+from raysweep.analysis.tables.table import TableCell
 from raysweep.units import count, decimal
 
-COLUMNS = ("printed", "this sweep", "agrees")
 CHOSEN = (
     "Fine-tuning methods are compared on the models that were chosen by validation loss, where a sweep chooses some."
 )
@@ -50,20 +50,7 @@ class RepairClaims(RepairExhibit):
     @override
     def draw(self, evidence: Evidence) -> Drawn:
         finders = _finders(evidence, self)
-        rows = [
-            Row((claim.claim,), (TableCell.said(claim.printed, claim.note), *found))
-            for claim in published_claims(self.study)
-            if (found := finders[claim.id](claim)) is not None
-        ]
-        if not rows:
-            raise NothingToDraw("it has nothing that the repair study's claims are about")
-        caption = self.captioned(f"Printed: {citation(self.study)}.", HEADLINE_RULE, CHOSEN, WON_RULE, AGREES)
-        columns = tuple(map(Column, COLUMNS))
-        return Drawn((Table(self.titled(evidence.frame), caption, ("claim",), columns, tuple(rows), label=self.id),))
-
-
-Cells = tuple[TableCell, TableCell]
-Finder = Callable[[PublishedClaim], "Cells | None"]
+        return claims_table(self, evidence, self.study, finders, HEADLINE_RULE, CHOSEN, WON_RULE, AGREES)
 
 
 def _finders(evidence: Evidence, exhibit: RepairExhibit) -> Mapping[str, Finder]:
@@ -104,7 +91,7 @@ def _said(cases: Sequence[RepairCase], say: Callable[[CasesWon], tuple[str, bool
     if not cases:
         return None
     text, agrees = say(cases_won(cases))
-    return TableCell.said(text), _yes(agrees)
+    return TableCell.said(text), yes(agrees)
 
 
 def _ways(won: CasesWon, noun: str, to: str = "") -> str:
@@ -119,7 +106,7 @@ def _won(cases: Sequence[RepairCase], claim: PublishedClaim) -> Cells | None:
     shown = f"shown in {won.shown_won:,}, the reverse in {won.shown_lost:,}"
     text = f"{won.won:,} of {count(won.cases, 'case')}; {shown}"
     cell = replace(TableCell.said(text), interval=f"[{round(won.low):,}, {round(won.high):,}]")
-    return cell, _yes(won.low <= claim.value * won.cases <= won.high)
+    return cell, yes(won.low <= claim.value * won.cases <= won.high)
 
 
 def _gain(cases: Sequence[RepairCase], claim: PublishedClaim) -> Cells | None:
@@ -132,15 +119,11 @@ def _gain(cases: Sequence[RepairCase], claim: PublishedClaim) -> Cells | None:
     best = max(known, key=lambda case: case.gain)
     where = f"{best.second.cell.model} on {place_of(best)}"
     text = f"{decimal(100 * best.gain, 0, '+')} % ({where}){zero if len(known) < len(cases) else ''}"
-    return TableCell.said(text), _yes(best.gain >= claim.value)
+    return TableCell.said(text), yes(best.gain >= claim.value)
 
 
 def _shares(shares: Sequence[float], claim: PublishedClaim) -> Cells | None:
     if not shares:
         return None
     ends = dict.fromkeys(two_digits(share) for share in (min(shares), max(shares)))
-    return TableCell.said(f"{' to '.join(ends)} %"), _yes(min(shares) <= claim.value <= max(shares))
-
-
-def _yes(agrees: bool) -> TableCell:
-    return TableCell.said("yes" if agrees else "no")
+    return TableCell.said(f"{' to '.join(ends)} %"), yes(min(shares) <= claim.value <= max(shares))

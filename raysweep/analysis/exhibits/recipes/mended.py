@@ -127,7 +127,7 @@ class Mended(Exhibit):
         tables = []
         for problems in evidence.frame.problem_sets:
             of_rows = {
-                one: [pairs for seed in seeds if (pairs := self._pairs(evidence, seed, problems)) is not None]
+                one: [pairs for seed in seeds if (pairs := self.pairs(evidence, seed, problems)) is not None]
                 for one, seeds in rows_of.items()
             }
             if any(any(pairs) for pairs in of_rows.values()):
@@ -141,7 +141,8 @@ class Mended(Exhibit):
             raise NothingToDraw(f"no task is {self.of} by a model of {', '.join(self.recipes)}")
         return Drawn(tuple(tables))
 
-    def _pairs(self, evidence: Evidence, one: TrainedModel, problems: str) -> list[TextPair] | None:
+    def pairs(self, evidence: Evidence, one: TrainedModel, problems: str) -> list[TextPair] | None:
+        """Return the tasks of a problem set that a model mended or fails; None if it has no verdicts there."""
         name = (problems, CLEAN)
         after = evidence.answers.of(cell_of(evidence, one), name)
         if not after:
@@ -153,21 +154,28 @@ class Mended(Exhibit):
 
     def _row(self, one: TrainedModel, seeds: Sequence[Sequence[TextPair]], asked: int, *, several: bool) -> Row:
         """`asked`: the number of seeds that there should be; 1: the numbers are no means over seeds."""
-        near = [[float(blocks(pair.failing, pair.passing) <= self.blocks) for pair in pairs] for pairs in seeds]
-        shares = [self._share(of_seed) for of_seed in near]
+        near = [self._near(pairs) for pairs in seeds]
         counts: list[list[float]] = [[len(of_seed) for of_seed in near], [sum(of_seed) for of_seed in near]]
         if self.of == "failed":
             counts.append([sum(not pair.own for pair in pairs) for pairs in seeds])
         cells = [
             TableCell.number(of[0], f"{of[0]:,.0f}") if asked == 1 else seeds_cell(of, decimal, asked) for of in counts
         ]
-        share = number_cell(shares[0] if asked == 1 else pool(defined(shares), asked=asked), SHARE)
+        share = number_cell(self.share(seeds, asked), SHARE)
         return Row((*([one.training_set] if several else []), one.model, one.recipe), (*cells[:2], share, *cells[2:]))
 
-    def _share(self, near: Sequence[float]) -> Measurement:
-        low, high = mean_interval(near)
-        note = interval_note(len(near)) if near else f"no task is {self.of}"
-        return Measurement(SHARE.metric, fmean(near) if near else float("nan"), low, high, len(near), note)
+    def share(self, seeds: Sequence[Sequence[TextPair]], asked: int) -> Measurement:
+        """Return the share of tasks within so many blocks, of several seeds the mean. `asked`: see `_row`."""
+        shares = []
+        for near in map(self._near, seeds):
+            low, high = mean_interval(near)
+            note = interval_note(len(near)) if near else f"no task is {self.of}"
+            value = fmean(near) if near else float("nan")
+            shares.append(Measurement(SHARE.metric, value, low, high, len(near), note))
+        return shares[0] if asked == 1 else pool(defined(shares), asked=asked)
+
+    def _near(self, pairs: Sequence[TextPair]) -> list[float]:
+        return [float(blocks(pair.failing, pair.passing) <= self.blocks) for pair in pairs]
 
     def _table(self, evidence: Evidence, problems: str, rows: tuple[Row, ...], *, several: bool) -> Table:
         within = "within one block (tasks)" if self.blocks == 1 else f"within {self.blocks} blocks (tasks)"

@@ -7,7 +7,7 @@ study of FAIT calls the average relative improvement.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Annotated, ClassVar
@@ -82,7 +82,8 @@ class SumChanges(Exhibit):
     @override
     def draw(self, evidence: Evidence) -> Drawn:
         sets = [name for name in select_training_sets(evidence.frame, self.training_sets).names if name != BASE]
-        cells = self._cells(evidence, sets)
+        recipes = {*self.compare, *(name for others in self.compare.values() for name in others)}
+        cells = swept_cells(evidence, recipes, sets, self.test_set)
         rows = [row for recipe in self.compare for row in self._rows(evidence, cells, recipe, sets)]
         if not rows:
             pairs = " or ".join(f"{recipe} and {' or '.join(others)}" for recipe, others in self.compare.items())
@@ -102,22 +103,6 @@ class SumChanges(Exhibit):
             )
         )
 
-    def _cells(self, evidence: Evidence, sets: Sequence[str]) -> Cells:
-        frame = evidence.frame
-        tests = select_test_sets(frame, [self.test_set]).names
-        recipes = {*self.compare, *(name for others in self.compare.values() for name in others)}
-        labels = dict.fromkeys(
-            CellLabels(*found)
-            for found in frame.cells()
-            if found[2] == BASE or (found[1] in recipes and found[2] in sets)
-        )
-        cells: dict[CellLabels, dict[str, PartRates]] = {}
-        for cell in labels:
-            for name in [(problems, test) for problems in frame.problem_sets for test in tests]:
-                if rates := evidence.answers.rates(cell, name):
-                    cells.setdefault(cell, {})[name[0]] = rates
-        return cells
-
     def _rows(self, evidence: Evidence, cells: Cells, recipe: str, sets: Sequence[str]) -> Iterator[Row]:
         seeds = sorted({cell.seed for cell in cells if cell.training_set != BASE})
         apart = seeds if len(seeds) > 1 and not evidence.pools_seeds else []
@@ -133,6 +118,23 @@ class SumChanges(Exhibit):
                 rows = (row for seed in apart for row in _rows_of(_with_seed(of_models, seed), baseline, 1, seed))
             for label, found in rows:
                 yield Row((recipe, baseline, label), found)
+
+
+def swept_cells(evidence: Evidence, recipes: Collection[str], training_sets: Collection[str], test_set: str) -> Cells:
+    """Return the rates on a test set of base models and of those that were fine-tuned by some recipes."""
+    frame = evidence.frame
+    tests = select_test_sets(frame, [test_set]).names
+    labels = dict.fromkeys(
+        CellLabels(*found)
+        for found in frame.cells()
+        if found[2] == BASE or (found[1] in recipes and found[2] in training_sets)
+    )
+    cells: dict[CellLabels, dict[str, PartRates]] = {}
+    for cell in labels:
+        for name in [(problems, test) for problems in frame.problem_sets for test in tests]:
+            if rates := evidence.answers.rates(cell, name):
+                cells.setdefault(cell, {})[name[0]] = rates
+    return cells
 
 
 def _with_seed(of_models: Mapping[str, Changes], seed: int) -> dict[str, Changes]:

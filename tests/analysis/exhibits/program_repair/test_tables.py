@@ -273,7 +273,7 @@ def test_a_sweep_without_problem_sets_for_repair_has_nothing_to_show():
         ("repair-faulty-lines", "no two models that differ in the faulty lines"),
         ("repair-sizes", "no family has verdicts of two models"),
         ("repair-costs", "no model of it is fine-tuned yet"),
-        ("repair-claims", "nothing that the repair study's claims are about"),
+        ("repair-claims", "nothing that the claims of the repair study are about"),
     ],
 )
 def test_a_question_that_can_not_be_asked_of_a_sweep_is_left_out(table, id, why):
