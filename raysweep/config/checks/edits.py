@@ -10,7 +10,7 @@ from raysweep.config.document import KeyPath
 from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import EditsConfig
-from raysweep.errors import Finding, UsageError, did_you_mean
+from raysweep.errors import Doubt, Finding, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.architectures.shape import shape_of
@@ -45,7 +45,7 @@ def check_edits(config: SweepConfig) -> Iterator[Mistake]:
                 f"recipe {editors[0]!r} edits model {model.name!r}, and generator {generator} can't run a changed "
                 "matrix; use `generator: transformers`",
             )
-        if not unusable:
+        if all(isinstance(why, Doubt) for *_, why in unusable):
             yield from _blocks(config, model, ("models", at), editors)
 
 

@@ -98,3 +98,10 @@ def test_a_family_that_does_not_say_where_its_blocks_are_cannot_be_edited(tmp_pa
     folder = tiny_folder(tmp_path, json.dumps({"model_type": "gpt_neox"}))
     found = finding(EDITS, CREME, f"models=[{{name: a, path: {folder}, template: raw, recipes: [creme]}}]")
     assert found.startswith("models.0.path: recipe 'creme' edits model 'a': models of type 'gpt_neox' can't be edited")
+
+
+def test_a_doubt_about_one_editor_hides_no_mistake_of_another():
+    doubtful = "recipes.creme={trainer: creme, edit: {most_change: 30}}"
+    overrides = [EDITS, doubtful, "recipes.rome={trainer: rome, edit: {edit_at: 30}}", "models.0.recipes=[creme, rome]"]
+    found = finding(*overrides, "training=null")
+    assert "recipes.rome.edit: `edit_at: 30` names no block of model 'llama', which has 1; write a number" in found
