@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 
 class RaysweepError(Exception):
@@ -55,7 +55,36 @@ class Doubt(str):
 
 
 Finding = tuple[str, str | UsageError]
-"""(key of a part's setting, what is wrong with it); `MissingInput` and `Doubt` are recognised by their class."""
+"""(key of a setting, what is wrong with it), which the `check` of a part yields: what is a `Doubt` only warns, and a
+`MissingInput` names what isn't here, which a plan lists and a run is refused for."""
+
+
+def findings_of(part: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """Return what a part's `check` yields. `part`: in words, such as ``trainer 'mine'``.
+
+    Raises:
+        UsageError: `check` itself is wrong; the text names the part.
+    """
+    way = "it must yield (key, text) for each setting that can't be followed; mend the part, or take another"
+    try:
+        found = list(check())
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"the `check` of {part} failed with {type(error).__name__}: {error}; {way}") from error
+    for finding in found:
+        if not (isinstance(finding, tuple) and len(finding) == 2 and isinstance(finding[0], str)):
+            raise UsageError(f"the `check` of {part} yielded {finding!r:.60}; {way}")
+        if not isinstance(finding[1], str | UsageError):
+            raise UsageError(f"the `check` of {part} yielded {finding!r:.60}; {way}")
+    return found
+
+
+def as_error(finding: Finding) -> UsageError:
+    """Return a finding as an error that names its key, for where no config is read whose place could be named."""
+    key, why = finding
+    kind = MissingInput if isinstance(why, MissingInput) else UsageError
+    return kind(f"`{key}`: {why}" if key else str(why))
 
 
 class UnknownName(UsageError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from raysweep.errors import Doubt, Finding, UsageError
+from raysweep.errors import Doubt, Finding, UsageError, as_error, findings_of
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.registry import Registry
 
@@ -87,9 +87,9 @@ class Generator(ABC):
     """Whether it has beam search (`Decoding.beams`): a prompt's sample n is the n-th best text."""
 
     def __init__(self, model: ModelRef | LiveModel | None, decoding: Decoding) -> None:
-        for _, why in self.check(decoding):
-            if not isinstance(why, Doubt):
-                raise UsageError(str(why))
+        for finding in findings_of(f"generator {self.name!r}", lambda: self.check(decoding)):
+            if not isinstance(finding[1], Doubt):
+                raise as_error(finding)
         self.model = model
         self.decoding = decoding
 

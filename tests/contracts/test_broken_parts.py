@@ -7,9 +7,12 @@ from math import isnan
 
 import pytest
 
+from raysweep.config.loading import load_config
 from raysweep.engine.jobs import generate
 from raysweep.errors import HopelessError, UsageError
+from raysweep.generators.base import GENERATORS
 from raysweep.generators.fake import Fake
+from raysweep.generators.transformers import Transformers
 from raysweep.language import tokens
 from raysweep.language.tagging.base import TAGGERS, Tagger
 from raysweep.metrics.base import METRICS, CellLabels, Metric
@@ -21,6 +24,13 @@ from raysweep.records import Completion, Decoding, GenerationRequest, Result, Se
 from raysweep.registry import Registry
 from raysweep.stages.inputs import require_unique
 from raysweep.stages.test_sets import build_test_set
+from raysweep.trainers.base import OBJECTIVES, TRAINERS
+from raysweep.trainers.editors.base import EDITORS
+from raysweep.trainers.editors.creme import Creme
+from raysweep.trainers.full import Full
+from raysweep.trainers.objectives.sft import Sft
+from tests.config.mistakes import findings
+from tests.paths import NANO
 
 REQUESTS = [GenerationRequest(str(i), f"t{i}", f"def f{i}():\n", 0, (), "    pass\n") for i in range(3)]
 
@@ -132,3 +142,46 @@ def test_a_class_of_another_kind_or_without_its_attributes_is_not_registered():
 
     with pytest.raises(UsageError, match="perturbation 'X9' has no class attribute `level`"):
         registry.register("X9")(Nameless)
+
+
+def none(*_):
+    return None
+
+
+def failing(*_):
+    raise ValueError("no such key")
+
+
+def without_arguments():
+    return []
+
+
+USED = {
+    "trainer": (TRAINERS, Full, "recipes.own.trainer", "recipes.own={trainer: wrong}"),
+    "objective": (OBJECTIVES, Sft, "recipes.own.objective", "recipes.own={objective: wrong}"),
+    "editor": (EDITORS, Creme, "recipes.own.edit", "recipes.own={trainer: wrong}"),
+    "generator": (GENERATORS, Transformers, "evaluation.generator", "evaluation.generator=wrong"),
+    "generator without weights": (GENERATORS, Fake, "models.0.generator", "models.0={name: own, generator: wrong}"),
+}
+"""Registry and base of a part that is called wrong, the place where a config names it, and the override for it."""
+
+
+@pytest.mark.parametrize("kind", USED)
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        (none, "failed with TypeError: 'NoneType' object is not iterable"),
+        (lambda *_: ["lr is odd"], "yielded 'lr is odd'"),
+        (lambda *_: [("lr", None)], "yielded ('lr', None)"),
+        (failing, "failed with ValueError: no such key"),
+        (without_arguments, "failed with TypeError"),
+    ],
+)
+def test_a_check_that_yields_no_findings(kind, check, told, monkeypatch):
+    registry, base, place, override = USED[kind]
+    monkeypatch.setitem(registry._classes, "wrong", type("Wrong", (base,), {"name": "wrong", "check": base.check}))
+    load_config(NANO, [override])
+    monkeypatch.setattr(registry.get("wrong"), "check", check)
+    (found,) = findings(NANO, override)
+    assert found.startswith(f"{place}: the `check` of {registry.kind} 'wrong' {told}")
+    assert "it must yield (key, text) for each setting" in found

@@ -10,7 +10,7 @@ from raysweep.config.document import KeyPath
 from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import EditsConfig
-from raysweep.errors import Doubt, Finding, UsageError, did_you_mean
+from raysweep.errors import Doubt, Finding, UsageError, did_you_mean, findings_of
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.architectures.shape import shape_of
@@ -66,9 +66,9 @@ def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[Finding]:
         else:
             yield key, f"an editor ({recipe.trainer}) trains on no rows, so it has no effect; leave it out"
     try:
-        yield from config.editor(recipe).check()
+        yield from findings_of(f"editor {recipe.trainer!r}", lambda: config.editor(recipe).check())
     except UsageError as error:
-        yield "edit", f"{error}{'; creme alone has auto' if recipe.edit.get('edit_at') == 'auto' else ''}"
+        yield "edit", f"{error}; creme alone has auto" if recipe.edit.get("edit_at") == "auto" else error
 
 
 def _asked(config: SweepConfig, asked: EditsConfig) -> Iterator[Mistake]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from raysweep.config.checks.edits import check_edits
 from raysweep.config.checks.meaning import check_meaning
-from raysweep.config.checks.mistakes import Mistake, first_rows, has_rejected, row_sources
+from raysweep.config.checks.mistakes import Mistake, first_rows, has_rejected, row_sources, told_by
 from raysweep.config.checks.models import check_models
 from raysweep.config.checks.recipes import check_recipes
 from raysweep.config.document import KeyPath, shown
@@ -178,11 +178,11 @@ def _generators(config: SweepConfig) -> Iterator[Mistake]:
     for path, generator in _generators_of(config, config.models):
         spec = generator.spec(GENERATORS, config.seed)
         decoding = config.evaluation.decoding(config.seed) if path in judged else Decoding()
-        for key, why in GENERATORS.get(spec.name).check(decoding):
-            yield ("evaluation", key) if key else path, why
+        kind = GENERATORS.get(spec.name)
+        yield from told_by(f"generator {spec.name!r}", partial(kind.check, decoding), ("evaluation",), path)
         try:
             environment_of(spec)
-            if not GENERATORS.get(spec.name).needs_model:
+            if not kind.needs_model:
                 GENERATORS.create(spec, model=None, decoding=decoding)
         except UsageError as error:
             yield path, error

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SourceConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import UsageError
+from raysweep.errors import Finding, UsageError, findings_of
 from raysweep.records import SourceRow
 
 Mistake = tuple[KeyPath, str | UsageError]
 """(where in the config, what is wrong), as parts say it (`raysweep.errors.Finding`) with the place of the part."""
+
+
+def told_by(part: str, check: Callable[[], Iterable[Finding]], settings: KeyPath, place: KeyPath) -> Iterator[Mistake]:
+    """Yield what a part's `check` says, each below `settings`; without a key, or what is wrong with it, at `place`."""
+    try:
+        yield from (((*settings, key) if key else place, why) for key, why in findings_of(part, check))
+    except UsageError as error:
+        yield place, error
 
 
 def row_sources(config: SweepConfig) -> Iterator[tuple[KeyPath, SourceConfig, list[str]]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from raysweep.config.checks.mistakes import Mistake
+from raysweep.config.checks.mistakes import Mistake, told_by
 from raysweep.config.models import CHECKPOINT, RecipeConfig, SelectConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import Doubt, Finding, UsageError, did_you_mean
 from raysweep.records import Spec
-from raysweep.trainers.base import BEST, TRAINERS
+from raysweep.trainers.base import BEST, OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.kinds import fine_tunes
+from raysweep.trainers.sharding.choice import check_settings
 
 MANY_EPOCHS = 1000
 ALIKE = ("trainer", "objective", "objective_args", "select", "problems")
@@ -22,8 +23,8 @@ COMPARED = ("max_tokens",)
 def check_recipes(config: SweepConfig) -> Iterator[Mistake]:
     labels = [problems.label for problems in config.evaluation.problems]
     for name, recipe in config.recipes.items():
-        for found in (_of_parts(config, name, recipe), _without_effect(recipe)):
-            yield from ((("recipes", name, key), what) for key, what in found)
+        yield from _of_parts(config, name, recipe)
+        yield from ((("recipes", name, key), what) for key, what in _without_effect(recipe))
         for at, label in enumerate(recipe.problems or []):
             if label not in labels:
                 text = f"no problem set called {label!r}{did_you_mean(label, labels)} under `evaluation.problems`"
@@ -32,18 +33,37 @@ def check_recipes(config: SweepConfig) -> Iterator[Mistake]:
     yield from _without_validation(config)
 
 
-def _of_parts(config: SweepConfig, name: str, recipe: RecipeConfig) -> Iterator[Finding]:
-    """Yield what a recipe's trainer and objective say of its settings; `check_edits` asks editors."""
+def _of_parts(config: SweepConfig, name: str, recipe: RecipeConfig) -> Iterator[Mistake]:
+    """Yield what a recipe's trainer and objective can't follow, and what they say; `check_edits` asks editors."""
     if not fine_tunes(recipe.trainer):
         return
-    settings = recipe.recipe("", "")
+    settings, place = recipe.recipe("", ""), ("recipes", name)
     trained = [model.name for model in config.models if name in model.recipes] or [""]
     on_gpu = all(config.asked("training", model, name).gpus for model in trained)
-    yield from TRAINERS.create(Spec(recipe.trainer)).check(settings, on_gpu)
+    trainer = TRAINERS.create(Spec(recipe.trainer))
+    of_classes = [*(check_settings(settings, on_gpu) if trainer.uses_objective else ()), *_of_objective(settings)]
+    yield from (((*place, key), why) for key, why in of_classes)
+    part = f"trainer {recipe.trainer!r}"
+    yield from told_by(part, lambda: trainer.check(settings, on_gpu), place, (*place, "trainer"))
     try:
-        yield from config.objective(recipe).check(settings)
+        objective = config.objective(recipe)
     except UsageError as error:
-        yield "objective_args", error
+        yield (*place, "objective_args"), error
+    else:
+        part = f"objective {recipe.objective!r}"
+        yield from told_by(part, lambda: objective.check(settings), place, (*place, "objective"))
+
+
+def _of_objective(recipe: Recipe) -> Iterator[Finding]:
+    """Yield the settings that an objective's class can't follow, also where its arguments can't be used."""
+    objective = OBJECTIVES.get(recipe.objective)
+    if recipe.batching == "packed" and not objective.packs:
+        why = ", since two texts of each row go through the model" if objective.prefers else ""
+        way = f"takes no rows packed into one sequence{why}; use `batching: padded`"
+        yield "batching", f"`objective: {recipe.objective}` {way}"
+    if recipe.compat == "safecoder" and objective.prefers:
+        other = f"`objective: {recipe.objective}` on preference pairs"
+        yield "compat", f"SafeCoder's loop trains on responses alone, and {other}; remove one"
 
 
 def _without_effect(recipe: RecipeConfig) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import Finding, MissingInput, UsageError, install_extra
+from raysweep.errors import Finding, MissingInput, as_error, install_extra
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.sharding.base import Sharding
 
@@ -76,7 +76,7 @@ def make_sharding(model: Any, recipe: Recipe, device: torch.device, world_size: 
 
         return Replicas(model, recipe, device, world_size)
     if refused := next(check_settings(recipe, device.type == "cuda"), None):
-        raise UsageError(str(refused[1]))
+        raise as_error(refused)
     from raysweep.trainers.sharding.zero import Zero
 
     return Zero(model, recipe, device, world_size, stage=int(name.removeprefix("zero")))
