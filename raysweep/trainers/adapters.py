@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from raysweep.errors import Finding, HopelessError, did_you_mean
+from raysweep.errors import HopelessError, did_you_mean
 from raysweep.models.adapters import untie_if_changed, wrapped
 from raysweep.models.loading import architecture_of, auto_model
 from raysweep.records import ModelKind
-from raysweep.trainers.base import Recipe, Services, Trainer, TrainJob
+from raysweep.trainers.base import Services, Trainer, TrainJob
 from raysweep.trainers.checks import check_adapter_acts, check_saved
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.full import WEIGHTS, load_for_training, number_of_weights
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.optimizer import is_norm, torch_name
-from raysweep.trainers.sharding.choice import check_settings
 from raysweep.units import first_of
 
 SETTINGS = "adapter_config.json"
@@ -39,10 +37,6 @@ class AdapterTrainer(Trainer):
     kind = ModelKind.ADAPTER
     neutral: ClassVar[str]
     """Pattern in the names of the tensors that make a new adapter change nothing: LoRA's B, IA3's vectors."""
-
-    @override
-    def check(self, recipe: Recipe, on_gpu: bool) -> Iterable[Finding]:
-        return check_settings(recipe, on_gpu)
 
     @override
     def prepare(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,7 +194,8 @@ class Trainer(ABC):
     name: ClassVar[str]
     kind: ClassVar[ModelKind]
     uses_objective: ClassVar[bool] = True
-    """Whether rows are encoded by the recipe's objective; then a config is refused if too few of them fit."""
+    """Whether it trains by the recipe's objective, as raysweep's training loop does; then a config is refused if too
+    few rows fit, or if this loop can't follow its settings together."""
 
     def check(self, recipe: Recipe, on_gpu: bool) -> Iterable[Finding]:
         """Yield the settings of a recipe that it can't follow, before any work. `on_gpu`: its workers have GPUs."""
@@ -335,15 +336,9 @@ class Objective(ABC):
         """Return in a few words why `encode` dropped a row, such as ``longer than 1024 tokens``, for the report."""
         return "not usable"
 
-    def check(self, recipe: Recipe) -> Iterator[Finding]:
+    def check(self, recipe: Recipe) -> Iterable[Finding]:
         """Yield what is wrong with its arguments (`objective_args`) and the settings of a recipe that names it."""
-        if recipe.batching == "packed" and not self.packs:
-            why = ", since two texts of each row go through the model" if self.prefers else ""
-            way = f"takes no rows packed into one sequence{why}; use `batching: padded`"
-            yield "batching", f"`objective: {self.name}` {way}"
-        if recipe.compat == "safecoder" and self.prefers:
-            other = f"`objective: {self.name}` on preference pairs"
-            yield "compat", f"SafeCoder's loop trains on responses alone, and {other}; remove one"
+        return ()
 
     def tokens(self, response: int, rejected: int) -> int:
         """Return how many tokens a row costs, in tokens of a forward and a backward pass.

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from typing_extensions import override
 
-from raysweep.errors import Finding, HopelessError
+from raysweep.errors import HopelessError
 from raysweep.models.loading import architecture_of, auto_model, load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
-from raysweep.trainers.base import TRAINERS, Recipe, Services, Trainer, TrainJob
+from raysweep.trainers.base import TRAINERS, Services, Trainer, TrainJob
 from raysweep.trainers.checks import check_saved
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
-from raysweep.trainers.sharding.choice import check_settings
 
 WEIGHTS = "weights"
 """Among what a training reports: how many weights the model has that is trained, without an adapter's."""
@@ -27,10 +25,6 @@ class Full(Trainer):
     """Trains all weights and saves them with `save_pretrained`, in float32."""
 
     kind = ModelKind.FULL
-
-    @override
-    def check(self, recipe: Recipe, on_gpu: bool) -> Iterable[Finding]:
-        return check_settings(recipe, on_gpu)
 
     @override
     def prepare(self) -> None:

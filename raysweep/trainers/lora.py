@@ -36,7 +36,6 @@ class Lora(AdapterTrainer):
 
     @override
     def check(self, recipe: Recipe, on_gpu: bool) -> Iterator[Finding]:
-        yield from super().check(recipe, on_gpu)
         lora = LoraSettings(**recipe.lora)
         if lora.preset is not None and lora.targets is not None:
             yield "lora", "`targets` and `preset` both name the modules; remove one of them"

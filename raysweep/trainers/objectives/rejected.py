@@ -127,7 +127,6 @@ class Comparing(Objective):
 
     @override
     def check(self, recipe: Recipe) -> Iterator[Finding]:
-        yield from super().check(recipe)
         if importlib.util.find_spec("rapidfuzz") is None:
             yield "objective", MissingInput(f"`objective: {self.name}` {NEEDS_RAPIDFUZZ}")
 

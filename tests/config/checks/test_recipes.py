@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from raysweep.config.grid import build_grid
-from tests.config.mistakes import screen
+from raysweep.config.loading import load_config
+from raysweep.errors import Finding
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
+from raysweep.trainers.full import Full
+from raysweep.trainers.objectives.dpo import Dpo
+from tests.config.mistakes import findings, screen
 from tests.config.test_groups import VALIDATION, config, errors
+from tests.paths import NANO
 
 ILL = [
     ("lr: [0.1, 0.2], select: {by: validation_loss}", "training.validation=null"),
@@ -43,3 +51,44 @@ def test_candidates_have_no_pairs_and_the_cell_of_their_group_follows_them():
     ]
     everything = build_grid(config("lr: [0.1, 0.2]"))
     assert [len(everything.pairs_of(cell)) for cell in everything.cells] == [2, 2, 2]
+
+
+class OwnTrainer(Full):
+    """A trainer of another package, whose `check` knows nothing of raysweep's training loop."""
+
+    name = "own"
+
+    def check(self, recipe: Recipe, on_gpu: bool) -> list[Finding]:
+        return []
+
+
+class OwnObjective(Dpo):
+    """An objective of another package, whose `check` knows nothing of others."""
+
+    name = "own"
+
+    def check(self, recipe: Recipe) -> list[Finding]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "key"),
+    [
+        ("trainer: own, workers: 20, parallel: ddp", "workers"),
+        ("trainer: own, offload: optimizer", "offload"),
+        ("trainer: own, clip: 2, clip_value: 1", "clip"),
+        ("trainer: own, optimizer: adafactor, eps: 1.0e-6", "eps"),
+        ("trainer: own, compat: safecoder, length_buckets: 4", "length_buckets"),
+        ("objective: own, batching: packed", "batching"),
+        ("objective: own, batching: packed, objective_args: {beta: -1}", "batching"),
+        ("objective: own, compat: safecoder", "compat"),
+    ],
+)
+def test_what_the_training_loop_can_not_follow_is_refused_whatever_the_part_checks(recipe, key, monkeypatch):
+    monkeypatch.setitem(TRAINERS._classes, "own", OwnTrainer)
+    monkeypatch.setitem(OBJECTIVES._classes, "own", OwnObjective)
+    found = findings(NANO, f"recipes.some={{{recipe}}}")
+    assert any(line.startswith(f"recipes.some.{key}: ") for line in found)
+    monkeypatch.setattr(OwnTrainer, "uses_objective", False)
+    if "trainer" in recipe:
+        load_config(NANO, [f"recipes.some={{{recipe}}}"])
