@@ -46,7 +46,8 @@ HEAD = """# Contracts
 
 What each kind of part must do, from the docstrings of the base classes; [parts of your own](plugins.md) says what holds
 for all of them. An attribute without a value is to be set, and a method marked *to write* to be written; the others may
-be overridden. `python -m tests.contracts_page` writes this page.
+be overridden. `python -m tests.contracts_page` writes this page. What `check` yields is at the end, under
+[Finding](#finding).
 
 | kind | base class | entry-point group | you write |
 |---|---|---|---|
@@ -72,7 +73,15 @@ def written() -> str:
         parts += [f"\n### {other}\n{section(source, other)}" for other in others.split()]
     records = "\n## Records\n\nParts exchange these frozen dataclasses of `raysweep.records`.\n"
     of_records = [f"\n### {name}\n{section(REPO / 'raysweep' / 'records.py', name)}" for name in RECORDS.split()]
-    return "".join([HEAD, *rows, *parts, records, *of_records])
+    return "".join([HEAD, *rows, *parts, records, *of_records, finding()])
+
+
+def finding() -> str:
+    """Return the section of what the `check` of a part yields."""
+    body = parsed(REPO / "raysweep" / "errors.py").body
+    at, type_ = next((at, part.value) for at, part in enumerate(body) if ast.unparse(part).startswith("Finding ="))
+    text = " ".join(ast.literal_eval(body[at + 1].value).split())
+    return f"\n## Finding\n\n`raysweep.errors.Finding` is `{ast.unparse(type_)}`: {text}\n"
 
 
 def node(source: Path, name: str) -> ast.ClassDef | ast.FunctionDef:
