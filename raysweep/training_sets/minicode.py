@@ -1,7 +1,7 @@
 """Training-set source `minicode`: prompts and solutions of the embedded world (`raysweep.problems.minicode`).
 
-The parts, for pre-training, fine-tuning and validation, are drawn independently. None contains a combination or a
-wording that is held out for evaluation.
+The parts, for pre-training, fine-tuning and validation, are drawn independently, so a few rows of two of them may be
+equal by chance. None contains a combination or a wording that is held out for evaluation.
 """
 
 from __future__ import annotations

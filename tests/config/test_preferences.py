@@ -81,6 +81,9 @@ def test_rows_without_a_rejected_response_are_refused(objective: str, tmp_path: 
     other = rows(tmp_path / "others.jsonl", output="b + a")
     (found,) = refused(tmp_path, source, *recipe, f"training.validation={{name: jsonl, path: {other}}}")
     assert "training.validation: its rows have no rejected response" in found
+    also = "recipes.also={steps: 2, batch_size: 8, objective: dpo}", "models.0.recipes=[pairs, also]"
+    (found,) = refused(tmp_path, f"{{name: jsonl, path: {path}}}", *recipe, *also)
+    assert f"(also, pairs) {'compares' if objective == 'dpo' else 'compare'} each response" in found
 
 
 def test_settings_that_can_not_be_meant_are_refused(tmp_path: Path, snapshot: Any) -> None:

@@ -251,7 +251,8 @@ def _rejected(config: SweepConfig) -> Iterator[Mistake]:
         is_pretraining = place[0] == "models"
         names = sorted(name for name in recipes if OBJECTIVES.get(config.recipes[name].objective).prefers)
         if names and not has_rejected(config, source):
-            objectives = " and ".join(sorted({config.recipes[name].objective for name in names}))
+            objectives = sorted({config.recipes[name].objective for name in names})
+            compare = f"{', '.join(objectives)} ({', '.join(names)}) compare{'s' * (len(objectives) == 1)}"
             way = (
                 "name the field that has one, as in `rejected: {field: rejected}`, have their Python code changed "
                 "(`rejected: {mutator: python}`) or a model write some (`rejected: {teacher: MODEL}`), or take "
@@ -260,8 +261,7 @@ def _rejected(config: SweepConfig) -> Iterator[Mistake]:
                 way = "a model from scratch is trained on responses alone: take "
             yield (
                 place,
-                f"its rows have no rejected response, with which {objectives} ({', '.join(names)}) compares each "
-                f"response; {way}`objective: sft`",
+                f"its rows have no rejected response, with which {compare} each response; {way}`objective: sft`",
             )
         made = source.rejected
         if made is None or made.field is not None:
@@ -335,8 +335,9 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
             trained_on = config.source(of.rows).rows()
             known = rows & set(map(_texts, trained_on))
             if known:
-                text = f"{len(known):,} of its {count(len(rows), 'row')} are rows of `{of.words}`; take others"
-                yield of.validation_place, text if known == rows else Doubt(text)
+                text = f"{len(known):,} of its {count(len(rows), 'row')} are rows of `{of.words}`"
+                way = "their loss isn't that of new rows; remove them, unless they are few and equal by chance"
+                yield of.validation_place, f"{text}; take others" if known == rows else Doubt(f"{text}: {way}")
             if leaks:
                 number, first = len({leak.row_id for leak in leaks}), leaks[0]
                 yield (

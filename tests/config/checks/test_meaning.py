@@ -145,7 +145,7 @@ def test_validation_rows_that_are_trained_on_are_refused_or_counted(tmp_path, ca
         (found,) = findings(NANO, *given, f"training.validation={{name: jsonl, path: {tmp_path / name}.jsonl}}")
         assert f"training.validation: {rows_in_it} are rows of `training.source`; take others" in found
     (line,) = doubts(caplog, *given, f"training.validation={{name: jsonl, path: {tmp_path / 'part'}.jsonl}}")
-    assert "2 of its 3 rows are rows of `training.source`" in line
+    assert "2 of its 3 rows are rows of `training.source`: their loss isn't that of new rows; remove them" in line
     assert not doubts(caplog, *given, f"training.validation={{name: jsonl, path: {tmp_path / 'other'}.jsonl}}")
 
 
