@@ -30,7 +30,7 @@ class Fixed(Comparing):
 
     def __init__(self, weight: float = 2.0) -> None:
         if not weight >= 0:
-            raise UsageError(f"objective fixed: weight {weight:g} is negative")
+            raise UsageError(f"objective fixed: weight {weight:g} is negative; give 0 or more")
         self.weight = weight
 
     @override

@@ -35,7 +35,7 @@ class Sft(Objective):
 
     def __init__(self, prompt_weight: float = 0.0, reduction: Literal["per_row", "per_token"] = "per_row") -> None:
         if not prompt_weight >= 0:
-            raise UsageError(f"objective sft: prompt_weight {prompt_weight} is negative")
+            raise UsageError(f"objective sft: prompt_weight {prompt_weight} is negative; give 0 or more")
         if prompt_weight and reduction == "per_token":
             raise UsageError(
                 "objective sft: `prompt_weight` counts with `reduction: per_row` only; leave one of them out"

@@ -226,7 +226,7 @@ def test_passes_and_padding_change_no_gradient(llama, cut, pad_to):
     [
         (lambda: Fait(alpha=0.5), "alpha 0.5 is below 1"),
         (lambda: Fait(emphasis="tokens", granularity="line"), "needs `granularity: hybrid`"),
-        (lambda: Fixed(-1), "weight -1 is negative"),
+        (lambda: Fixed(-1), "weight -1 is negative; give 0 or more"),
         (lambda: Dpo(0), "beta 0 isn't above 0"),
         (lambda: Sft(0.3, "per_token"), "`prompt_weight` counts with `reduction: per_row` only"),
     ],
