@@ -146,10 +146,14 @@ def last_line(error: BaseException) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the most similar known name, or an empty string if none is similar."""
-    by_fold = {candidate.casefold(): candidate for candidate in known}
-    longer = sorted((one for one in by_fold if len(name) > 2 and one.startswith(name.casefold())), key=len)
-    near = longer or difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
+    by_fold = {_folded(candidate): candidate for candidate in known}
+    longer = sorted((one for one in by_fold if len(name) > 2 and one.startswith(_folded(name))), key=len)
+    near = longer or difflib.get_close_matches(_folded(name), by_fold, n=1, cutoff=0.6)
     return f" (did you mean {by_fold[near[0]]!r}?)" if near else ""
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "_")
 
 
 def install_extra(name: str) -> str:

@@ -28,3 +28,4 @@ def test_an_error_survives_pickling(error):
 def test_the_nearest_name_is_offered_and_a_far_one_is_not():
     assert did_you_mean("LAMA", ["llama", "codegen"]) == " (did you mean 'llama'?)"
     assert did_you_mean("zzz", ["llama"]) == ""
+    assert did_you_mean("lora-edit", ["lora", "lora_edit", "edit"]) == " (did you mean 'lora_edit'?)"

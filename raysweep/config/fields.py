@@ -137,9 +137,10 @@ def _looked_up(name: str, registry: Registry[Any], there: str, others: Sequence[
     try:
         registry.get(name)
     except UsageError as error:
-        near = "" if did_you_mean(name, registry.names()) else did_you_mean(name, others)
-        more = f"; {there}: {', '.join(others)}{near}" if others else ""
-        raise ValueError(f"{error}{more}") from None
+        own, near = (did_you_mean(name, names) for names in (registry.names(), [*registry.names(), *others]))
+        text = str(error).replace(own, near) if own else f"{error}"
+        more = f"; {there}: {', '.join(others)}{'' if own else near}" if others else ""
+        raise ValueError(f"{text}{more}") from None
     return name
 
 
