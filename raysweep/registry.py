@@ -23,6 +23,8 @@ from raysweep.errors import UnknownName, UsageError, did_you_mean
 from raysweep.records import Spec
 
 log = logging.getLogger("raysweep")
+ONE_VALUE = "; it takes one value"
+"""The end of the message for a list as an argument that takes none."""
 
 T = TypeVar("T")
 
@@ -154,7 +156,10 @@ class Registry(Generic[T]):
             try:
                 _validator(cls, name).validate_python(value, strict=not isinstance(value, list))
             except ValidationError as error:
-                raise UsageError(f"{subject}, argument {name!r}: {_one_message(list(error.errors()))}") from None
+                details = list(error.errors())
+                of_entries = any(isinstance(step, int) for detail in details for step in detail["loc"])
+                why = _one_message(details) + ONE_VALUE * (isinstance(value, list) and not of_entries)
+                raise UsageError(f"{subject}, argument {name!r}: {why}") from None
             if isinstance(value, int | float) and not abs(value) < 2**63:  # also NaN and infinity
                 raise UsageError(
                     f"{subject}, argument {name!r}: must be a finite number below 2**63, not {value!r:.60}"

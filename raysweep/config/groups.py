@@ -20,11 +20,14 @@ from pydantic import BaseModel
 
 from raysweep.config.document import Document, KeyPath, shown
 from raysweep.config.models import CHECKPOINT, LoraConfig, RecipeConfig
+from raysweep.registry import validation_message
 from raysweep.trainers.base import BEST
 from raysweep.units import count
 
 MOST_RECIPES = 1000
 """Recipes that one with lists may stand for; more are a slip."""
+A_RECIPE_EACH = "write a separate recipe for each of these"
+"""What to do about a list where only one value may be."""
 SECTIONS: Mapping[str, type[BaseModel]] = {"lora": LoraConfig}
 """The sections of a recipe whose numbers may be lists too; each counts with the trainer of its name only."""
 
@@ -143,8 +146,8 @@ class _Spelling:
                     del own[name]
                     self._wrong(
                         (*place, *path),
-                        "only a key that takes a number may be a list, which stands for a recipe for each; write a "
-                        "separate recipe for each of these",
+                        f"only a key that takes a number may be a list, which stands for a recipe for each; "
+                        f"{A_RECIPE_EACH}",
                     )
                 continue
             del own[name]
@@ -187,6 +190,7 @@ class _Spelling:
         return group
 
 
+_NO_NULL = "must be a number, not null"
 _EXAMPLE = "write numbers as lists, as in `lr: [1.0e-5, 3.0e-5]`, or leave `select` out"
 
 
@@ -203,9 +207,8 @@ def _unusable(values: Sequence[Any]) -> str:
         return "the list is empty; give numbers, such as [1.0e-5, 3.0e-5], or one without brackets"
     for at, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            text = "null" if value is None else repr(value)
-            hint = "; YAML takes it for text, so write 1.0e-5 for 1e-5" if isinstance(value, str) else ""
-            return f"each entry of the list must be a number, not {text:.60}{hint}"
+            why = validation_message({"type": "float_type", "input": value}) if value is not None else _NO_NULL
+            return f"each entry of the list {why}"
         if value in values[:at]:
             return f"{value!r} is listed twice; each must differ"
     return ""

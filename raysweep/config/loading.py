@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
@@ -18,12 +19,15 @@ from pydantic import BaseModel, ValidationError
 
 from raysweep.config.document import ConfigError, Document, KeyPath, overridden, read_document, shown, unusable_values
 from raysweep.config.fields import STORED, section_in
-from raysweep.config.groups import spelled_out
+from raysweep.config.groups import A_RECIPE_EACH, spelled_out
+from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import Doubt, MissingInput, StoreError, UsageError, did_you_mean
 from raysweep.language.translation.base import AUTO, IF_READY, is_one_ready
 from raysweep.perturbations.mixes import NO_TRANSLATOR, is_left_out
-from raysweep.registry import validation_message
+from raysweep.registry import ONE_VALUE, validation_message
+from raysweep.trainers.base import OBJECTIVES, Recipe
+from raysweep.trainers.editors.base import EDITORS
 from raysweep.units import count
 
 log = logging.getLogger("raysweep")
@@ -226,6 +230,8 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
     path = document.as_written(_path_of(document, detail))
     key = shown(path) or "the config"
     match detail["type"]:
+        case "extra_forbidden" if sections := _sections_of(document, _path_of(document, detail)):
+            message = f"unknown key; it belongs into {' or '.join(sections)}"
         case "extra_forbidden":
             known = _fields_at(path[:-1])
             name = str(path[-1])
@@ -237,7 +243,26 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
             message = str(detail["ctx"]["error"])
         case _:
             message = validation_message(detail) + _dotted_key_hint(document, path, detail)
+            if path[2:3] == ("objective_args",) and isinstance(detail["input"], list):
+                message += f"{ONE_VALUE}; {A_RECIPE_EACH}"
     return f"{document.place(path)}{key}: {message}"
+
+
+def _sections_of(document: Document, path: KeyPath) -> list[str]:
+    """Return where an unknown key of a recipe belongs: an argument of a part, or a setting of a section that counts."""
+    if path[:1] != ("recipes",) or len(path) != 3:
+        return []
+    recipe, name = _with_text_keys(document.value)["recipes"][path[1]], str(path[2])
+    trainer, objective = (str(recipe.get(key, getattr(Recipe(), key))) for key in ("trainer", "objective"))
+    known: dict[str, Iterable[str]] = {}
+    if trainer in EDITORS.names():
+        known["edit"] = EDITORS.parameters(trainer)
+    elif objective in OBJECTIVES.names():
+        known["objective_args"] = OBJECTIVES.parameters(objective)
+    if trainer in ("lora", "ia3") and (section := section_in(RecipeConfig.model_fields[trainer].annotation)):
+        known[trainer] = section.model_fields
+    given = yaml.safe_dump({name: recipe[name]}, default_flow_style=True, width=math.inf).strip()
+    return [f"`{section}: {given}`" for section, names in known.items() if name in names]
 
 
 def _called_here(name: str, known: Sequence[str]) -> str:

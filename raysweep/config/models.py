@@ -121,6 +121,9 @@ Select = Annotated[
 ]
 
 
+EditValue = int | float | str | bool
+
+
 class RecipeConfig(Strict):
     """How to train, whatever the model; lists of numbers, as in `lr: [1.0e-5, 3.0e-5]`, stand for a recipe for each."""
 
@@ -186,7 +189,7 @@ class RecipeConfig(Strict):
     """`safecoder` clips after every row, carries an epoch's left-over rows on, and spares by name from decay."""
     lora: LoraConfig = LoraConfig()
     ia3: Ia3Config = Ia3Config()
-    edit: dict[str, int | float | str | bool | list[str] | None] = RECIPE.edit
+    edit: dict[str, EditValue | list[EditValue] | None] = RECIPE.edit
     """Arguments of the editor that `trainer` names."""
     group: Name | None = None
     """Name of the group that it is one of; a recipe with lists is written out as a group that has its name."""

@@ -88,6 +88,7 @@ ILL = [
     "lr: [0.1, 0.2, 0.1]",
     "epochs: [1, 1.0]",
     "lr: [1e-3]",
+    "epochs: [1, two]",
     "lr: [true]",
     "lr: [.nan, 0.1]",
     "lr: [0.1, null]",

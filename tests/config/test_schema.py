@@ -494,6 +494,23 @@ def test_other_tools_names_are_told_what_they_are_called_here(snapshot):
     assert screen(OTHER_NAMES.splitlines()) == snapshot
 
 
+@pytest.mark.parametrize(
+    ("named", "misplaced"),
+    [
+        ("trainer: rome", "edit_at: 0"),
+        ("objective: fixed", "weight: 3"),
+        ("objective: sft", "prompt_weight: 0.3"),
+        ("trainer: lora, objective: sft", "r: [2, 4]"),
+    ],
+)
+def test_an_argument_on_the_recipes_own_level_is_told_where_it_belongs(named, misplaced):
+    (found,) = findings(NANO, f"recipes.other={{{named}, {misplaced}}}")
+    way = found.partition("unknown key; it belongs into `")[2].rstrip("`")
+    assert way.endswith(f": {{{misplaced}}}")
+    load_config(NANO, [f"recipes.other={{{named}, {way}}}"])
+    assert "known here" in findings(NANO, f"recipes.other={{trainer: full, objective: dpo, {misplaced}}}")[0]
+
+
 def test_a_whole_number_is_fine_where_a_real_one_is_wanted():
     config = load_config(NANO, ["recipes.tiny.epochs=2", "resources.cpus=1", f"name={'a' * 80}"])
     assert (config.recipes["tiny"].epochs, config.resources.cpus) == (2.0, 1.0)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from raysweep.config.checks.mistakes import Mistake
 from raysweep.config.document import KeyPath
+from raysweep.config.groups import A_RECIPE_EACH
 from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import EditsConfig
@@ -18,6 +19,7 @@ from raysweep.models.families.blocks import paths_of
 from raysweep.models.finding import resolve
 from raysweep.models.hub import model_config
 from raysweep.records import BASE, CLEAN
+from raysweep.registry import ONE_VALUE
 from raysweep.trainers.editors.base import EDITORS, require_block
 from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, place_of, rewrites
 
@@ -68,7 +70,10 @@ def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[Finding]:
     try:
         yield from findings_of(f"editor {recipe.trainer!r}", lambda: config.editor(recipe).check())
     except UsageError as error:
-        yield "edit", f"{error}; creme alone has auto" if recipe.edit.get("edit_at") == "auto" else error
+        if recipe.edit.get("edit_at") == "auto":
+            yield "edit", f"{error}; creme alone has auto"
+        else:
+            yield "edit", f"{error}; {A_RECIPE_EACH}" if str(error).endswith(ONE_VALUE) else error
 
 
 def _asked(config: SweepConfig, asked: EditsConfig) -> Iterator[Mistake]:
