@@ -36,8 +36,8 @@ _LIBRARIES = {"openssl/md5.h": ("libcrypto.a", "libssl-dev (Fedora: openssl-stat
 MESSAGES = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never", "-w")
 """How g++ says what it refuses: a line for each error. Versions from 4.9 on know these flags."""
 MIN_JDK = 17
-JUDGED_AS = 8
-"""Stands in keys: raise it where compiled programs get other verdicts than before."""
+JUDGED_AS = {JAVA: 9, CPP: 8}
+"""Stands in keys: raise a language's where its programs get other verdicts than before."""
 LOCALES = "/usr/lib/locale"
 """Without it a JVM writes and reads names of files in ASCII only, and finds no class with a letter beyond; and a C++
 program can't take the locale that the environment names."""
@@ -134,7 +134,7 @@ def _java(home: str | None) -> Toolchain:
     linked = sorted({str(link.resolve().parent) for link in links})  # Debian keeps a JDK's configuration in /etc
     in_etc = [folder for folder in linked if folder.startswith("/etc/")]
     readable = _outermost([home, *in_etc, *_library_folders(), LOCALES])
-    return Toolchain(JAVA, java, (), f"JDK {runtime}, {JUDGED_AS}", readable, (java, *_LOADERS))
+    return Toolchain(JAVA, java, (), f"JDK {runtime}, {JUDGED_AS[JAVA]}", readable, (java, *_LOADERS))
 
 
 @lru_cache
@@ -170,7 +170,7 @@ def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain
     readable = _outermost([*_header_folders(compiler), *libraries, *plugins])
     libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
     standard = " without ".join([libc, *absent])
-    identity = f"g++ {version}{build} {machine}, {standard}, {flags}, {JUDGED_AS}"
+    identity = f"g++ {version}{build} {machine}, {standard}, {flags}, {JUDGED_AS[CPP]}"
     # the system's folders stand behind those of its programs
     path = ":".join(dict.fromkeys([*(str(Path(part).parent) for part in parts), *_SYSTEM_PATH.split(":")]))
     return Toolchain(CPP, compiler, tuple(flags.split()), identity, readable, (*files, *_LOADERS), path)

@@ -22,6 +22,7 @@ LIMITS = Limits(timeout=2, wall_factor=10)
 SECRET = "a-secret-that-no-verdict-may-show"
 SAMPLE = {
     "exit_0": Oracle.OUTSIDE,
+    "assertions_cleared": Oracle.INSIDE,
     "channel": Oracle.INSIDE,
     "read_outside": Oracle.OUTSIDE,
     "include_secret": Oracle.INSIDE,
@@ -37,9 +38,13 @@ TESTS = {
 public class Main {
     public static void main(String[] args) {
         Solution s = new Solution();
-        if (s.add(1, 2) != 3 || s.add(40, 2) != 42) {
-            throw new AssertionError();
-        }
+        Checks.that(s.add(1, 2) == 3 && s.add(40, 2) == 42);
+    }
+}
+
+class Checks {
+    static void that(boolean right) {
+        assert right;
     }
 }
 """,

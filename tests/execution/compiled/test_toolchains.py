@@ -130,7 +130,7 @@ def test_headers_that_are_missing_are_told_with_their_packages(monkeypatch):
     needs("cpp")
     monkeypatch.setattr(toolchains, "HEADERS", {"vector": "g++", "string": "g++"})
     assert missing_headers() == {} and "without" not in identity(CPP, "-O0")
-    assert identity(CPP, "-O2").endswith(f", -O2, {JUDGED_AS}")
+    assert identity(CPP, "-O2").endswith(f", -O2, {JUDGED_AS[CPP]}")
     monkeypatch.setattr(toolchains, "HEADERS", {"vector": "g++", "boost/no_such.hpp": "libboost-dev"})
     assert missing_headers() == {"boost/no_such.hpp": "libboost-dev"}
     assert (

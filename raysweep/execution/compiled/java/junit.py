@@ -72,7 +72,6 @@ def runner(tests: str) -> str:
     return (
         "public class Main {\n"
         "    public static void main(String[] given) throws Throwable {\n"
-        f'        ClassLoader.getSystemClassLoader().setClassAssertionStatus("{name}", true);\n'
         f"        org.junit.runner.Result told = new org.junit.runner.JUnitCore().run({name}.class);\n"
         "        if (!told.getFailures().isEmpty()) {\n"
         "            throw told.getFailures().get(0).getException();\n"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from raysweep.execution.compiled.java.assertions import throwing
 from raysweep.execution.compiled.java.declarations import Method, read_declaration, read_tested_class
 from raysweep.execution.compiled.java.junit import class_of_tests, files_of, is_junit, runner
 from raysweep.execution.compiled.outside import MARK, PROGRAM, Inside, Split
@@ -104,11 +105,18 @@ def inside(tests: str) -> Inside:
     """Return the source of a program: the candidate with its tests. `INSIDE_MAIN` runs it.
 
     A candidate that ends in a comment, or in the character at which javac stops to read, would hide its tests. So a
-    class with a name that no candidate can know stands between the two, and another file refers to it.
+    class with a name that no candidate can know stands between the two, and another file refers to it. Statements
+    `assert` of the tests throw, whatever the candidate does to assertions.
     """
-    if is_junit(tests):
-        sources = {CANDIDATE: PROGRAM, **files_of(tests), "Main.java": runner(tests)}
-        return Inside(sources=sources | _names_of_classes([MAIN]), is_junit=True)
+    try:
+        if is_junit(tests):
+            files = files_of(tests)
+            name = f"{class_of_tests(tests).rpartition('.')[2]}.java"
+            asserting = {name: throwing(files[name])} if name in files else {}
+            return Inside(sources={CANDIDATE: PROGRAM, **files, **asserting, "Main.java": runner(tests)}, is_junit=True)
+        tests = throwing(tests)
+    except UnreadableError as error:
+        return Inside(f"its tests' text {error}")
     try:
         imports, tests, classes = _read_tests(tests)
     except UnreadableError:
@@ -119,7 +127,7 @@ def inside(tests: str) -> Inside:
         "Main.java": f"{imports}{PROGRAM}\n;final class {MARK} {{}}\n{tests}\n",
         SEEN: f"final class {MARK}Seen {{\n    Object mark = {MARK}.class;\n}}\n",
     }
-    return Inside(sources=sources | _names_of_classes(classes))
+    return Inside(sources=sources)
 
 
 def _read_tests(tests: str) -> tuple[str, str, list[str]]:
@@ -133,12 +141,6 @@ def _read_tests(tests: str) -> tuple[str, str, list[str]]:
     lines = " ".join(" ".join(text_of(one).split()) for one in imports)
     rest = tests[len(before(tests, imports[-1].end_byte)) :] if imports else tests
     return lines, rest, [text_of(name) for name in named if name]
-
-
-def _names_of_classes(names: list[str]) -> dict[str, str]:
-    listed = ", ".join(f'"{name}"' for name in names)
-    text = f"package raysweep;\n\nfinal class TestClasses {{\n    static final String[] NAMES = {{{listed}}};\n}}\n"
-    return {"TestClasses.java": text}
 
 
 def _asking(number: int, method: Method) -> str:
