@@ -241,7 +241,7 @@ def _execute(
     require_permission(allowed)
     with counting("checking") as report:
         run = SampleRun(job, report)
-    with counting("executing", run.samples) as report:
+    with counting("executing", run.runs) as report:
         return run.run(report)
 
 

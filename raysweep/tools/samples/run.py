@@ -160,6 +160,7 @@ class SampleRun:
             self._tasks.add(sample.task_id)
             self.samples += 1
         asked = [problem for name, problem in self._problems.items() if name in self._tasks]
+        self._references = [problem for problem in asked if problem.reference]
         self._languages = {problem.language for problem in asked}
         missing = []
         for language in sorted(self._languages):
@@ -170,10 +171,15 @@ class SampleRun:
         if missing:
             raise MissingInput("; and ".join(missing))
 
+    @property
+    def runs(self) -> int:
+        """How far the progress of `run` counts: reference solutions run first, then the samples."""
+        return len(self._references) + self.samples
+
     def run(self, progress: Progress) -> SampleScores:
         """Run the programs that have no verdict from an interrupted command, write the rows, and return the scores.
 
-        `progress`: called now and then with the number of samples that have their verdict.
+        `progress`: called now and then with the number of reference solutions and samples that have their verdict.
 
         Raises:
             UsageError: `out` can't be written or belongs to another run; the isolation level can't be reached here.
@@ -184,7 +190,7 @@ class SampleRun:
         uncompiled = Uncompiled(job.extract)
         opened = nullcontext() if job.out is None else writing_results(job.out, job.settings(self._languages))
         with opened as results, Executor(job.workers, anywhere) as executor:
-            self._find_oracles(executor)
+            self._find_oracles(executor, progress)
             for key, verdict in results.saved_verdicts() if results else ():
                 self._judge(key, verdict, kept=True)
             if self.board.kept:
@@ -192,7 +198,7 @@ class SampleRun:
             verdicts = self._verdicts(executor, results)
             for done, (sample, key, taken) in enumerate(self._rows()):
                 if done % _PROGRESS_STEP == 0 or self._programs.lacks_result(key):
-                    progress(done)
+                    progress(len(self._references) + done)
                 outcome, detail, parts = self._await(key, verdicts, results)
                 self.board.add_sample(sample.task_id, outcome, detail, parts, taken.found)
                 if outcome in (Outcome.SYNTAX_ERROR, Outcome.COMPILE_ERROR):
@@ -205,11 +211,17 @@ class SampleRun:
         advice, languages = uncompiled.advice(scores.samples), tuple(sorted(self._languages))
         return replace(scores, advice=advice, languages=languages)
 
-    def _find_oracles(self, executor: Executor) -> None:
-        problems = [problem for name, problem in self._problems.items() if name in self._tasks and problem.reference]
-        programs = [problem.assemble(problem.reference or "") for problem in problems]
-        judged = judge_references(programs, lambda some: executor.run(some, self._job.limits))
-        self._oracles = {problem.task_id: oracle for problem, (_, oracle) in zip(problems, judged, strict=True)}
+    def _find_oracles(self, executor: Executor, progress: Progress) -> None:
+        programs = [problem.assemble(problem.reference or "") for problem in self._references]
+        most = 0
+
+        def tell(done: int) -> None:
+            nonlocal most
+            most = max(most, done)  # those that run again aren't counted again
+            progress(most)
+
+        judged = judge_references(programs, lambda some: executor.run(some, self._job.limits, tell))
+        self._oracles = {one.task_id: oracle for one, (_, oracle) in zip(self._references, judged, strict=True)}
         if self._job.sandbox.require_oracle is Oracle.OUTSIDE:
             reasons = inside_reasons([self._problems[name] for name in sorted(self._tasks)], self._oracles)
             if reasons:

@@ -89,7 +89,7 @@ def test_harness_errors_are_null_and_reported_and_run_again_by_the_next_command(
         def __exit__(self, *error):
             pass
 
-        def run(self, programs, limits):
+        def run(self, programs, limits, on_done):
             return [Verdict(Outcome.PASSED) for _ in programs]
 
         def stream(self, work):
@@ -104,6 +104,17 @@ def test_harness_errors_are_null_and_reported_and_run_again_by_the_next_command(
     assert (scores.harness_errors, scores.harness_error) == (2, "no process")
     assert [row["passed"] for row in rows_of(tmp_path / "o.jsonl")] == [None, None]
     assert run(tmp_path, path, tmp_path / "o.jsonl").outcomes == {"passed": 1, "failed": 1}
+
+
+def test_progress_counts_reference_solutions_too_which_run_first(tmp_path):
+    problems(tmp_path)
+    path = samples(tmp_path, (0, RIGHT), (1, WRONG), (1, "    return 3\n"))
+    job = SampleJob(path, JsonlProblems(str(tmp_path / "p.jsonl")), None, Limits(), DEFAULT_SANDBOX, 1)
+    sample_run = SampleRun(job, silent)
+    told: list[int] = []
+    sample_run.run(told.append)
+    assert sample_run.runs == 5 and told == sorted(told)
+    assert told[0] <= 2 <= told[-1] < 5
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path):
