@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.execution.compiled.cpp.headers import begins_with_library
 from raysweep.execution.compiled.splitting import inside, split
 from raysweep.execution.compiled.toolchains import Toolchain, toolchain
 from raysweep.execution.endings import how_ended, why_ended
@@ -147,6 +148,7 @@ class SlotProcess:
         self._folder = ""
         self._marker = ""
         self._sent_tests: set[str] = set()  # sha256 of the tests that the process has
+        self._has_library = False  # all headers of C++'s library are precompiled for it
         self._limits: dict[int, Limits] = {}  # of the programs without a verdict yet, by number
         self.level = Level.LIMITS
         self.missing: dict[str, str] = {}
@@ -170,7 +172,9 @@ class SlotProcess:
             UsageError: this machine's level of isolation is below the required one.
             NotStarted: no process can be started.
         """
-        if len(self._sent_tests) > MAX_PREPARED_TESTS:
+        needs_library = self._language == CPP and any(_includes_library(one.program) for one in requests)
+        if len(self._sent_tests) > MAX_PREPARED_TESTS or (needs_library and not self._has_library):
+            self._has_library = self._has_library or needs_library
             self.close()
         for last_try in (False, True):
             self.start(patience)
@@ -316,6 +320,8 @@ class SlotProcess:
             "oracle": self._oracle,
             "judge_seconds": JUDGE_SECONDS,
             "toolchain": self._chain,
+            "cache": _cache_folder(),
+            "library": self._has_library,
         }
         root = str(Path(__file__).parents[2])
         command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
@@ -377,6 +383,18 @@ def _why_not_started(error: OSError) -> str:
     else:
         way = "a slot needs some room in the temporary folder (TMPDIR); name another one"
     return f"{error}; {way}"
+
+
+def _includes_library(program: Program) -> bool:
+    return begins_with_library(program.text) or begins_with_library(program.declaration)
+
+
+def _cache_folder() -> str:
+    """Return the folder for what is compiled once for all programs; "" for a user who has no home."""
+    try:
+        return str(Path(os.environ.get("RAYSWEEP_CACHE") or "~/.cache/raysweep").expanduser().absolute() / "headers")
+    except RuntimeError:
+        return ""
 
 
 def _package_folders() -> list[str]:

@@ -16,6 +16,8 @@ COMPILE_SECONDS = 20.0
 """Of CPU time that compiling one text may take; no part of a program's own time."""
 TOO_LONG = f"to compile it takes more than {COMPILE_SECONDS:g} s of CPU time"
 COMPILE_MEMORY = 2 * 2**30  # bytes of address space of a compiler
+IN_ITS_TEXT = "line "
+"""How `first_error` begins."""
 _MFD_EXEC = 0x10  # <linux/memfd.h>; without it `vm.memfd_noexec` decides
 TESTS_MEMORY = 2**30  # bytes of address space that tests may take for answers
 OUT_OF_MEMORY = 103
@@ -101,5 +103,5 @@ def first_error(lines: Sequence[str], own: str) -> str:
         if not found:
             place, found, text = line.partition(": fatal error: ")
         if found and place.startswith(f"{own}:"):
-            return f"line {place.split(':')[1]}: {' '.join(text.split())}"
+            return f"{IN_ITS_TEXT}{place.split(':')[1]}: {' '.join(text.split())}"
     return ""

@@ -88,8 +88,8 @@ MOST_LEVELS = 100
 class Split:
     """Sources of a problem whose tests run outside, by file name; or why they can't.
 
-    C++: `tests` are one executable a problem, linked with `flags` too; `server` is an object file a problem, which is
-    linked with each candidate.
+    C++: `tests` are one executable a problem, made with `flags` too; `server` are object files, which are linked with
+    each candidate. What is generated or shipped is compiled once for all problems that have the same.
     Java: `tests` are compiled once a problem; `server` is compiled with each candidate.
     """
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 from raysweep.execution.board import Board
 from raysweep.execution.compiled.builders import Builder
 from raysweep.execution.compiled.cpp import builder as cpp
+from raysweep.execution.compiled.cpp import headers
 from raysweep.execution.compiled.java import builder as java
 from raysweep.execution.compiled.java.sources import INSIDE_MAIN, SERVER_MAIN
 from raysweep.execution.compiled.judge import CompiledJudge
@@ -59,8 +60,12 @@ def main() -> None:
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)  # what g++ has started becomes a child of this process without it
     for name in ("prepared", "compiler", "programs"):
         Path(folder, name).mkdir(exist_ok=True)
-    (cpp if chain.language == CPP else java).prepare(Path(folder, "prepared"), chain)
-    setup = _Setup(settings, chain, f"{folder}/prepared", Board())
+    prepared = f"{folder}/prepared"
+    if chain.language == CPP:
+        prepared = headers.prepare(settings["cache"], prepared, chain, library=settings["library"])
+    else:
+        java.prepare(Path(prepared), chain)
+    setup = _Setup(settings, chain, prepared, Board())
     judges, launchers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     judge = with_room(os.fork)
     if judge == 0:

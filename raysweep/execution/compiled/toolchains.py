@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +57,7 @@ class Toolchain(NamedTuple):
     readable: tuple[str, ...]  # files and folders that it reads
     executable: tuple[str, ...]  # files that it executes
     path: str = _SYSTEM_PATH  # on which it finds programs
+    headers: str = ""  # C++: another value, other headers of the system
 
 
 def toolchain(language: str, flags: str) -> Toolchain:
@@ -173,7 +175,8 @@ def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain
     identity = f"g++ {version}{build} {machine}, {standard}, {flags}, {JUDGED_AS[CPP]}"
     # the system's folders stand behind those of its programs
     path = ":".join(dict.fromkeys([*(str(Path(part).parent) for part in parts), *_SYSTEM_PATH.split(":")]))
-    return Toolchain(CPP, compiler, tuple(flags.split()), identity, readable, (*files, *_LOADERS), path)
+    headers = _state_of_headers(_header_folders(compiler))
+    return Toolchain(CPP, compiler, tuple(flags.split()), identity, readable, (*files, *_LOADERS), path, headers)
 
 
 def _refusal(compiler: str, flags: str) -> str:
@@ -214,6 +217,14 @@ def _header_folders(compiler: str) -> tuple[str, ...]:
     lines = listed.partition("End of search list")[0].splitlines()
     folders = [str(Path(line.strip()).resolve()) for line in lines if line.strip().startswith("/")]
     return tuple(dict.fromkeys(folders)) or _USUAL_HEADERS
+
+
+def _state_of_headers(folders: Iterable[str]) -> str:
+    """Return a digest of what stands directly in the folders, which a package that is replaced changes."""
+    entries = (entry for folder in folders if os.path.isdir(folder) for entry in os.scandir(folder))  # noqa: PTH112
+    states = {entry.path: entry.stat() for entry in entries if entry.is_file()}
+    known = sorted((path, state.st_size, state.st_mtime_ns) for path, state in states.items())
+    return sha256(repr(known).encode()).hexdigest()
 
 
 @lru_cache

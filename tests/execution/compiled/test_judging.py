@@ -700,6 +700,28 @@ def test_what_nothing_could_judge_is_refused():
             executor.run([program("java", "passed")], Limits(memory_mib=128))
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("oracle", Oracle)
+def test_a_program_with_all_headers_of_the_library_gets_the_verdict_of_one_with_few(oracle):
+    """The first one has few: for the second one, the slot's process starts again with all of them precompiled."""
+    needs("cpp")
+    all_headers = "#include <bits/stdc++.h>\nusing namespace std;\n"
+    texts = {
+        "passed": all_headers + "int half(int a) { assert(vector<int>{a}[0] == a); return a / 2; }",
+        "failed": all_headers + "int half(int a) { return a; }",
+        "compile_error": all_headers + "int half(int a) {\n    return nowhere(a);\n}",
+    }
+    linked = all_headers + "int half(int a) { return int(beta(1.0, 1.0)) * a / 2; }"
+    switched_off = f"#define NDEBUG\n{all_headers}int half(int a) {{ assert(a < 0); return a / 2; }}"
+    programs = [program("cpp", "passed", oracle)]
+    for text in (*texts.values(), linked, switched_off):
+        programs.append(dataclasses.replace(programs[0], text=text, declaration=f"{all_headers}int half(int a) {{\n"))
+    with Executor() as executor:
+        verdicts = executor.run(programs[:1], LIMITS) + executor.run(programs[1:], LIMITS)
+    assert [verdict.outcome for verdict in verdicts] == ["passed", *texts, "passed", "passed"]
+    assert verdicts[3].detail == "line 4: 'nowhere' was not declared in this scope"
+
+
 @pytest.mark.parametrize(("standard", "check"), [("c++11", "== 201103L"), ("c++23", "> 202002L")])
 def test_programs_in_cpp_are_of_the_standard_and_as_optimised_as_is_asked_for(standard, check):
     needs("cpp")

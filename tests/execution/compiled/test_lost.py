@@ -77,7 +77,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bytes]:
         layers = Layers("", own_disk=own_disk, rules=rules or None)
         fork: Any = SimpleNamespace(layers=layers, box=SimpleNamespace(folder=""))
         chain: Any = SimpleNamespace(flags=(), program="g++")
-        result = cpp.CppBuilder(fork, layers, chain, "", 0)._behind_headers({}, [])
+        result = cpp.CppBuilder(fork, layers, chain, "", 0)._behind_headers("", {}, [])
         assert list(left) == []
         return result
 

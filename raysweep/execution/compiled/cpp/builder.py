@@ -1,10 +1,8 @@
 """Compiles C++ with g++, in a sandbox that sees headers and libraries only, to static programs in memory.
 
-Every text is compiled by a process of its own. A precompiled header saves a third of the time. It lies in a folder
-that is made before the sandbox, and lacks what costs every program more than it saves: <iostream>, whose start has to
-be linked in, and the templates behind the special functions of <cmath>, which g++ would make anew each time. A program
-that is refused behind it is compiled once more behind the whole headers. Programs are linked with the object of the
-server that calls them, which is compiled once a problem, and tests are programs that are kept by problem.
+Every text is compiled by a process of its own, behind a precompiled header (headers.py). A program that is refused
+there is compiled once more behind the plain headers, which have more. Programs are linked with the object of the server
+that calls them, which problems with equal types share, and tests are programs that are kept by problem.
 """
 
 from __future__ import annotations
@@ -13,18 +11,18 @@ import errno
 import os
 import re
 import resource
-import shutil
 import signal
-import subprocess
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from raysweep.execution.compiled.builders import (
     COMPILE_MEMORY,
     COMPILE_SECONDS,
+    IN_ITS_TEXT,
     TESTS_MEMORY,
     TOO_LONG,
     CompileError,
@@ -33,10 +31,20 @@ from raysweep.execution.compiled.builders import (
     in_memory,
     kept,
 )
-from raysweep.execution.compiled.cpp.sources import CHECKED, HEADERS, INCLUDE, libraries
+from raysweep.execution.compiled.cpp.headers import (
+    COMMON,
+    LIBRARY,
+    PLAIN,
+    WIRE,
+    begins_with_library,
+    behind,
+    has_library,
+    options,
+)
+from raysweep.execution.compiled.cpp.sources import libraries
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import WALL_FACTOR, Peer
-from raysweep.execution.compiled.toolchains import MESSAGES, Toolchain
+from raysweep.execution.compiled.toolchains import Toolchain
 from raysweep.execution.isolation.capacity import grants, had_disk, had_room
 from raysweep.execution.isolation.layers import BOX_MIB, FILE_MIB, Layers
 from raysweep.execution.isolation.process_tree import cpu_seconds, descendants, own_marker
@@ -44,18 +52,9 @@ from raysweep.execution.isolation.watch import OutcomeAndDetail, ProcessEnd, Wat
 from raysweep.execution.python.forks import Forks, NotForked
 from raysweep.programs import Outcome
 
-GIVEN = (
-    "stdlib.h", "algorithm", "math.h", "stdio.h", "vector", "string", "climits", "cstring", "iostream",
-)  # fmt: skip
-"""Headers that every program in C++ has: those that HumanEval-X's own harness puts before each program.
-
-Source: https://github.com/THUDM/CodeGeeX, codegeex/benchmark/utils.py, IMPORT_HELPER.
-"""
-OWN, _SERVER = "program.cpp", "server.o"
-_TESTS, _STAND_IN = "tests.cpp", "stand_in.o"
-_WHOLE_HEADER, _HEADER = "whole.hpp", "common.hpp"  # plain; precompiled, and smaller
-_LATE = "iostream"
-_KEPT = 128  # tests and servers, a megabyte or two each
+OWN, _TESTS = "program.cpp", "tests.cpp"
+_KEPT = 128  # tests, a megabyte or two each
+_KEPT_OBJECTS = 1024  # a few kilobytes each
 _OUTPUT = "a.out"
 _NOT_READABLE = 0o111
 """Of an executable whose process no other one of the same user may look into: the kernel allows no tracing of it."""
@@ -91,39 +90,6 @@ _HIDDEN = "g++ refused it, and why isn't shown: without Landlock the reason may 
 _LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
 
 
-def prepare(folder: Path, chain: Toolchain) -> None:
-    """Write the headers that programs get into a folder, one precompiled; raise OSError if that fails.
-
-    raysweep's own are copied, since the folder that they are installed in is hidden from compilers.
-    """
-    for name in HEADERS:
-        shutil.copyfile(INCLUDE / name, folder / name)
-    (folder / _WHOLE_HEADER).write_text(_including(GIVEN))
-    small = _including([name for name in GIVEN if name != _LATE])
-    special = (INCLUDE / "raysweep_special.hpp").read_text(encoding="utf-8")
-    environment = {"PATH": chain.path} | own_marker()
-    for text in (small + special, small):  # another version of g++'s library may declare its templates otherwise
-        (folder / _HEADER).write_text(text)
-        command = [chain.program, *options(chain, str(folder)), "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
-        made = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
-        if made.returncode == 0:
-            return
-    raise OSError(0, f"g++ can't compile its own headers: {made.stderr[:200].decode(errors='replace')}")
-
-
-def options(chain: Toolchain, prepared: str) -> list[str]:
-    """Return the options that every text is compiled with; a precompiled header is read behind the same ones only."""
-    return [*chain.flags, "-static", *MESSAGES, "-I", prepared]
-
-
-def header(prepared: str) -> list[str]:
-    return ["-include", f"{prepared}/{_HEADER}"]
-
-
-def _including(names: Sequence[str]) -> str:
-    return "".join(f"#include <{name}>\n" for name in names)
-
-
 class _Compiled(NamedTuple):
     output: bytes
     end: ProcessEnd
@@ -144,10 +110,10 @@ class CppBuilder:
 
     def __init__(self, forks: Forks, tests: Layers, chain: Toolchain, prepared: str, requests: int) -> None:
         self._forks, self._layers, self._chain, self._requests = forks, tests, chain, requests
-        self._options = options(chain, prepared)
-        self._header = header(prepared)
-        self._whole_header = ["-include", f"{prepared}/{_WHOLE_HEADER}"]
-        self._servers: OrderedDict[str, bytes] = OrderedDict()
+        self._options, self._prepared = options(chain, prepared), prepared
+        self._plain = ["-include", f"{prepared}/{PLAIN}"]
+        self._has_library = has_library(prepared)
+        self._objects: OrderedDict[str, bytes] = OrderedDict()  # by text
         self._tests: OrderedDict[str, bytes] = OrderedDict()
 
     def refusal_of_all(self) -> str:
@@ -157,7 +123,7 @@ class CppBuilder:
         not work, nothing is known, and this returns "".
         """
         try:
-            made = self._compiled({OWN: _SMALLEST}, [*self._header, OWN, *_LINKED])
+            made = self._compiled({OWN: _SMALLEST}, [*behind(self._prepared, COMMON), OWN, *_LINKED])
         except (CompilerLost, CompileError):
             return ""
         if made.end.stopped or (made.output and not made.end.status):
@@ -166,17 +132,15 @@ class CppBuilder:
         return next((line for line in lines if _ERROR.search(line)), lines[0])[:_REASON_CHARACTERS]
 
     def program(self, text: str, sha: str, split: Split) -> bytes:
-        server = kept(self._servers, sha, lambda: self._object(split.server), _KEPT)
         candidate = f"{text}\n\n{split.candidate_end}"  # the text's last line may end in a backslash
-        files = {OWN: candidate.encode("utf-8", "replace"), _SERVER: server}
-        return self._behind_headers(files, [OWN, _SERVER, *_LINKED, *libraries(text)])
+        objects = self._linked(split.server)
+        return self._behind_headers(candidate, objects, [OWN, *objects, *_LINKED, *libraries(text)])
 
     def whole(self, inside: Inside) -> bytes:
         own = inside.sources[OWN]
-        others = {name: text for name, text in inside.sources.items() if name != OWN}  # the same for every program
-        runner = kept(self._servers, "\0".join(others.values()), lambda: self._object(others), _KEPT)
-        files = {OWN: own.encode("utf-8", "replace"), _SERVER: runner}  # linked first, so that it begins first
-        return self._behind_headers(files, [_SERVER, OWN, *_LINKED, *inside.flags, *libraries(own)])
+        runner = self._linked({name: text for name, text in inside.sources.items() if name != OWN})
+        arguments = [*runner, OWN, *_LINKED, *inside.flags, *libraries(own)]  # linked first, so that it begins first
+        return self._behind_headers(own, runner, arguments)
 
     def tests(self, sha: str, split: Split) -> Peer:
         file = in_memory("tests", kept(self._tests, sha, lambda: self._compiled_tests(split), _KEPT))
@@ -190,48 +154,58 @@ class CppBuilder:
         tests.end()
 
     def _compiled_tests(self, split: Split) -> bytes:
-        """Compile tests, in whose text the headers come behind a macro of their own, with their stand-in.
+        """Compile tests with their stand-in.
 
-        They stand behind the problem's own headers; where these aren't enough, also behind those that programs have.
+        They stand behind the headers that programs have, as for HumanEval-X's own harness; where a name of theirs is
+        also one of these, behind the problem's own alone.
         """
-        others = {name: text for name, text in split.tests.items() if name != _TESTS}
-        files = {_TESTS: split.tests[_TESTS].encode(), _STAND_IN: self._object(others)}
-        linked = libraries("\n".join(split.tests.values()))
-        arguments = [_TESTS, _STAND_IN, *_LINKED, *split.flags, *linked]
-        try:
-            return self._compile(files, arguments)
-        except CompileError as error:
-            refusal = error
-        try:
-            return self._compile(files, [f"-D{CHECKED}=1", *self._whole_header, *arguments])
-        except CompileError:
-            raise ValueError(f"its tests can't be compiled: {refusal}") from None
-
-    def _object(self, sources: Mapping[str, str]) -> bytes:
-        files = {name: text.encode() for name, text in sources.items()}
-        arguments = [*files, "-c"]
-        try:
-            return self._compile(files, [*self._header, *arguments])
-        except _Refused:  # maybe for a name that is one of the headers'
+        text = split.tests[_TESTS]
+        objects = self._linked({name: text for name, text in split.tests.items() if name != _TESTS})
+        files = {_TESTS: text.encode(), **objects}
+        arguments = [_TESTS, *objects, *_LINKED, *split.flags, *libraries("\n".join(split.tests.values()))]
+        refusals = []
+        for given in (behind(self._prepared, self._name(text), checked=True), [], self._plain):
             try:
-                return self._compile(files, arguments)
+                return self._compile(files, [*given, *arguments])
             except CompileError as error:
-                raise ValueError(str(error)) from None
+                refusals.append(error)
+        raise ValueError(f"its tests can't be compiled: {refusals[1]}") from None
 
-    def _behind_headers(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
+    def _name(self, text: str) -> str:
+        """Return the name of the precompiled header for a text."""
+        return LIBRARY if self._has_library and begins_with_library(text) else COMMON
+
+    def _linked(self, sources: Mapping[str, str]) -> dict[str, bytes]:
+        """Return the objects of raysweep's own sources, by file name; equal ones are compiled once."""
+
+        def made(name: str) -> bytes:
+            try:
+                return self._compile({name: sources[name].encode()}, [*behind(self._prepared, WIRE), name, "-c"])
+            except CompileError as error:
+                raise ValueError(f"{name} can't be compiled: {error}") from None
+
+        return {
+            f"{Path(name).stem}.o": kept(self._objects, text, partial(made, name), _KEPT_OBJECTS)
+            for name, text in sources.items()
+        }
+
+    def _behind_headers(self, text: str, objects: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
         """Compile a candidate's text; raise CompileError, with g++'s words only if these are about that text alone.
 
         What g++ says at a place in the text may have words of a file that it includes. With Landlock, g++ can read
         nothing but headers.
         """
+        name, files = self._name(text), {OWN: text.encode("utf-8", "replace"), **objects}
         try:
-            for given in (self._header, self._whole_header):
+            for given in (behind(self._prepared, name), self._plain):
                 try:
                     return self._compile(files, [*given, *arguments])
                 except _Refused as error:
                     refusal = error
                 if _CLASH.search(str(refusal)):
                     return self._compile(files, arguments)
+                if name == LIBRARY and str(refusal).startswith(IN_ITS_TEXT):  # these headers have all that others have
+                    break
             raise refusal
         except _Refused:
             if self._forks.layers.rules is None:

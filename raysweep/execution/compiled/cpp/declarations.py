@@ -55,8 +55,7 @@ class CppDeclaration:
     """What a problem declares."""
 
     function: CppFunction
-    types: str  # directives, using and typedef
-    before: str  # these and everything else that stands before the function, such as helper functions
+    before: str  # all that stands before the function: includes, types, helper functions
 
 
 def read_declaration(text: str) -> CppDeclaration:
@@ -70,14 +69,12 @@ def read_declaration(text: str) -> CppDeclaration:
         raise UnreadableError("opens something that is no function, or one that can't be read")
     if any(node.is_error or node.type in ("preproc_if", "preproc_ifdef") for node in before):
         raise UnreadableError("can't be read, or has directives that depend on a condition")
-    types = [node for node in before if node.type in _TYPES or node.type.startswith("preproc_")]
     aliases = {}
-    for node in types:
+    for node in before:
         if len(parts := parts_of(node)) == _TYPES.get(node.type):
             name, meaning = (parts[1], parts[3]) if node.type == "alias_declaration" else (parts[2], parts[1])
             aliases[text_of(name)] = meaning
-    stated = "\n".join(text_of(node).strip() for node in types)
-    return CppDeclaration(_function(function, aliases), stated, between(root, root, function))
+    return CppDeclaration(_function(function, aliases), between(root, root, function))
 
 
 def _function(node: Node, aliases: Mapping[str, Node]) -> CppFunction:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
-from raysweep.execution.compiled.cpp.declarations import CppDeclaration, CppFunction, Type, read_declaration
+from raysweep.execution.compiled.cpp.declarations import CppFunction, Type, read_declaration
 from raysweep.execution.compiled.outside import MARK, PROGRAM, Inside, Split
 from raysweep.execution.compiled.syntax import UnreadableError
 
 INCLUDE = Path(__file__).parent
 """The folder of raysweep's own headers."""
-HEADERS = tuple(f"raysweep_{name}.hpp" for name in ("special", "tests", "verdict", "wire"))
+HEADERS = tuple(f"raysweep_{name}.hpp" for name in ("any", "special", "verdict", "wire"))
 TESTS_FLAGS = ("-Wl,--wrap=main", "-Wl,--wrap=__assert_fail")
 """What tests are linked with, outside and inside: the harness runs before and after their `main`."""
 _OWN_MAIN = "#ifdef main\n#error it renames main, which is the tests'\n#endif\n"
-CHECKED = "_GLIBCXX_ASSERTIONS"
-"""The macro with which a wrong index in tests ends them, and reads nothing that isn't there."""
+CHECKED = "-D_GLIBCXX_ASSERTIONS=1"
+"""The flag with which a wrong index in tests ends them, and reads nothing that isn't there."""
 _ASSERTIONS = """\
 #undef NDEBUG
 #undef __assert_fail
@@ -48,12 +49,13 @@ def split(declaration: str, tests: str) -> Split:
     function = read.function
     return Split(
         tests={
-            "tests.cpp": f"#define {CHECKED} 1\n{read.before}\n{_declared(function)}#line 1\n{tests}\n",
-            "stand_in.cpp": _stand_in(read),
+            "tests.cpp": f"{read.before}\n{_declared(function)}#line 1\n{tests}\n",
+            "stand_in.cpp": _stand_in(function),
+            "raysweep_tests.cpp": _shipped("tests"),
         },
-        server={"server.cpp": _server(read)},
+        server={"server.cpp": _server(function), "raysweep_server.cpp": _shipped("server")},
         candidate_end=_shim(function),
-        flags=TESTS_FLAGS,
+        flags=(CHECKED, *TESTS_FLAGS),
     )
 
 
@@ -68,8 +70,7 @@ def inside(tests: str) -> Inside:
     failed = f"{MARK}_failed"
     program = f"{PROGRAM}\n\nstruct {MARK};\n{_OWN_MAIN}{_ASSERTIONS.format(name=failed)}{tests}\n{seen}"
     flags = (*TESTS_FLAGS, f"-Wl,--defsym={failed}=__wrap___assert_fail")
-    end = (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")
-    return Inside(sources={"inside.cpp": end, "program.cpp": program}, flags=flags)
+    return Inside(sources={"inside.cpp": _shipped("inside"), "program.cpp": program}, flags=flags)
 
 
 def libraries(text: str) -> tuple[str, ...]:
@@ -78,10 +79,16 @@ def libraries(text: str) -> tuple[str, ...]:
     return tuple(flag for start, flag in LIBRARIES.items() if start in included)
 
 
-def _head(read: CppDeclaration, *, tests: bool) -> str:
-    has_any = any(one.has_any for one in (read.function.result, *read.function.parameters))
-    header = f'#include "raysweep_{"tests" if tests else "wire"}.hpp"'
-    return "\n".join([*(["#define RAYSWEEP_ANY"] if has_any else []), header, read.types])
+@cache
+def _shipped(name: str) -> str:
+    return (INCLUDE / f"raysweep_{name}.cpp").read_text(encoding="utf-8")
+
+
+def _head(function: CppFunction, *, tests: bool) -> str:
+    """Return the beginning of a generated source, which names types in full: problems with equal ones share it."""
+    has_any = any(one.has_any for one in (function.result, *function.parameters))
+    of_any = [*(["#define RAYSWEEP_TESTS"] if tests else []), '#include "raysweep_any.hpp"'] if has_any else []
+    return "\n".join(['#include "raysweep_wire.hpp"', *of_any])
 
 
 def _named(parameters: tuple[Type, ...]) -> str:
@@ -106,8 +113,7 @@ def _declared(function: CppFunction) -> str:
     )
 
 
-def _stand_in(read: CppDeclaration) -> str:
-    function = read.function
+def _stand_in(function: CppFunction) -> str:
     numbered = list(enumerate(function.parameters))
     result = function.result.text
     lines = [
@@ -119,7 +125,7 @@ def _stand_in(read: CppDeclaration) -> str:
     ]
     body = "\n".join(f"    {line}" for line in lines)
     return (
-        f"{_head(read, tests=True)}\n"
+        f"{_head(function, tests=True)}\n"
         f"{function.result.full} raysweep_stand_in_0({_named(function.parameters)}) {{\n{body}\n}}\n"
     )
 
@@ -133,8 +139,7 @@ def _shim(function: CppFunction) -> str:
     )
 
 
-def _server(read: CppDeclaration) -> str:
-    function = read.function
+def _server(function: CppFunction) -> str:
     numbered = list(enumerate(function.parameters))
     types = ", ".join(one.full for one in function.parameters)
     call = f"raysweep_call_0({_given(function.parameters)})"
@@ -151,7 +156,7 @@ def _server(read: CppDeclaration) -> str:
     ]
     body = "\n".join(f"    {line}" for line in lines)
     return (
-        f"{_head(read, tests=False)}\n"
+        f"{_head(function, tests=False)}\n"
         f"{function.result.text} raysweep_call_0({types});\n"
         f"static void serve_0(raysweep::Reader& call, raysweep::Writer& out) {{\n    (void)call;\n{body}\n}}\n"
         "int main() {\n"

@@ -20,17 +20,17 @@ def test_all_of_humaneval_x_declare_plain_data():
             read = read_declaration(text)
             assert read.function.name == entry_point_of(row["prompt"])
             assert f"{read.function.name}(" in read.function.heading.replace(" (", "(")
-            assert "using namespace std;" in read.types
-            assert all(f"#include<{name}>" in read.types.replace(" ", "") for name in ("stdio.h",))
+            assert "using namespace std;" in read.before
+            assert "#include<stdio.h>" in read.before.replace(" ", "")
 
 
-def test_helper_functions_stand_before_the_function_and_are_no_types():
+def test_helper_functions_stand_before_the_function():
     with_helpers = [
         index for index, row in enumerate(rows("cpp")) if "}" in read_declaration(row["declaration"]).before
     ]
     assert with_helpers == [10, 32, 38, 50]
     read = read_declaration(rows("cpp")[38]["declaration"])
-    assert "string encode_cyclic(string s)" in read.before and "encode_cyclic" not in read.types
+    assert "string encode_cyclic(string s)" in read.before
     assert read.function.heading == "string decode_cyclic(string s)"
 
 

@@ -111,15 +111,14 @@ class Problem:
         self.gxx, self.folder = gxx, folder
         self.flags = libraries(declaration)
         self.tests = gxx.program(folder / "tests", self.split.tests, *self.split.flags, *self.flags)
-        (server,) = self.split.server.values()
-        self.server = gxx.object(server)
+        self.server = [gxx.object(text) for text in self.split.server.values()]
         self.count = 0
 
     def program(self, text: str) -> str:
         """Compile a candidate; return the path of the executable."""
         self.count += 1
         files = {OWN[0]: f"{text}\n{self.split.candidate_end}"}
-        return self.gxx.program(self.folder / f"candidate{self.count}", files, self.server, *self.flags)
+        return self.gxx.program(self.folder / f"candidate{self.count}", files, *self.server, *self.flags)
 
     def judge(self, text: str) -> dict[str, str]:
         """Return the verdict on a candidate, outcome `ended` where its process ended before it answered."""
