@@ -4,13 +4,18 @@
 
     python benchmarks/compiled.py --data FOLDER [--language java] [--programs 40] [--rounds 3] [--out FILE]
     python benchmarks/compiled.py --data FOLDER --busy 8 [--programs 100] [--out FILE]
+    python benchmarks/compiled.py --data FOLDER --samples [--mxeval FOLDER] [--programs 20] [--rounds 3] [--out FILE]
 
-FOLDER has HumanEval-X's humaneval_java.jsonl.gz and humaneval_cpp.jsonl.gz.
+FOLDER has HumanEval-X's humaneval_java.jsonl.gz and humaneval_cpp.jsonl.gz; that of --mxeval is data/mbxp of
+https://github.com/amazon-science/mxeval, with mbcpp_release_v1.2.jsonl, examples/mbcpp_samples.jsonl and those of mbjp.
 
 CPU time: raysweep with tests outside and inside, and a compiler and a process a program. The programs are reference
 solutions, no two texts are equal, and the runners take turns. The first round starts raysweep's processes and compiles
 the tests of its problems; it is told apart. CPU time hardly depends on the machine's load; wall time isn't told.
 `plain` is what CodeGeeX's harness does: javac and java, or g++ -O0 and the program.
+--samples: problems that raysweep hasn't seen, with one sample each and a quarter of them with ten, beside the plain
+compilers, which have a text with the tests in it for each sample. What starts with raysweep is not in the numbers, what
+it compiles for a problem is. The samples are references, or mxeval's published ones; equal ones differ by a comment.
 --busy N: of each language, half as many references as --programs and one mutant of each are judged by two slots, on the
 machine as it is and beside N busy processes, with limits of 1 s; the verdicts that flip are told with their seconds.
 """
@@ -35,16 +40,21 @@ from verdicts import busy
 from raysweep.execution.compiled.cpp.sources import libraries
 from raysweep.execution.pool import Executor
 from raysweep.problems.humaneval_x import HumanEvalX
+from raysweep.problems.jsonl import read_problems
 from raysweep.programs import COMPILED, CPP, JAVA, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 from raysweep.records import Problem
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.execution
 
-from tests.execution.compiled.mutants import mutants
+from tests.execution.compiled.problems import mutants
 
 TIMEOUT = 10.0  # seconds
 LIMIT = 1.0  # seconds, of programs whose verdicts may flip; the least limit of `execution.reference_factor`
 SLOTS = 2
+SAMPLES = 1, 10  # of a problem
+FEW = 20  # problems with one sample each
+WANTED = {CPP: (1.5, 0.6), JAVA: (1.0, 1.0)}
+"""CPU seconds beside the plain compilers', with so many samples."""
 PROGRAMS, ROUNDS = 40, 3  # of each language in a round
 JUDGED = 100  # programs of each language whose verdicts may flip
 FOUR_TIMES = 4 * SLOTS  # busy processes
@@ -136,6 +146,68 @@ def measure(language: str, data: Path, count: int, rounds: int) -> dict[str, Any
     }
 
 
+def texts_of(data: Path, mxeval: Path | None, language: str, count: int) -> list[tuple[Problem, str]]:
+    """Return so many problems, each with a completion: the reference, or the one that mxeval published."""
+    if mxeval is None:
+        return [(problem, problem.reference or "") for problem in problems_of(data, language, count)]
+    name = {CPP: "mbcpp", JAVA: "mbjp"}[language]
+    rows = [json.loads(line) for line in (mxeval / f"{name}_release_v1.2.jsonl").read_text().splitlines()]
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        file.writelines(
+            json.dumps(row | {"canonical_solution": row["canonical_solution"] or ""}) + "\n" for row in rows
+        )
+        file.flush()
+        problems = {problem.task_id: problem for problem in read_problems(Path(file.name))}
+    samples = [json.loads(line) for line in (mxeval / "examples" / f"{name}_samples.jsonl").read_text().splitlines()]
+    return [(problems[one["task_id"]], one["completion"]) for one in samples[:: len(samples) // count]][:count]
+
+
+def by_samples(texts: Sequence[tuple[Problem, str]], rounds: int) -> dict[str, Any]:
+    """Return, for each number of samples a problem, CPU seconds a sample of raysweep and of the plain compiler."""
+    first, *others = [problem.assemble(text) for problem, text in texts]
+    found: dict[str, Any] = {}
+    for samples in SAMPLES:
+        some = others if samples == 1 else others[::4]
+        pairs, differing = [], 0
+        for number in range(rounds):
+            copies = range(samples)
+            programs = [replace(one, text=f"// {number} {copy}\n{one.text}") for one in some for copy in copies]
+            runs = [_started(first, programs), _run(Plain(), programs)]
+            pairs.append([round(run.cpu_seconds / len(programs), 3) for run in runs])
+            differing += sum(one != other for one, other in zip(runs[0].results, runs[1].results, strict=True))
+        ratios = [round(mine / plain, 2) for mine, plain in pairs]
+        found[str(samples)] = {"problems": len(some), "cpu_seconds": pairs, "ratios": ratios, "differing": differing}
+    return found
+
+
+def _started(first: Program, programs: Sequence[Program]) -> Run:
+    """Run programs with processes that have started with another one."""
+    with Executor(1, Sandbox()) as executor:
+        executor.run([first], Limits(timeout=TIMEOUT))
+        before = cpu_seconds()
+        verdicts = executor.run(programs, Limits(timeout=TIMEOUT))
+        used = cpu_seconds() - before
+    return Run(0.0, used, [PASSED if verdict.outcome is Outcome.PASSED else FAILED for verdict in verdicts])
+
+
+def _run(runner: Plain, programs: Sequence[Program]) -> Run:
+    before = cpu_seconds()
+    results = runner.go(programs)
+    return Run(0.0, cpu_seconds() - before, results)
+
+
+def table_of_samples(language: str, found: dict[str, Any]) -> str:
+    """Return a Markdown table of the medians."""
+    head = "| samples a problem | problems | CPU seconds a sample | plain | it / plain | wanted | other verdicts |"
+    rows = []
+    for (samples, one), wanted in zip(found.items(), WANTED[language], strict=True):
+        mine, plain = (statistics.median(numbers) for numbers in zip(*one["cpu_seconds"], strict=True))
+        ratio = statistics.median(one["ratios"])
+        numbers = f"{mine:.3f} | {plain:.3f} | {ratio:.2f} | {wanted:g}"
+        rows.append(f"| {samples} | {one['problems']} | {numbers} | {one['differing']} |")
+    return "\n".join([f"\n{language}", head, "|---|---|---|---|---|---|---|", *rows])
+
+
 def _cpu_ms(run: Run) -> float:
     return round(1000 * run.cpu_seconds / len(run.results), 1)
 
@@ -177,10 +249,18 @@ def main() -> None:
     parser.add_argument("--programs", type=int, help=f"of each language; {PROGRAMS}, with --busy {JUDGED}")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--busy", type=int, metavar="N", help="judge programs again beside N busy processes")
+    parser.add_argument("--samples", action="store_true", help="one and ten samples of problems that it hasn't seen")
+    parser.add_argument("--mxeval", type=Path, help="with --samples: folder with mxeval's problems and samples")
     parser.add_argument("--out", type=Path, help="write the numbers to this JSON file too")
     options = parser.parse_args()
     languages = options.language or COMPILED
-    if options.busy:
+    if options.samples:
+        found = {}
+        for language in languages:
+            texts = texts_of(options.data, options.mxeval, language, (options.programs or FEW) + 1)
+            found[language] = by_samples(texts, options.rounds)
+            print(table_of_samples(language, found[language]), flush=True)
+    elif options.busy:
         found = all_flips(options.data, options.programs or JUDGED, options.busy, languages)
     else:
         found = costs(options.data, options.programs or PROGRAMS, options.rounds, languages)
