@@ -97,12 +97,15 @@ class Store:
 
     def has(self, node: Artefact) -> bool:
         """Return True if an artefact is complete and undamaged."""
-        return self._integrity.is_known(node) or not self.damage(node)
+        if not self._integrity.is_known(node):
+            return not self.damage(node)
+        local = self.files.local
+        return local is None or os.access(f"{local}/{folder_of(node)}/{MANIFEST}", os.R_OK)
 
     def checking_once(self) -> AbstractContextManager[None]:
         """Within it an artefact that was found undamaged stays so also on a disk: a report asks a dozen times for each.
 
-        `use` checks every byte as ever.
+        It still needs its manifest, which another process may remove. `use` checks every byte as ever.
         """
         return self._integrity.checking_once()
 
@@ -147,8 +150,16 @@ class Store:
 
     def manifest(self, node: Artefact, *, dropped: bool = False) -> dict[str, Any]:
         """Return a manifest, also a dropped one if `dropped`; raise StoreError if it is missing or unreadable."""
-        text = self._integrity.manifest_text(node) or (self._integrity.dropped_text(node) if dropped else None)
-        return self._integrity.parse(node, text or b"")
+        text = self._integrity.manifest_text(node)
+        if text is None and dropped:
+            text = self._integrity.dropped_text(node)
+        if text is None:
+            raise self._is_gone(node)
+        try:
+            return self._integrity.parse(node, text)
+        except StoreError:
+            self._integrity.forget(node)
+            raise
 
     def counts(self, node: Artefact) -> Mapping[str, Any]:
         """Return what the stage reported, also if files were dropped since; empty without a readable manifest."""
@@ -165,13 +176,16 @@ class Store:
         """
         text = self._integrity.manifest_text(node)
         if text is None:
-            self._integrity.forget(node)  # another process may have removed it since it was checked
-            state = "was dropped from" if self.is_dropped(node) else "is not in"
-            raise StoreError(f"{node.label} {state} the store; run the command again")
+            raise self._is_gone(node)
         if damage := self._integrity.damage(node, text, whole=True):
             self._remove_unless_renewed(node, text)
             raise StoreError(f"{node.label} is damaged ({damage}); it was removed: run the command again")
         return self.scratch / folder_of(node)
+
+    def _is_gone(self, node: Artefact) -> StoreError:
+        self._integrity.forget(node)  # another process may have removed it since it was checked
+        state = "was dropped from" if self.is_dropped(node) else "is not in"
+        return StoreError(f"{node.label} {state} the store; run the command again")
 
     def is_being_made(self, unit: Artefact) -> bool:
         """Return True while a process holds the lease of an artefact, or of a unit of work: it makes or drops it."""

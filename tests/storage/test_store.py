@@ -157,6 +157,14 @@ def test_a_report_checks_an_artefact_once_and_every_byte_before_use(tmp_path):
     commit(store, one)
     with store.checking_once():
         assert store.has(one)
+        Store(tmp_path).remove(one)  # as another process does
+        assert not store.has(one)
+        with pytest.raises(StoreError, match="label is not in the store; run the command again"):
+            store.manifest(one)
+    commit(store, one)
+    assert store.manifest(one)["label"] == one.label
+    with store.checking_once():
+        assert store.has(one)
     data.write_text("other")
     assert not store.has(one)
 
