@@ -131,8 +131,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     """
     config, store = folder.config(), folder.store
     baselines = Baselines(order_of(config).clean_of)
-    parts, rated, levels = parts_of(config), rated_texts(config), levels_of(config)
-    metrics = metric_specs(config)
+    parts, rated, levels, metrics = parts_of(config), rated_texts(config), levels_of(config), metric_specs(config)
     read_prompts = cache(lambda test_set: store.rows(test_set, PromptRow))  # cells share test sets
     for rows in _in_order(by_cell(folder.grid()).values(), baselines):
         cell = rows[0].labels
@@ -172,14 +171,23 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
             levels=levels,
         )
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
-        outcomes = {
-            row.results_key: Counter(result.outcome for result in of_row)
-            for name, draws in all_draws.items()
-            for row, of_row in zip([first[name], *later.get(name, ())], draws, strict=True)
-        }
         problems = list(problem_scores(cell, all_draws))
         rates = rates_of(problems)
-        yield CellNumbers(cell, scores, problems, rates, baselines.differences(cell, rates), outcomes)
+        yield CellNumbers(
+            cell, scores, problems, rates, baselines.differences(cell, rates), _outcomes(first, later, all_draws)
+        )
+
+
+def _outcomes(
+    first: Mapping[TestSetName, GridRow],
+    later: Mapping[TestSetName, Sequence[GridRow]],
+    draws: Mapping[TestSetName, Sequence[Verdicts]],
+) -> dict[str, Mapping[str, int]]:
+    return {
+        row.results_key: Counter(result.outcome for result in of_row)
+        for name, rows in draws.items()
+        for row, of_row in zip([first[name], *later.get(name, ())], rows, strict=True)
+    }
 
 
 def _in_order(cells: Iterable[list[GridRow]], baselines: Baselines) -> list[list[GridRow]]:
