@@ -142,9 +142,9 @@ def row_blocks(table: Table) -> list[Block]:
 
 
 def _size(table: Table, rows: Sequence[Row]) -> str:
-    sizes = {cell.n for row in rows for cell in row.cells if cell.n}
+    sizes = {(cell.n, cell.n_of) for row in rows for cell in row.cells if cell.n}
     shown = {table.size(cell) for row in rows for cell in row.cells if cell.n}
-    return f"n = {count(next(iter(sizes)), 'problem')}" if len(sizes) == len(shown) == 1 and shown != {""} else ""
+    return f"n = {count(*next(iter(sizes)))}" if len(sizes) == len(shown) == 1 and shown != {""} else ""
 
 
 def bound(text: str) -> str:

@@ -11,6 +11,7 @@ from raysweep.analysis.tables.frame import Number, ScoreFrame, ScoreKey
 from raysweep.analysis.tables.table import TableCell
 from raysweep.errors import UsageError
 from raysweep.metrics.base import Measurement
+from raysweep.metrics.restoration import RI
 from raysweep.records import Difference, Score
 from raysweep.units import count, decimal
 
@@ -19,7 +20,7 @@ from raysweep.units import count, decimal
 class Quantity:
     """A metric that is a share, and its format: times 100, in percent or, for differences, in points.
 
-    `digits`: after the point.
+    `digits`: after the point. `over`: what the `n` of its numbers counts.
     """
 
     metric: str
@@ -27,6 +28,7 @@ class Quantity:
     unit: str = "%"
     signed: bool = False
     digits: int = 1
+    over: str = "problem"
 
     @property
     def heading(self) -> str:
@@ -40,6 +42,9 @@ class Quantity:
 PASS = Quantity("pass@1", "pass@1")
 DROP = Quantity("drop", "difference", "points", signed=True)
 RD = Quantity("RD", "RD")
+ROWS_IN_LANGUAGE = Quantity("rows in language", "rows in language", over="training row")
+"""The share of a training set's rows in the language of a problem set, of those whose language is known."""
+OF_BLOCKS = Quantity(RI, RI, over="pair")
 
 
 def over_part(quantity: Quantity, part: str) -> Quantity:
@@ -52,7 +57,7 @@ def quantity_of(metric: str, digits: int = 1) -> Quantity:
     if metric.startswith("rows_"):
         raise UsageError(f"{metric} is a count of prompts, no share; tables and figures of files show shares")
     parts = [over_part(quantity, part) for quantity in (PASS, DROP) for part in ("changed", "level", "valid")]
-    known = {quantity.metric: quantity for quantity in (PASS, DROP, RD, *parts)}
+    known = {quantity.metric: quantity for quantity in (PASS, DROP, RD, ROWS_IN_LANGUAGE, OF_BLOCKS, *parts)}
     return replace(known.get(metric, Quantity(metric, metric)), digits=digits)
 
 
@@ -70,6 +75,7 @@ def number_cell(number: Score | Difference | Measurement, quantity: Quantity) ->
         low=100 * number.low,
         high=100 * number.high,
         n=number.n,
+        n_of=quantity.over,
         sd=sd if math.isnan(sd) else 100 * sd,
         spread="" if math.isnan(sd) else f"SD {replace(quantity, signed=False).format(sd)}",
         seeds=seeds,

@@ -79,7 +79,8 @@ class TableCell:
     high: float = math.nan
     note: str = ""  # becomes a footnote
     state: str = "empty"
-    n: int = 0  # number of problems behind the value; 0: it is no number over problems
+    n: int = 0  # number of problems, or of `n_of`, behind the value; 0: it is no number over any
+    n_of: str = "problem"
     sd: float = math.nan  # standard deviation between seeds, in the table's unit; NaN: the value is of one
     spread: str = ""  # the same as shown
     seeds: int = 0  # number of seeds behind a value that is a mean over them; 0: it is none
@@ -154,19 +155,27 @@ class Table:
 
     @property
     def problems(self) -> str:
-        problems = f"n = {count(next(iter(self.sizes)), 'problem')}" if len(self.sizes) == 1 else ""
+        problems = f"n = {count(*next(iter(self._counted)))}" if len(self._counted) == 1 else ""
         seeds = count(next(iter(self._seeds)), "training seed") if len(self._seeds) == 1 else ""
         return ", ".join(filter(None, (problems, seeds)))
 
     def size(self, cell: TableCell) -> str:
-        """Return ``n = 238`` or ``2 seeds`` for a cell of a table whose numbers don't rest on equally many."""
-        problems = f"n = {cell.n:,}" if cell.n and len(self.sizes) > 1 else ""
+        """Return ``n = 238`` or ``2 seeds`` for a cell of a table whose numbers don't rest on equally many.
+
+        What `n` counts is named where it isn't problems.
+        """
+        number = f"{cell.n:,}" if cell.n_of == "problem" else count(cell.n, cell.n_of)
+        problems = f"n = {number}" if cell.n and len(self._counted) > 1 else ""
         seeds = count(cell.seeds, "seed") if cell.seeds and len(self._seeds) > 1 else ""
         return ", ".join(filter(None, (problems, seeds)))
 
     @cached_property
     def sizes(self) -> set[int]:
         return {cell.n for row in self.rows for cell in row.cells if cell.n}
+
+    @cached_property
+    def _counted(self) -> set[tuple[int, str]]:
+        return {(cell.n, cell.n_of) for row in self.rows for cell in row.cells if cell.n}
 
     @property
     def over_seeds(self) -> str:

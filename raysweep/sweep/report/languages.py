@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from raysweep.analysis.tables.order import Order
+from raysweep.analysis.tables.quantities import ROWS_IN_LANGUAGE
 from raysweep.records import BASE, CLEAN, Score
 from raysweep.rows.parquet import ROWS, count_values
 from raysweep.storage.artefacts import Unit
@@ -15,8 +16,6 @@ from raysweep.units import count
 
 TRAINING_SET = "training set "
 """What the label of a training set's artefact begins with, before its name."""
-SHARE = "rows in language"
-"""The metric: the share of a training set's rows in the language of a problem set, of those whose language is known."""
 TAGS = {"cpp": ("c++", "cc", "cxx"), "python": ("py", "python3")}
 """Other names of languages in the tags of rows."""
 
@@ -51,7 +50,7 @@ def language_shares(scores: Sequence[Score], order: Order, languages: Mapping[st
     solved = (one for one in scores if one.metric == "pass@1" and one.training_set not in order.ways)
     cells = dict.fromkeys((one.model, one.recipe, one.training_set, one.seed, one.problem_set) for one in solved)
     return [
-        Score(*cell, CLEAN, SHARE, value, math.nan, math.nan, known, note)
+        Score(*cell, CLEAN, ROWS_IN_LANGUAGE.metric, value, math.nan, math.nan, known, note)
         for cell in cells
         for value, known, note in [_share(languages.get(cell[2], {}), order.languages.get(cell[4], ""), cell[2])]
     ]
