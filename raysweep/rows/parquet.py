@@ -80,8 +80,8 @@ def read_rows(path: Path, record: type[R]) -> list[R]:
     return _records(_table_in(path, str(path)), record)
 
 
-def read_rows_of(path: Path, record: type[R], column: str, values: Collection[str]) -> tuple[list[R], int]:
-    """Read the rows in which a column has one of some values, and the number of all; see `read_rows` for errors.
+def read_rows_of(path: Path, record: type[R], column: str, values: Collection[str]) -> list[R]:
+    """Read the rows in which a column has one of some values; see `read_rows` for errors.
 
     Only the record's columns are read and only these records are made, which is what reading a table takes long for.
     The record may have fewer fields than the one of which the file is.
@@ -91,7 +91,12 @@ def read_rows_of(path: Path, record: type[R], column: str, values: Collection[st
 
     table = _table_in(path, str(path), list(_field_types(record)))
     wanted = pyarrow.array(list(values), pyarrow.string())
-    return _records(table.filter(compute.is_in(table.column(column), wanted)), record), int(table.num_rows)
+    return _records(table.filter(compute.is_in(table.column(column), wanted)), record)
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows of a file that `write_rows` wrote, from its footer; see `read_rows` for errors."""
+    return int(_table_in(path, str(path), []).num_rows)
 
 
 def read_groups(path: Path, record: type[R], by: str, column: str) -> list[tuple[R, list[Any]]]:

@@ -10,7 +10,15 @@ import pytest
 from raysweep.analysis.sections.base import ShownText
 from raysweep.errors import OtherSchema
 from raysweep.records import Completion, PromptPair, Score, TrainingRow
-from raysweep.rows.parquet import UnreadableTable, count_values, read_groups, read_rows, read_rows_of, write_rows
+from raysweep.rows.parquet import (
+    UnreadableTable,
+    count_rows,
+    count_values,
+    read_groups,
+    read_rows,
+    read_rows_of,
+    write_rows,
+)
 
 
 def completion(task: str, sample: int) -> Completion:
@@ -39,9 +47,10 @@ def test_groups_have_their_first_row_and_the_values_of_a_column(tmp_path):
 def test_rows_of_one_value_are_read_alone(tmp_path):
     rows = [completion("a", 0), completion("a", 1), completion("b", 0)]
     write_rows(tmp_path / "x", Completion, rows, ["task_id", "sample"])
-    assert read_rows_of(tmp_path / "x", Completion, "task_id", ["a"]) == (rows[:2], len(rows))
-    assert read_rows_of(tmp_path / "x", Completion, "task_id", ["c"]) == ([], len(rows))
-    shown, _ = read_rows_of(tmp_path / "x", ShownText, "task_id", ["a", "b"])
+    assert read_rows_of(tmp_path / "x", Completion, "task_id", ["a"]) == rows[:2]
+    assert count_rows(tmp_path / "x") == len(rows)
+    assert read_rows_of(tmp_path / "x", Completion, "task_id", ["c"]) == []
+    shown = read_rows_of(tmp_path / "x", ShownText, "task_id", ["a", "b"])
     assert shown == [ShownText(row.task_id, row.sample, row.text) for row in rows]
 
 

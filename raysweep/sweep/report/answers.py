@@ -49,8 +49,8 @@ class SweepAnswers(Answers):
             return ()
         results, completions = (self._store.use(artefact) / ROWS for artefact in (pair.results, pair.completions))
         return _answers(
-            read_rows_of(results, Result, "task_id", [task_id])[0],
-            read_rows_of(completions, Completion, "task_id", [task_id])[0],
+            read_rows_of(results, Result, "task_id", [task_id]),
+            read_rows_of(completions, Completion, "task_id", [task_id]),
         )
 
     def _first(self, cell: CellLabels, test_set: TestSetName) -> GridRow | None:

@@ -31,7 +31,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.problems.base import PROBLEMS
 from raysweep.quality.reports import LintedStratum
 from raysweep.records import BASE, Difference, PromptRow, Score
-from raysweep.rows.parquet import ROWS, read_rows_of
+from raysweep.rows.parquet import ROWS, count_rows, read_rows_of
 from raysweep.sweep.folder import SweepFolder, capabilities_text
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
@@ -179,8 +179,8 @@ def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
 
     for row in rows:
         prompts, tasks = chosen(row.test_set_stage, row.test_set_key)
-        results, total = read_rows_of(store.use(row.results) / ROWS, ShownResult, "task_id", tasks)
-        completions, _ = read_rows_of(store.use(row.completions) / ROWS, ShownText, "task_id", tasks)
+        results = store.use(row.results) / ROWS
+        completions = store.use(row.completions) / ROWS
         of_pair = PairSamples(
             row.model,
             row.training_set,
@@ -189,9 +189,9 @@ def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
             row.problem_set,
             row.test_name.removeprefix(f"{row.problem_set} "),
             prompts,
-            completions,
-            results,
-            total,
+            read_rows_of(completions, ShownText, "task_id", tasks),
+            read_rows_of(results, ShownResult, "task_id", tasks),
+            count_rows(results),
         )
         samples.append(of_pair)
     return samples
