@@ -101,13 +101,10 @@ class Report:
     choices: Sequence[ReportedChoice] = ()  # of one recipe of a group
     linted: Sequence[CellReports] = ()
     strata: Sequence[LintedStratum] = ()  # of the sample that was linted
-    made_frame: ScoreFrame | None = None  # the frame, where it was made already
 
     @cached_property
     def frame(self) -> ScoreFrame:
         """The frame of all scores and differences, with the failures."""
-        if self.made_frame is not None:
-            return self.made_frame
         failures = failures_over_seeds(self.failures) if self.over_seeds else self.failures
         return ScoreFrame.of(self.scores, self.order, failures, self.differences)
 
