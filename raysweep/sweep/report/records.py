@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -28,6 +29,7 @@ from raysweep.analysis.tables.pooling import (
 )
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
+from raysweep.errors import StoreError
 from raysweep.problems.base import PROBLEMS
 from raysweep.quality.reports import LintedStratum
 from raysweep.records import BASE, Difference, PromptRow, Score
@@ -64,6 +66,8 @@ from raysweep.sweep.report.scoring import SweepNumbers, by_cell
 from raysweep.sweep.samples import ShownPrompts
 from raysweep.units import count
 
+log = logging.getLogger("raysweep")
+
 
 def report_of(
     folder: SweepFolder,
@@ -71,17 +75,41 @@ def report_of(
     numbers: SweepNumbers,
     errors: Mapping[str, str],
     exhibits: Sequence[Exhibit],
-    sections: Iterable[Section],
+    sections: Collection[Section],
     *,
     required: bool = False,
 ) -> Report:
     """Return the records of a sweep that some sections read.
 
+    An artefact that is removed or found damaged meanwhile is left out, with a warning.
+
     `required`: whether an exhibit without any number is an error.
 
     Raises:
         UsageError: exhibits are required, and the sweep lacks what they show.
+        StoreError: an artefact can't be read, nor left out.
     """
+    known: set[str] = set()
+    while True:
+        try:
+            return _collected(folder, config, numbers, errors, exhibits, sections, required=required)
+        except StoreError as error:
+            if str(error) in known:
+                raise
+            known.add(str(error))
+            log.warning("the report leaves out what it can't read: %s", error)
+
+
+def _collected(
+    folder: SweepFolder,
+    config: SweepConfig,
+    numbers: SweepNumbers,
+    errors: Mapping[str, str],
+    exhibits: Sequence[Exhibit],
+    sections: Collection[Section],
+    *,
+    required: bool,
+) -> Report:
     order, is_linted = order_of(config), config.evaluation.quality is not None
     linted = cell_reports(folder) if is_linted else []
     strata = linted_strata(folder, linted) if is_linted else []

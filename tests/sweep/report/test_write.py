@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import raysweep
+from raysweep.analysis.exhibits.catalogue import read_exhibits
+from raysweep.analysis.sections.base import all_sections
 from raysweep.config.loading import config_from, load_config
 from raysweep.metrics.base import METRICS, Measurement, Metric
 from raysweep.records import PromptRow
+from raysweep.rows.parquet import ROWS
+from raysweep.storage.artefacts import MANIFEST, folder_of
+from raysweep.storage.store import Store
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.report.names import order_of
+from raysweep.sweep.report.records import report_of
 from raysweep.sweep.report.scoring import score
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import run_sweep
@@ -48,6 +55,39 @@ def test_a_report_is_written_without_the_test_sets(store_copy, tmp_path):
         folder.store.remove(row.test_set)
     report = Path(export(folder, "html", tmp_path / "out")).read_text()
     assert "pass@1" in report and "completions that were not run" in report and "required: partial" in report
+
+
+def _gone(store, artefact):
+    Store(store.root).remove(artefact)  # as another process does
+
+
+def _damaged(store, artefact):
+    rows = Path(store.folder(artefact)) / ROWS
+    rows.write_bytes(rows.read_bytes()[::-1])
+
+
+def _cut(store, artefact):
+    store.files.write(f"{folder_of(artefact)}/{MANIFEST}", b"{")
+
+
+@pytest.mark.parametrize("harm", [_gone, _damaged, _cut])
+def test_a_report_leaves_out_what_goes_away_or_is_damaged_after_it_was_scored(store_copy, caplog, harm):
+    folder = open_folder("s", str(store_copy))
+    row = next(row for row in folder.grid() if row.perturbation == "C1")
+    with folder.store.checking_once():
+        numbers = score(folder)
+        for artefact in (row.results, row.test_set):
+            harm(folder.store, artefact)
+        report = report_of(folder, folder.config(), numbers, {}, list(read_exhibits().values()), all_sections())
+    assert {one.perturbation for one in report.samples} == {"clean"}
+    assert "C1" in {one.perturbation for one in report.scores}
+    assert ("leaves out" in caplog.text) == (harm is not _gone)
+
+
+def test_a_report_with_other_scores_has_another_frame(store_copy):
+    folder = open_folder("s", str(store_copy))
+    report = report_of(folder, folder.config(), score(folder), {}, [], ())
+    assert report.frame.scores() and not replace(report, scores=[]).frame.scores()
 
 
 def test_tables_of_an_earlier_report_go_with_what_they_were_about(store_copy, tmp_path):
