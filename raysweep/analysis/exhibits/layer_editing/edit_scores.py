@@ -7,7 +7,7 @@ The methods are editors and Self-Denoising, which changes prompts and no weights
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -26,7 +26,7 @@ from raysweep.analysis.exhibits.base import (
     Need,
     NothingToDraw,
 )
-from raysweep.analysis.exhibits.edits import AUTO
+from raysweep.analysis.exhibits.edits import AUTO, RewrittenPrompts
 from raysweep.analysis.exhibits.layer_editing.sums import (
     CLEAN_CHANGE,
     RESTORED,
@@ -51,8 +51,6 @@ from raysweep.stats.intervals import COVERAGE
 from raysweep.units import count
 
 Dimension = Literal["model", "category", "method", "block"]
-BLOCKS = (AUTO, "random", "first", "middle", "last", "dinm")
-"""The order of rows; blocks by number are after them."""
 WORDS = {AUTO: "found (l*)", "random": "random", "dinm": "DINM's"}
 NEAR = 0.01
 """A clean accuracy is as before within one point."""
@@ -137,10 +135,16 @@ HOW = (
     "prompts and on clean ones. Numbers are means over edits; their 95 % intervals are over edit examples, where those "
     "of one problem in several categories are one cluster."
 )
-AT_BLOCKS = (
-    "The same edit, all its settings alike, is at several blocks: the one that the localization finds (l*), a random "
-    "one, the first, the middle, the last, the one that DINM chooses."
-)
+AT_BLOCKS = "The same edit, all its settings alike, is at several blocks: {}."
+PLACES = {
+    AUTO: "the one that the localization finds (l*)",
+    "random": "a random one",
+    "first": "the first",
+    "middle": "the middle",
+    "last": "the last",
+    "dinm": "the one that DINM chooses",
+}
+"""Values of `edit_at` in the order of rows, with their words in captions; blocks by number are after them."""
 PLAIN_LORA = "{}: plain LoRA; what EasyEdit calls LoRA is AdaLoRA, with a rate of 5e-3 for 70 steps."
 SEEDS = "Of several seeds a number is the mean over the seeds' numbers, and its interval is over seeds, too."
 REWRITES = "A method that rewrites prompts has no edits; its interval of the share restored is over problems."
@@ -160,14 +164,20 @@ class EditScores(Exhibit):
     total: bool = False
     """Whether rows of categories are followed by one over all of them."""
     against: str = ""
-    """The recipe, or the value of `edit_at`, that the column ``minus`` compares others with."""
+    """The recipe, or the value of `edit_at` as text, that the column ``minus`` compares others with."""
 
     @model_validator(mode="after")
     def _fits(self) -> EditScores:
         if unknown := [name for name in self.columns if name not in COLUMNS]:
-            raise ValueError(f"unknown column {unknown[0]!r}{did_you_mean(unknown[0], COLUMNS)}")
+            hint = did_you_mean(unknown[0], COLUMNS)
+            raise ValueError(f"unknown column {unknown[0]!r}{hint}; the columns are {', '.join(COLUMNS)}")
+        if twice := [name for name in self.rows if self.rows.count(name) > 1]:
+            raise ValueError(f"{twice[0]!r} is named twice among rows; name it once")
         if "model" not in self.rows or ("method" in self.rows) == ("block" in self.rows):
-            raise ValueError("rows are of 'model', 'category' if you like, and either 'method' or 'block'")
+            raise ValueError(
+                "rows are of 'model', 'category' if you like, and either 'method' or 'block', not of "
+                f"{', '.join(map(repr, self.rows))}"
+            )
         if ("minus" in self.columns) != bool(self.against):
             raise ValueError("the column 'minus' and the key 'against' need each other")
         return self
@@ -176,15 +186,20 @@ class EditScores(Exhibit):
     def draw(self, evidence: Evidence) -> Drawn:
         over_seeds = evidence.pools_seeds
         edits = grouped(evidence.edits.made, over_seeds=over_seeds)
-        rewritten, clean = [], []
+        rewritten: dict[EditGroup, list[RewrittenPrompts]] = {}
+        clean: list[RewrittenPrompts] = []
         if "block" in self.rows:
             edits = at_blocks(edits)
         else:
-            judged = [one for one in evidence.edits.rewritten if one.rates]
-            clean = [one for one in judged if one.perturbation == CLEAN]
-            rewritten = [one for one in judged if one.perturbation != CLEAN]
+            judged = {
+                group: [one for one in of if one.rates]
+                for group, of in grouped(evidence.edits.rewritten, over_seeds=over_seeds).items()
+            }
+            clean = [one for group, of in judged.items() for one in of if group.category == CLEAN]
+            rewritten = {group: of for group, of in judged.items() if of and group.category != CLEAN}
         sums = sums_of_edits(self._of_categories(edits), self.against)
-        sums |= sums_of_rewritten(self._of_categories(grouped(rewritten, over_seeds=over_seeds)), clean)
+        self._require_against(sums)
+        sums |= sums_of_rewritten(self._of_categories(rewritten), clean)
         if not sums:
             blocks = "it has no editor with two values of `edit_at`"
             raise NothingToDraw(blocks if "block" in self.rows else EDITED_MODELS.lacking)
@@ -192,6 +207,18 @@ class EditScores(Exhibit):
         said = [REWRITES if rewritten else "", PLAIN_LORA.format(", ".join(lora)) if lora else ""]
         sets = dict.fromkeys(group.problem_set for group in sums)
         return Drawn(tuple(self._table(evidence, problems, sums, said) for problems in sets))
+
+    def _require_against(self, edited: Iterable[EditGroup]) -> None:
+        """Raise NothingToDraw unless `against` is a method of these, or what `edit_at` may be and a table lacks."""
+        names = list(dict.fromkeys(group.name for group in edited))
+        is_block = "block" in self.rows
+        may_lack = is_block and len(self.columns) > 1 and (self.against in PLACES or self.against.isdecimal())
+        if names and self.against and self.against not in names and not may_lack:
+            kind, hint = (
+                "block" if is_block else "method",
+                did_you_mean(self.against, [*names, *(PLACES if is_block else ())]),
+            )
+            raise NothingToDraw(f"it has no {kind} {self.against!r} for `against`{hint}; it has {', '.join(names)}")
 
     def _of_categories(self, groups: dict[EditGroup, list[R]]) -> dict[EditGroup, list[R]]:
         together = over_categories(groups)
@@ -202,9 +229,14 @@ class EditScores(Exhibit):
 
     def _table(self, evidence: Evidence, problems: str, sums: Mapping[EditGroup, Sums], said: Sequence[str]) -> Table:
         groups = self._in_order([group for group in sums if group.problem_set == problems])
-        alike = not any(sums[group].unshared for group in groups)
+        names = list(dict.fromkeys(group.name for group in groups))
+        lacks = self.against and self.against not in names
+        left_out = {
+            "restored on shared pairs": not any(sums[group].unshared for group in groups),
+            "minus": lacks,
+        }
         words = {"against": WORDS.get(self.against, self.against)}
-        columns = [COLUMNS[name] for name in self.columns if not (alike and name == "restored on shared pairs")]
+        columns = [COLUMNS[name] for name in self.columns if not left_out.get(name)]
         fields = [replace(column, heading=column.heading.format(**words)) for column in columns]
         table = records.record_table(
             **self.head(evidence.frame, problems),
@@ -216,20 +248,26 @@ class EditScores(Exhibit):
         )
         seeds = SEEDS if any(cell.seeds for row in table.rows for cell in row.cells) else ""
         of_columns = [column.said.format(**words) for column in columns]
-        how = [HOW, AT_BLOCKS if "block" in self.rows else ""]
-        return replace(table, caption=self.captioned(*how, *of_columns, seeds, *said, no_evidence(problems)))
+        how = [HOW]
+        compared = self.against if "method" in self.rows else PLACES.get(self.against, f"block {self.against}")
+        if "block" in self.rows:
+            how += [AT_BLOCKS.format(", ".join(PLACES.get(name, f"block {name}") for name in names))]
+        lacking = (
+            f"There is no edit {'by' if 'method' in self.rows else 'at'} {compared} to compare with." if lacks else ""
+        )
+        return replace(table, caption=self.captioned(*how, *of_columns, seeds, lacking, *said, no_evidence(problems)))
 
     def _in_order(self, groups: Sequence[EditGroup]) -> list[EditGroup]:
         """Return groups by the rows' dimensions: edits that are compared are together, methods stay in their order."""
         models = list(dict.fromkeys(group.model for group in groups))
         edits = list(dict.fromkeys((group.editor, group.settings, group.seed) for group in groups))
-        categories = list(dict.fromkeys(group.category for group in groups))
+        categories, places = list(dict.fromkeys(group.category for group in groups)), list(PLACES)
 
         def place(group: EditGroup) -> tuple[int, ...]:
             edit = edits.index((group.editor, group.settings, group.seed)) if group.editor else 0
-            block = BLOCKS.index(group.name) if group.editor and group.name in BLOCKS else len(BLOCKS)
-            places = {"model": (models.index(group.model), edit), "category": (categories.index(group.category),)}
-            return tuple(number for name in self.rows for number in places.get(name, (block,)))
+            block = places.index(group.name) if group.editor and group.name in places else len(places)
+            of = {"model": (models.index(group.model), edit), "category": (categories.index(group.category),)}
+            return tuple(number for name in self.rows for number in of.get(name, (block,)))
 
         return sorted(groups, key=place)
 

@@ -215,8 +215,12 @@ def test_methods_are_compared_with_one_of_them_pair_by_pair(all_of_it):
     [
         ({"rows": ["model", "category"]}, "either 'method' or 'block'"),
         ({"rows": ["model", "method", "block"]}, "either 'method' or 'block'"),
-        ({"rows": ["method"]}, "rows are of 'model'"),
-        ({"columns": ["restord"]}, r"unknown column 'restord' \(did you mean 'restored'\?\)"),
+        ({"rows": ["method"]}, "rows are of 'model', .* not of 'method'"),
+        ({"rows": ["model", "method", "model"]}, "'model' is named twice among rows; name it once"),
+        (
+            {"columns": ["restord"]},
+            r"unknown column 'restord' \(did you mean 'restored'\?\); the columns are edits, .*, within 1 point",
+        ),
         ({"columns": ["minus"]}, "'minus' and the key 'against' need each other"),
         ({"against": "random"}, "'minus' and the key 'against' need each other"),
     ],
@@ -224,6 +228,37 @@ def test_methods_are_compared_with_one_of_them_pair_by_pair(all_of_it):
 def test_rows_and_comparisons_that_say_too_little_are_mistakes(keys, said):
     with pytest.raises(ValueError, match=said):
         EditScores(**{"id": "mine", "title": "Mine", "rows": ["model", "method"], "columns": ["edits"]} | keys)
+
+
+@pytest.mark.parametrize(
+    ("rows", "against", "said", "meant"),
+    [
+        ("block", "nonsense", r"no block 'nonsense' for `against`; it has auto, random$", "auto"),
+        ("block", "creme", r"no block 'creme' for `against`; it has auto, random$", "random"),
+        ("method", "crem", r"no method 'crem' for `against` \(did you mean 'creme'\?\); it has creme, .*", "creme"),
+        ("method", "self-denoising", "no method 'self-denoising' for `against`; it has creme, .*", "rome"),
+    ],
+)
+def test_what_others_are_compared_with_is_an_edit_of_the_sweep(all_of_it, rows, against, said, meant):
+    keys = {"id": "mine", "title": "Mine", "rows": ["model", rows], "columns": ["restored", "minus"]}
+    with pytest.raises(NothingToDraw, match=said):
+        EditScores(**keys, against=against).draw(all_of_it)
+    (table,) = EditScores(**keys, against=meant).draw(all_of_it).tables
+    assert len(table.columns) == 2 and any(row.cells[1].state == "value" for row in table.rows)
+
+
+def test_a_caption_names_the_blocks_of_the_table_and_the_one_that_others_can_not_be_compared_with(all_of_it):
+    at_two = "is at several blocks: the one that the localization finds (l*), a random one."
+    assert at_two in table_of("edit-places", all_of_it).caption
+    (table,) = EXHIBITS["edit-places"].model_copy(update={"against": "3"}).draw(all_of_it).tables
+    assert at_two in table.caption and "There is no edit at block 3 to compare with." in table.caption
+    assert not any("minus" in column.name for column in table.columns)
+
+
+def test_rewritings_of_two_seeds_keep_their_seed_where_one_is_not_judged_yet():
+    rows = [replace(one, rates={}) if one.cell.seed == 43 else one for one in two_rewritings()]
+    shown = texts(table_of("repairs", evidence([], rewritten=rows)))
+    assert list(shown) == [("llama", "self-denoising · seed 42")]
 
 
 def test_ended_edits_are_counted_and_have_no_number_in_the_rows_of_edits(all_of_it):
