@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import logging
+import math
 import pkgutil
 import re
 import typing
@@ -253,6 +254,10 @@ _EXPONENT = re.compile(r"([+-]?\d+)(\.\d*)?[eE]([+-]?\d+)")
 def validation_message(detail: Mapping[str, Any]) -> str:
     """Turn one of pydantic's errors into a message for people who write YAML: the requirement, then the given value."""
     kind, value, limits = detail["type"], detail.get("input"), detail.get("ctx", {})
+    if kind == "value_error":
+        return str(detail["msg"]).removeprefix("Value error, ")
+    if kind == "sequence_str" or (kind == "is_instance_of" and limits.get("class") == "Sequence"):
+        kind = "list_type"
     if kind.endswith("too_short") and not value:
         return "must not be empty"
     requirement = (
@@ -275,6 +280,14 @@ def _one_message(details: Sequence[Mapping[str, Any]]) -> str:
     return validation_message({**details[0], "type": "literal_error", "ctx": {"expected": expected}})
 
 
+def _listed(text: str) -> str:
+    """Return a text as a list in YAML: ``[model, block]``, and ``['*code']`` where it would be no text otherwise."""
+    import yaml
+
+    parts = [part.strip() for part in text.split(",")]
+    return str(yaml.safe_dump(parts, default_flow_style=True, allow_unicode=True, width=math.inf)).strip()
+
+
 def _quoted(limits: Mapping[str, Any]) -> list[str]:
     return re.findall(r"'([^']+)'", limits["expected"])
 
@@ -284,10 +297,12 @@ def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
         return "; give one, or leave the key out"
     if kind == "string_type":
         return "; put it in quotes" if isinstance(value, int | float) else ""
+    if kind in ("dict_type", "mapping_type") and value and isinstance(value, list):
+        return f"; write {{{', '.join(f'{one}: ...' for one in value)}}}, with a value for each"
     if not isinstance(value, str):
         return ""
     if kind == "list_type":
-        return f"; write [{value}]"
+        return f"; write {_listed(value)}"
     number = re.fullmatch(r"[+-]?\d+(\.\d+)?|true|false", value)
     if number and kind in ("int_type", "float_type", "bool_type"):
         return f", which is text; write {value}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, ClassVar, Final, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.comparisons.estimate import rates_over_seeds
@@ -30,6 +30,21 @@ from raysweep.records import BASE
 from raysweep.registry import Registry
 
 Text = Annotated[str, Field(min_length=1)]
+
+
+def _no_list(value: object) -> object:
+    if isinstance(value, list):
+        written = ", ".join(f"{one}: 1" for one in value)
+        raise ValueError(f"must be a mapping of metrics to digits after the point, not {value!r}; write {{{written}}}")
+    return value
+
+
+Digits = Annotated[
+    dict[str, Annotated[int, Field(ge=0, le=6)]],
+    Field(min_length=1),
+    BeforeValidator(_no_list, json_schema_input_type=dict[str, int]),
+]
+"""Metrics, each with its digits after the point."""
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Unasked
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, FileKeys, NothingToDraw, Unasked
 from raysweep.analysis.exhibits.selections import unasked
 from raysweep.analysis.tables.table import Table
 from raysweep.errors import UsageError, did_you_mean
@@ -106,7 +106,7 @@ def _made(kind: type[Exhibit], values: Mapping[Any, Any], origin: str) -> Exhibi
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        mistakes = [_mistake(dict(detail), list(kind.model_fields)) for detail in error.errors()]
+        mistakes = [_mistake(dict(detail), kind) for detail in error.errors()]
         raise UsageError(f"{origin}: {'; '.join(mistakes)}") from None
 
 
@@ -147,11 +147,26 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
     )
 
 
-def _mistake(detail: dict[str, Any], known: Sequence[str]) -> str:
+def _mistake(detail: dict[str, Any], kind: type[Exhibit]) -> str:
     place = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        name = str(detail["loc"][-1])
-        return f"unknown key {place!r}{did_you_mean(name, known) if len(detail['loc']) == 1 else ''}"
+        known = _keys_beside(detail["loc"], kind)
+        hint = did_you_mean(str(detail["loc"][-1]), known) or f"; the keys are {', '.join(known)}"
+        return f"unknown key {place!r}{hint}"
     if detail["type"] == "missing":
         return f"key {place!r} is missing"
-    return f"{place}: {validation_message(detail)}" if place else detail["msg"].removeprefix("Value error, ")
+    return f"{place}: {validation_message(detail)}" if place else validation_message(detail)
+
+
+def _keys_beside(place: Sequence[str | int], kind: type[FileKeys]) -> list[str]:
+    """Return the keys of the mapping in which a key stands: `more.0.test_sets` is one of a block of scores."""
+    for name in place[:-1]:
+        if isinstance(name, str) and name in kind.model_fields:
+            kind = _mapping_in(kind.model_fields[name].annotation) or kind
+    return list(kind.model_fields)
+
+
+def _mapping_in(annotation: Any) -> type[FileKeys] | None:
+    if isinstance(annotation, type) and issubclass(annotation, FileKeys):
+        return annotation
+    return next(filter(None, map(_mapping_in, get_args(annotation))), None)

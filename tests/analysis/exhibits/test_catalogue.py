@@ -87,6 +87,25 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
         (CURVE + "along: ratio\nargument: {objective: a, argument: b, label: c}", "no other curve does"),
         (CURVE + "along: argument\nargument: {objective: fixed, label: c}", "key 'argument.argument' is missing"),
         (OWN.format(id="a") + "recipes: [sft]", "`recipes` are named, and no row or column shows them; add 'recipe'"),
+        (OWN.format(id="a").replace("[model]", "model"), r"rows: must be a list, not 'model'; write \[model\]"),
+        (
+            "kind: edit-scores\nid: a\ntitle: b\ncolumns: [edits]\nrows: model, block",
+            r"rows: must be a list, not 'model, block'; write \[model, block\]$",
+        ),
+        (
+            OWN.format(id="a") + "families: {Mine: 'code*', Other: '*t5'}",
+            r"families.Mine: must be a list, not 'code\*'; write \[code\*\]; families.Other: .* write \['\*t5'\]$",
+        ),
+        (
+            OWN.format(id="a").replace("{pass@1: 0}", "[plausible@1]"),
+            r"quantities: must be a mapping of metrics .*, not \['plausible@1'\]; write {plausible@1: 1}$",
+        ),
+        (
+            OWN.format(id="a") + "labels: [pass@1]",
+            r"labels: must be a mapping of keys, not \['pass@1'\]; write {pass@1: ...}, with a value for each$",
+        ),
+        (OWN.format(id="a") + "more: [{tests: 1}]", "unknown key 'more.0.tests' .did you mean 'test_sets'"),
+        ("kind: heat-map\ntraining_sets: [all]", "unknown key 'training_sets'; the keys are id, title, .*quantity"),
         ("kind: signed-ranks\nid: a\ntitle: b\nstub: c\ntests: [{}]", "key 'tests.0.quantity' is missing"),
     ],
 )

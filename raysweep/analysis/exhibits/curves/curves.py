@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, unknown_metric
+from raysweep.analysis.exhibits.base import EXHIBITS, Digits, Drawn, Evidence, Exhibit, NothingToDraw, unknown_metric
 from raysweep.analysis.exhibits.curves.best import best_setting
 from raysweep.analysis.exhibits.curves.settings import (
     LACKING,
@@ -60,7 +60,7 @@ class Curves(Exhibit):
     training_sets: Annotated[Sequence[str], Field(min_length=1)] = (CLEAN,)
     """Training sets of a curve of an argument; each has its own figure."""
     test_sets: Annotated[list[str], Field(min_length=1)]
-    quantities: Annotated[dict[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
+    quantities: Digits
     """Metrics, each with its digits after the point; the figure shows the first, the table all."""
 
     @model_validator(mode="after")

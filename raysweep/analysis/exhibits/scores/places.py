@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.base import FileKeys
+from raysweep.analysis.exhibits.base import Digits, FileKeys
 from raysweep.analysis.exhibits.recipes.finding import TrainedModel
 from raysweep.analysis.tables.frame import ScoreFrame, ScoreKey
 from raysweep.analysis.tables.quantities import Quantity, quantity_of
@@ -38,7 +38,7 @@ class ScoreBlock(FileKeys):
     test_sets: Annotated[list[str], Field(min_length=1)]
     beside: bool = False
     """Whether the numbers stand in the table of each test set of the other blocks; where these have none, alone."""
-    quantities: Annotated[dict[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
+    quantities: Digits
     """Metrics, each with its digits after the point. ``pass@1 *`` is all metrics of this pattern, if there are any."""
     labels: Mapping[str, str] = {}
     """Headings of metrics, without the unit, where they differ from the usual ones."""
