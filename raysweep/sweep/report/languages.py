@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.quantities import ROWS_IN_LANGUAGE
 from raysweep.records import BASE, CLEAN, Score
@@ -43,11 +44,16 @@ def training_languages(folder: SweepFolder) -> dict[str, dict[str, int]]:
 
 
 def language_shares(scores: Sequence[Score], order: Order, languages: Mapping[str, Mapping[str, int]]) -> list[Score]:
-    """Return a share for each model and problem set that have a pass@1; its `n` are training rows.
+    """Return a share for each model and problem set with pass@1, clean or the headline's; its `n` are training rows.
 
     `languages`: how many rows of each training set are in each programming language; "" where it isn't known.
     """
-    solved = (one for one in scores if one.metric == "pass@1" and one.training_set not in order.ways)
+    tests = (CLEAN, ScoreFrame.of(scores, order).headline)
+    solved = (
+        one
+        for one in scores
+        if one.metric == "pass@1" and one.perturbation in tests and one.training_set not in order.ways
+    )
     cells = dict.fromkeys((one.model, one.recipe, one.training_set, one.seed, one.problem_set) for one in solved)
     return [
         Score(*cell, CLEAN, ROWS_IN_LANGUAGE.metric, value, math.nan, math.nan, known, note)

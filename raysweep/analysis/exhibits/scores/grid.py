@@ -6,6 +6,7 @@ is drawn for every model. Rows and columns in which nothing was evaluated are le
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import (
+    EXACT,
     EXHIBITS,
     GRIDS,
     LANGUAGES,
@@ -46,7 +48,15 @@ from raysweep.analysis.exhibits.scores.places import (
     nested,
     places_of,
 )
-from raysweep.analysis.exhibits.selections import EVERY, HEADLINE, WORDS, select_test_sets, select_training_sets
+from raysweep.analysis.exhibits.selections import (
+    EVERY,
+    HEADLINE,
+    WORDS,
+    select_test_sets,
+    select_training_sets,
+    trained_with,
+    whole_sets,
+)
 from raysweep.analysis.exhibits.test_sets import unchanged_sentence
 from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.quantities import draws_sentence
@@ -56,8 +66,10 @@ from raysweep.records import BASE, CLEAN
 
 HEADINGS: Mapping[Dimension, str] = {"test set": "test prompts"}
 """Headings of dimensions, where they differ from the names."""
-NEEDS: Mapping[Dimension, Need] = {"language": LANGUAGES, "family": REPAIRS}
-"""What a sweep must have for its models or problem sets to differ in a dimension."""
+NEEDS: Mapping[str, Need] = {"language": LANGUAGES, EXACT: REPAIRS}
+"""What a sweep must have for a table with a dimension, or for one that needs a metric."""
+SENTENCES = ("draws", "parts", "unchanged")
+"""What may stand in a caption between braces, besides dimensions."""
 EQUAL_MODELS = "In the mean all models weigh the same, however many recipes and seeds they have."
 
 
@@ -109,13 +121,21 @@ class ScoreGrid(Exhibit, ScoreBlock):
             raise ValueError(f"the names of regimes tell recipes and training sets apart; leave {min(named)!r} out")
         if self.mean and "model" not in self.rows:
             raise ValueError("the mean is over models; add 'model' to the rows, or leave `mean` out")
+        filled = [HEADLINE, *(name for name in DIMENSIONS if name not in both)]
+        for key, text, known in (("title", self.title, filled), ("caption", self.caption, [*filled, *SENTENCES])):
+            for name in re.findall(r"{([^{}]*)}", text):
+                if name not in known:
+                    why = " (it is among rows and columns)" if name in both else did_you_mean(name, known)
+                    raise ValueError(
+                        f"nothing fills {{{name}}} in the {key}{why}; it may have {{{'}, {'.join(known)}}}"
+                    )
         return self
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
         frame = evidence.frame
         for name, need in NEEDS.items():
-            if self._shows(name) and not need.is_met(evidence):
+            if (name == self.needs or name in (*self.rows, *self.columns)) and not need.is_met(evidence):
                 raise NothingToDraw(need.lacking)
         lacking = [] if self.whole else self._lacking(frame)
         of_blocks = self._places(frame)
@@ -126,7 +146,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
         drawn = [
             self._table(frame, dict(zip(separate, labels, strict=True)), places, lacking)
             for labels, places in tables.items()
-            if self.whole or has_numbers(frame, places)
+            if self.whole or (frame.scores() and has_numbers(frame, places))
         ]
         if not drawn:
             for metric in filter(None, (self.needs, self.only_with)):
@@ -166,9 +186,10 @@ class ScoreGrid(Exhibit, ScoreBlock):
             compared = {one.training_set for one in chosen if one.trained_on != BASE}
             chosen = [one for one in chosen if one.training_set in compared]
         if not chosen:
-            named = f" {' or '.join(self.models)}" if tuple(self.models) != (EVERY,) else ""
+            named = f" {_models_text(frame, self.models)}" if tuple(self.models) != (EVERY,) else ""
             recipes = f" with two of the recipes {', '.join(self.recipes)}" if tuple(self.recipes) != (EVERY,) else ""
-            raise NothingToDraw(f"it has no model{named}{recipes}")
+            there = f"; it has {', '.join(frame.models)}" if named and frame.models else ""
+            raise NothingToDraw(f"it has no model{named}{recipes}{there}")
         return chosen
 
     def _places(self, frame: ScoreFrame) -> list[list[Place]]:
@@ -201,10 +222,16 @@ class ScoreGrid(Exhibit, ScoreBlock):
         blocks = [(block, select_test_sets(frame, block.test_sets)) for block in self._blocks]
         tests = " or ".join(dict.fromkeys(name for _, of in blocks for name in of.lacking if name != HEADLINE))
         sets = select_training_sets(frame, self.training_sets)
+        there = f"; its test sets are {', '.join(dict.fromkeys([CLEAN, *frame.perturbations]))}"
         if all(of.lacking and not of.perturbed for _, of in blocks):
-            raise NothingToDraw(f"it evaluates no model on perturbed prompts{f' of {tests}' if tests else ''}")
-        if not sets.names or not any(of.names for _, of in blocks):
-            raise NothingToDraw("it has none of the training sets and test sets that are named there")
+            raise NothingToDraw(f"it evaluates no model on perturbed prompts{f' of {tests}' if tests else ''}{there}")
+        if not sets.names:
+            trained = dict.fromkeys(trained_with(frame, name) for name in whole_sets(frame))
+            named = " or ".join(sets.lacking or self.training_sets)
+            raise NothingToDraw(f"it has no training set of {named}; it has {', '.join(trained) or 'none'}")
+        if not any(of.names for _, of in blocks):
+            named = " or ".join(dict.fromkeys(name for block in self._blocks for name in block.test_sets))
+            raise NothingToDraw(f"it evaluates nothing on {named}{there}")
         metrics = dict.fromkeys(name for block, of in blocks if of.names for name in block.quantities)
         unknown = [name for name in metrics if "*" not in name and name not in known]
         lacking = []
@@ -214,6 +241,8 @@ class ScoreGrid(Exhibit, ScoreBlock):
             hints = {name: did_you_mean(name, {*WORDS} - {name}) for name in sets.lacking if name != BASE}
             names = " or ".join(f"{name}{hint}" for name, hint in hints.items())
             lacking.append(f"It has no training set of {names}." if names else "It has no base model.")
+        if absent := [name for name in self.models if _is_absent(frame, name)]:
+            lacking.append(f"It has no model {_models_text(frame, absent)}.")
         if self._shows("recipe") and (absent := absent_recipes(frame, self.recipes)):
             lacking.append(f"It has no recipe {' or '.join(absent)}.")
         if self._shows("regime") and (absent := absent_regimes(frame)):
@@ -224,7 +253,9 @@ class ScoreGrid(Exhibit, ScoreBlock):
         """Return the dimensions that have a table for each of their values: several ones, or one that is named."""
         separate = {name for name in DIMENSIONS if len({place.labels[name] for place in places}) > 1}
         separate |= {"problem set", "model", *_named(self.title + self.caption)}
-        separate -= {*self.rows, *self.columns, "language"}  # whose problem sets have tables of their own
+        separate -= {*self.rows, *self.columns}
+        if "language" not in _named(self.title + self.caption):
+            separate -= {"language"}  # whose problem sets have tables of their own
         return [name for name in DIMENSIONS if name in separate]
 
     def _table(
@@ -240,7 +271,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
         title = _filled(self.titled(frame, *reversed(others)), labels)
         return Table(
             title=title + ("" if self._shows("quantity") else f" ({places[0].quantity.unit})"),
-            caption=self._caption(frame, labels, places, lacking),
+            caption=self._caption(frame, labels, places, lacking, title),
             stub=tuple((self.headings or HEADINGS).get(name, HEADINGS.get(name, name)) for name in shown),
             columns=tuple(self._column(frame, name) for name in columns),
             rows=tuple(Row(row, tuple(self._shown(of_row[name]) for name in columns)) for row, of_row in cells.items()),
@@ -255,20 +286,35 @@ class ScoreGrid(Exhibit, ScoreBlock):
         return cell if self.intervals else replace(cell, interval="")
 
     def _caption(
-        self, frame: ScoreFrame, labels: Mapping[Dimension, str], places: Sequence[Place], lacking: Sequence[str]
+        self,
+        frame: ScoreFrame,
+        labels: Mapping[Dimension, str],
+        places: Sequence[Place],
+        lacking: Sequence[str],
+        title: str,
     ) -> str:
         draws, parts = draws_sentence(frame), list(dict.fromkeys(place.labels["part"] for place in places))
         perturbed = any(place.key.perturbation != CLEAN for place in places)
         models = {place.labels["model"]: place.key.variant.model for place in places}
         several = self.mean and len(models) > len(set(models.values())) > 1
+        test = self._test_sentence(frame, places[0].labels["test set"], f"{title} {self.caption}")
         more = (*lacking, draws if perturbed else "", EQUAL_MODELS if several else "")
         sentences: dict[str, str] = {name: frame.order.test_label(label) for name, label in labels.items()}
         sentences |= {
+            HEADLINE: frame.headline or "perturbed prompts",
             "draws": draws,
             "parts": f"Tests: {WHOLE} of them, or only the part {', '.join(parts[1:])}." if parts[1:] else "",
             "unchanged": unchanged_sentence(frame, places[0].key.problem_set),
         }
-        return " ".join(_filled(self.captioned(*(() if self.whole else more)), sentences).split())
+        return " ".join(_filled(self.captioned(test, *(() if self.whole else more)), sentences).split())
+
+    def _test_sentence(self, frame: ScoreFrame, test: str, said: str) -> str:
+        """Return the sentence that names a table's test set; empty where what is `said` does, or there is no other."""
+        words = [test, "{test set}", *(["unperturbed"] if test == CLEAN else [])]
+        named = any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said, re.IGNORECASE) for word in words)
+        if named or self._shows("test set") or not frame.perturbations:
+            return ""
+        return f"Test prompts: {frame.order.test_label(test)}."
 
     def _column(self, frame: ScoreFrame, labels: Labels) -> Column:
         if named := self.names.get(" ".join(labels)):
@@ -276,6 +322,15 @@ class ScoreGrid(Exhibit, ScoreBlock):
         *above, name = labels
         below = (frame.order.test_label(label) for label in above[1:] if label != CLEAN)
         return Column(name, ", ".join([*above[:1], *below]))
+
+
+def _is_absent(frame: ScoreFrame, pattern: str) -> bool:
+    return not any(matches(model, [pattern]) for model in frame.models)
+
+
+def _models_text(frame: ScoreFrame, patterns: Sequence[str]) -> str:
+    hints = (did_you_mean(one, frame.models) if _is_absent(frame, one) else "" for one in patterns)
+    return " or ".join(f"{one}{hint}" for one, hint in zip(patterns, hints, strict=True))
 
 
 def _named(text: str) -> list[Dimension]:

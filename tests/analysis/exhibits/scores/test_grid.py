@@ -179,6 +179,73 @@ def test_numbers_of_a_block_beside_others_stand_in_the_tables_of_their_test_sets
     assert cells(alone)["m",] == {"pass@1 (%)": "50"}
 
 
+def test_families_are_of_any_models():
+    families = {"Singles": ["one"], "Others": ["t*"]}
+    exhibit = own(rows=["family", "model", "regime"], training_sets=["base"], families=families)
+    (table,) = exhibit.draw(study(TUNED)).tables
+    assert [row.labels for row in table.rows] == [("Singles", "one", "none"), ("Others", "two", "none")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "Test prompts: neighbouring keys (C1)."),
+        ({"title": "Scores on C1"}, ""),
+        ({"caption": "On {test set}."}, "On neighbouring keys (C1)."),
+        ({"test_sets": ["clean"]}, "Test prompts: clean."),
+        ({"test_sets": ["clean"], "caption": "On unperturbed prompts.", "whole": True}, "On unperturbed prompts."),
+        ({"columns": ["test set"]}, ""),
+        (
+            {"models": ["one", "tow", "co*"]},
+            "Test prompts: neighbouring keys (C1). It has no model tow (did you mean 'two'?) or co*.",
+        ),
+    ],
+)
+def test_a_caption_names_the_test_set_unless_it_is_named_already_and_the_models_that_there_are_not(changed, said):
+    keys = {"rows": ["model"], "columns": ["training set"], "training_sets": ["base"], "test_sets": ["C1"]} | changed
+    (table,) = own(**keys).draw(study(TUNED, words={"C1": "neighbouring keys"}, models=("one", "two"))).tables
+    assert table.caption == said
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"training_sets": ["C1"]}, "no training set of C1; it has base, clean$"),
+        ({"test_sets": ["hedline"]}, "no model on perturbed prompts of hedline; its test sets are clean, C1$"),
+        ({"models": ["tow"]}, r"no model tow \(did you mean 'two'\?\); it has one, two$"),
+    ],
+)
+def test_what_a_definition_names_and_the_sweep_has_not_is_said_beside_what_it_has(changed, said):
+    evidence = study(TUNED, models=("one", "two"), training_sets=("base", "clean"), perturbations=("clean", "C1"))
+    keys = {"rows": ["model"], "columns": ["test set"], "training_sets": ["clean"], "test_sets": ["clean"]}
+    with pytest.raises(NothingToDraw, match=said):
+        own(**keys | changed).draw(evidence)
+    assert own(**keys).draw(evidence).tables
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "said"),
+    [
+        (
+            "title",
+            "{modle}",
+            r"nothing fills {modle} in the title \(did you mean 'model'\?\); it may have {headline}, ",
+        ),
+        ("title", "{draws}", "nothing fills {draws} in the title"),
+        ("caption", "{problem set}", r"nothing fills {problem set} in the caption \(it is among rows and columns\)"),
+    ],
+)
+def test_what_stands_between_braces_is_filled(key, text, said):
+    with pytest.raises(ValidationError, match=said):
+        own(rows=["training set"], **{key: text})
+    (table, *_) = (
+        own(rows=["training set"], title="{model} and {headline}", caption="{draws} {headline}")
+        .draw(study(TUNED))
+        .tables
+    )
+    assert table.title.startswith("one") and "{" not in table.title + table.caption
+
+
 @pytest.mark.parametrize("named", ["recipe", "training set"])
 def test_a_regime_stands_beside_no_recipe_and_no_training_set(named):
     with pytest.raises(ValidationError, match=f"leave '{named}' out"):
