@@ -6,8 +6,7 @@ base.py          the contract of a section; the records that it reads; the secti
 answer.py        what was asked, as question.jinja says it, which model to choose, how sure that is, what it costs
 findings.py      what each model loses, in sentences, a figure and a table
 layer_editing.py what edits from one edit example restore, and a page for each pair
-tables.py        tables and figures: program repair, all scores, figures that files define, how sure the findings are,
-                 chosen recipes, outcomes with trainings and cost, code quality
+tables.py        program repair, all scores, figures of files, evidence, chosen recipes, outcomes and cost, code quality
 completions.py   the sample viewer; completions of a task in columns
 run.py           the sweep's settings and config, failed cells, where and when it ran
 """

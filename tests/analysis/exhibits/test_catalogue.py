@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, Id, NothingToDraw, Unasked
+from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, Exhibit, Id, NothingToDraw, Unasked
 from raysweep.analysis.exhibits.base import EXHIBITS as EXHIBIT_KINDS
 from raysweep.analysis.exhibits.catalogue import _installed, draw, read_exhibit, read_exhibits
 from raysweep.analysis.exhibits.heat_map import HeatMap
+from raysweep.analysis.exhibits.scores.grid import ScoreGrid
 from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.order import RowChoice
 from raysweep.errors import UsageError
@@ -24,6 +26,7 @@ from tests.analysis.exhibits.examples import (
     score,
     study,
 )
+from tests.paths import REPO
 
 OWN = """
 id: {id}
@@ -58,6 +61,19 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
             "clean clean": "52", "clean mix_all": "50", "mix_all clean": "45", "mix_all mix_all": "42",
         }  # fmt: skip
         assert table.caption == "It has the form of the companion study's table 1."
+
+
+def test_the_docs_examples_of_files_are_drawn_and_its_table_has_all_keys_of_scores(tmp_path):
+    page = (REPO / "docs" / "exhibits.md").read_text()
+    examples = re.findall(r"```yaml\n(id: .*?)```", page, re.DOTALL)
+    for number, text in enumerate(examples):
+        (tmp_path / "mine.yaml").write_text(text)
+        tables = read_exhibit(tmp_path / "mine.yaml").draw(study()).tables
+        assert tables and all("{" not in table.title for table in tables), number
+    assert len(examples) == 3
+    listed = page.partition("| key of `kind: scores` |")[2].partition("\n\n")[0]
+    keys = {key for line in listed.splitlines() for key in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert {*ScoreGrid.model_fields} - {*Exhibit.model_fields} == keys
 
 
 @pytest.mark.parametrize(
