@@ -49,7 +49,14 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
 class NothingToDraw(UsageError):
-    """A sweep has no number for a table or figure; the text says what it lacks."""
+    """A sweep has no number for a table or figure; the text says what it lacks.
+
+    `there`: what the sweep has instead, for who asked by name; the page's list of what it leaves out is without it.
+    """
+
+    def __init__(self, why: str, there: str = "") -> None:
+        super().__init__(f"{why}{there}")
+        self.why = why
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
                 raise NothingToDraw(exhibit.subject.lacking)
             drawn.append(exhibit.draw(evidence.for_kind(type(exhibit))))
         except NothingToDraw as reason:
-            left_out.append(Unasked(exhibit.id, str(reason)))
+            left_out.append(Unasked(exhibit.id, str(reason) if required else reason.why))
         else:
             if exhibit.group:
                 groups.setdefault(exhibit.group, []).extend(drawn[-1].tables)

@@ -186,10 +186,11 @@ class ScoreGrid(Exhibit, ScoreBlock):
             compared = {one.training_set for one in chosen if one.trained_on != BASE}
             chosen = [one for one in chosen if one.training_set in compared]
         if not chosen:
-            named = f" {_models_text(frame, self.models)}" if tuple(self.models) != (EVERY,) else ""
+            named = f" {' or '.join(self.models)}" if tuple(self.models) != (EVERY,) else ""
             recipes = f" with two of the recipes {', '.join(self.recipes)}" if tuple(self.recipes) != (EVERY,) else ""
-            there = f"; it has {', '.join(frame.models)}" if named and frame.models else ""
-            raise NothingToDraw(f"it has no model{named}{recipes}{there}")
+            hints = "".join(did_you_mean(name, frame.models) for name in self.models if _is_absent(frame, name))
+            there = f"{hints}; it has {', '.join(frame.models)}" if named and frame.models else ""
+            raise NothingToDraw(f"it has no model{named}{recipes}", there)
         return chosen
 
     def _places(self, frame: ScoreFrame) -> list[list[Place]]:
@@ -224,14 +225,14 @@ class ScoreGrid(Exhibit, ScoreBlock):
         sets = select_training_sets(frame, self.training_sets)
         there = f"; its test sets are {', '.join(dict.fromkeys([CLEAN, *frame.perturbations]))}"
         if all(of.lacking and not of.perturbed for _, of in blocks):
-            raise NothingToDraw(f"it evaluates no model on perturbed prompts{f' of {tests}' if tests else ''}{there}")
+            raise NothingToDraw(f"it evaluates no model on perturbed prompts{f' of {tests}' if tests else ''}", there)
         if not sets.names:
             trained = dict.fromkeys(trained_with(frame, name) for name in whole_sets(frame))
             named = " or ".join(sets.lacking or self.training_sets)
-            raise NothingToDraw(f"it has no training set of {named}; it has {', '.join(trained) or 'none'}")
+            raise NothingToDraw(f"it has no training set of {named}", f"; it has {', '.join(trained) or 'none'}")
         if not any(of.names for _, of in blocks):
             named = " or ".join(dict.fromkeys(name for block in self._blocks for name in block.test_sets))
-            raise NothingToDraw(f"it evaluates nothing on {named}{there}")
+            raise NothingToDraw(f"it evaluates nothing on {named}", there)
         metrics = dict.fromkeys(name for block, of in blocks if of.names for name in block.quantities)
         unknown = [name for name in metrics if "*" not in name and name not in known]
         lacking = []
@@ -242,7 +243,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
             names = " or ".join(f"{name}{hint}" for name, hint in hints.items())
             lacking.append(f"It has no training set of {names}." if names else "It has no base model.")
         if absent := [name for name in self.models if _is_absent(frame, name)]:
-            lacking.append(f"It has no model {_models_text(frame, absent)}.")
+            lacking.append(f"It has no model {' or '.join(absent)}.")
         if self._shows("recipe") and (absent := absent_recipes(frame, self.recipes)):
             lacking.append(f"It has no recipe {' or '.join(absent)}.")
         if self._shows("regime") and (absent := absent_regimes(frame)):
@@ -326,11 +327,6 @@ class ScoreGrid(Exhibit, ScoreBlock):
 
 def _is_absent(frame: ScoreFrame, pattern: str) -> bool:
     return not any(matches(model, [pattern]) for model in frame.models)
-
-
-def _models_text(frame: ScoreFrame, patterns: Sequence[str]) -> str:
-    hints = (did_you_mean(one, frame.models) if _is_absent(frame, one) else "" for one in patterns)
-    return " or ".join(f"{one}{hint}" for one, hint in zip(patterns, hints, strict=True))
 
 
 def _named(text: str) -> list[Dimension]:

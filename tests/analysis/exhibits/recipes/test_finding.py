@@ -74,7 +74,7 @@ def test_rows_of_recipes_follow_the_definition_and_training_sets_may_be_rows():
 def test_a_sweep_with_one_of_the_named_recipes_has_nothing_to_compare():
     with pytest.raises(NothingToDraw, match="it has no model with two of the recipes base, dpo, fait"):
         EXHIBITS["fait-table-5"].draw(faits(recipe=("none", "sft", "fait")))
-    with pytest.raises(NothingToDraw, match=r"no model magicoder-ds.* or semcoder.* with two of.*; it has"):
+    with pytest.raises(NothingToDraw, match=r"no model magicoder-ds or semcoder with two of .*; it has .*semcoder-s"):
         EXHIBITS["fait-table-3"].draw(faits(model=("semcoder-s",)))
     assert not any(tables(id, study()) for id in EXHIBITS if id.startswith("fait-"))
 

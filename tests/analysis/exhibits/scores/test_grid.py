@@ -197,7 +197,7 @@ def test_families_are_of_any_models():
         ({"columns": ["test set"]}, ""),
         (
             {"models": ["one", "tow", "co*"]},
-            "Test prompts: neighbouring keys (C1). It has no model tow (did you mean 'two'?) or co*.",
+            "Test prompts: neighbouring keys (C1). It has no model tow or co*.",
         ),
     ],
 )
