@@ -172,10 +172,8 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         )
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
         problems = list(problem_scores(cell, all_draws))
-        rates = rates_of(problems)
-        yield CellNumbers(
-            cell, scores, problems, rates, baselines.differences(cell, rates), _outcomes(first, later, all_draws)
-        )
+        rates, outcomes = rates_of(problems), _outcomes(first, later, all_draws)
+        yield CellNumbers(cell, scores, problems, rates, baselines.differences(cell, rates), outcomes)
 
 
 def _outcomes(
