@@ -17,8 +17,8 @@ from raysweep.prompts.templates import NATIVE, TEMPLATES, check_template
 from raysweep.records import Decoding, Spec
 from raysweep.registry import Registry
 from raysweep.training_sets.base import SOURCES
-from raysweep.training_sets.pair_filters import PairFilters
-from raysweep.training_sets.teacher import BLOCK, DECODING
+from raysweep.training_sets.rejected.pair_filters import PairFilters
+from raysweep.training_sets.rejected.teacher import BLOCK, DECODING
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ REJECTED_FIELD = "rejected_field"
 
 
 Filter = Literal["equal", "similarity", "tokens", "fence"]
-"""What may be left out of a teacher's responses (`raysweep.training_sets.pair_filters`)."""
+"""What may be left out of a teacher's responses (`raysweep.training_sets.rejected.pair_filters`)."""
 NEAR_MISSES = PairFilters()
 FILTERS: Sequence[Filter] = ("equal", "similarity", "tokens", "fence")
 

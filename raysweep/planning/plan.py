@@ -23,9 +23,9 @@ from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Decoding, ModelRef, Spec
 from raysweep.storage.artefacts import Artefact, Node, Unit
 from raysweep.trainers.base import Recipe
-from raysweep.training_sets.pair_filters import PairFilters
+from raysweep.training_sets.rejected.pair_filters import PairFilters
+from raysweep.training_sets.rejected.teacher import BLOCK
 from raysweep.training_sets.selection import Choice
-from raysweep.training_sets.teacher import BLOCK
 
 
 class ArtefactPlan:
@@ -133,7 +133,7 @@ class RejectedRowsPlan(ArtefactPlan):
     """Rejected responses of a source's rows, near misses of their own; all training sets of the source share them.
 
     `answers`: a teacher's, which they are taken from; None: the rows' Python code is changed. `seed`: of these changes.
-    `text`: what of an answer becomes the response (`raysweep.training_sets.teacher`). `filters`: which responses are
+    `text`: what of an answer becomes the response (`training_sets/rejected`). `filters`: which responses are
     left out. `limits`: of the programs that run a row's tests, if it has some. `problems`: names and specs of problem
     sets; a response that gives one of their problems away is left out.
     """

@@ -38,11 +38,11 @@ from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import VERSION as LEAK_RULES
-from raysweep.training_sets.pair_filters import PairFilters
-from raysweep.training_sets.rejecting import VERSION as REJECTING
+from raysweep.training_sets.rejected.pair_filters import PairFilters
+from raysweep.training_sets.rejected.rejecting import VERSION as REJECTING
+from raysweep.training_sets.rejected.teacher import ANSWER, PROMPT
+from raysweep.training_sets.rejected.teacher import VERSION as TAUGHT
 from raysweep.training_sets.selection import Choice
-from raysweep.training_sets.teacher import ANSWER, PROMPT
-from raysweep.training_sets.teacher import VERSION as TAUGHT
 
 if TYPE_CHECKING:
     from raysweep.config.fields import RejectedConfig, SourceConfig

@@ -24,7 +24,7 @@ from raysweep.stages.test_sets import still_compiles
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.completions import CompletionPool
 from raysweep.storage.store import Store
-from raysweep.training_sets.teacher import FenceCheck, teacher_prompt
+from raysweep.training_sets.rejected.teacher import FenceCheck, teacher_prompt
 
 FIRST = 512
 """Answers after which a teacher that writes no blocks of code is stopped."""

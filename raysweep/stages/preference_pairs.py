@@ -35,9 +35,9 @@ from raysweep.storage.store import Store
 from raysweep.trainers.objectives.rejected import stored_pair, token_pairs
 from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.training_sets.leakage import LeakFinder
-from raysweep.training_sets.pair_filters import Variant, sameness, tokens_by
-from raysweep.training_sets.rejecting import variants
-from raysweep.training_sets.teacher import WHOLE, FenceCheck, taught
+from raysweep.training_sets.rejected.pair_filters import Variant, sameness, tokens_by
+from raysweep.training_sets.rejected.rejecting import variants
+from raysweep.training_sets.rejected.teacher import WHOLE, FenceCheck, taught
 
 TRIED = 3
 """Changes of a row that are tried; of MiniCode's references nearly all of the first fail."""

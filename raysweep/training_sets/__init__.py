@@ -12,9 +12,7 @@ Begin with base.py for the contract of a source; selection.py, perturbing.py and
     minicode.py    generates rows of MiniCode, the embedded world
     selection.py   chooses the rows of a set, and the methods that perturb each of them
     perturbing.py  perturbs the rows of a source
-    rejecting.py   changes the Python code of responses, so that rows have rejected ones
-    teacher.py     what a teacher of rejected responses is asked, and what of its answer becomes one
-    pair_filters.py leaves out rejected responses that are no near misses
+    rejected/      makes rejected responses: changed code, a teacher's answers, and which of them are near misses
     build.py       builds training rows from source rows and their perturbed texts
     developer_patches.py finds rows that are patches by developers of evaluated projects
     leakage.py     finds rows that leak test problems: equal descriptions, names, bodies, long common runs

@@ -17,8 +17,8 @@ from raysweep.programs import Limits, Outcome
 from raysweep.records import Leak, Problem, RejectedRow, SourceRow, TrainingRow
 from raysweep.stages import preference_pairs
 from raysweep.training_sets.base import SOURCES
-from raysweep.training_sets.pair_filters import PairFilters, Variant
-from raysweep.training_sets.teacher import WHOLE
+from raysweep.training_sets.rejected.pair_filters import PairFilters, Variant
+from raysweep.training_sets.rejected.teacher import WHOLE
 from tests.stages.making import opened, work_on
 
 pytestmark = pytest.mark.slow

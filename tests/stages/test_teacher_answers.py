@@ -22,7 +22,7 @@ from raysweep.planning.sets import SetPlanner
 from raysweep.records import Completion, RejectedRow, TrainingRow
 from raysweep.stages import generation
 from raysweep.storage.store import Store
-from raysweep.training_sets.teacher import BODY, IN_PLACE
+from raysweep.training_sets.rejected.teacher import BODY, IN_PLACE
 from tests.generators.test_openai import served, text_answer
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 from tests.stages.making import work_on

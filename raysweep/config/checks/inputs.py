@@ -42,7 +42,7 @@ from raysweep.trainers.kinds import fine_tunes
 from raysweep.trainers.objectives.differences import NEEDS_RAPIDFUZZ
 from raysweep.training_sets.developer_patches import DeveloperPatches
 from raysweep.training_sets.leakage import LeakFinder
-from raysweep.training_sets.rejecting import has_python
+from raysweep.training_sets.rejected.rejecting import has_python
 from raysweep.units import count
 
 VALIDATION = ("validation", "validations")

@@ -42,7 +42,7 @@ from raysweep.records import ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, objective_of
 from raysweep.trainers.kinds import fine_tunes, kind_of
-from raysweep.training_sets.rejecting import variants
+from raysweep.training_sets.rejected.rejecting import variants
 from raysweep.units import count
 
 _COUNTS = re.compile(r"^(num|n)_|_(size|layers|heads)$")

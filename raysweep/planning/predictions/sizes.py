@@ -11,7 +11,7 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.quality.files import PYTHON
 from raysweep.records import Spec
 from raysweep.training_sets.base import SOURCES
-from raysweep.training_sets.pair_filters import TOKEN_CHARACTERS
+from raysweep.training_sets.rejected.pair_filters import TOKEN_CHARACTERS
 
 LOOKED_AT = 64
 """Rows whose length is looked at, if the source says how many it has without reading them."""

@@ -270,7 +270,6 @@ def plan_facts(
         assumptions=tuple(_assumptions(plan, costs, missing_of)),
         linted=_linted(plan, {item.node.key for item in lacking if item.node}),
         control_texts=tuple(require_readable(plan.config, plan.cells)),
-        rows_read=tuple(rows_read(plan.config)),
         unused_settings=tuple(unused_settings([*plan.cells, *plan.teachers])),
         steps=_steps(plan, costs.cells),
         teachers=_teachers(plan, lacking, costs, there),
@@ -292,6 +291,7 @@ def _of_config(config: SweepConfig) -> dict[str, Any]:
         },
         "doubtful_types": tuple(doubtful_types(config)),
         "compilers": _compilers(config),
+        "rows_read": tuple(rows_read(config)),
     }
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from raysweep.errors import HopelessError
 from raysweep.records import SourceRow
-from raysweep.training_sets.pair_filters import SAME_CODE, sameness
-from raysweep.training_sets.teacher import (
+from raysweep.training_sets.rejected.pair_filters import SAME_CODE, sameness
+from raysweep.training_sets.rejected.teacher import (
     ALONE,
     ANSWER,
     BODY,

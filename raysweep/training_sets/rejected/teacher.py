@@ -20,7 +20,7 @@ from raysweep.prompts.answers.markdown import block_margin, block_spans, code_bl
 from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Decoding, Problem, SourceRow
-from raysweep.training_sets.pair_filters import Variant, is_same_code
+from raysweep.training_sets.rejected.pair_filters import Variant, is_same_code
 from raysweep.units import count
 
 PROMPT = """\

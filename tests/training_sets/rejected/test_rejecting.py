@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 
 from raysweep.records import SourceRow
-from raysweep.training_sets.rejecting import variants
+from raysweep.training_sets.rejected.rejecting import variants
 
 PROMPT = 'def f(a, b):\n    """Return the larger of a and b."""\n'
 PROSE = "Here it is:\n\n```python\nreturn_value = max(a, b) + 1\n```\n\nIt uses `max(a, b)`.\n"

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from raysweep.problems.mutants import drawn_mutations
 from raysweep.records import SourceRow
 from raysweep.seeding import python_rng
-from raysweep.training_sets.pair_filters import Variant
+from raysweep.training_sets.rejected.pair_filters import Variant
 
 VERSION = 1
 """Raise it whenever the same row and seed give another rejected response."""

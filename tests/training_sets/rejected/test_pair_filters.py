@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.records import SourceRow
-from raysweep.training_sets.pair_filters import EQUAL, SAME_CODE, PairFilters, Variant, sameness, tokens_by
+from raysweep.training_sets.rejected.pair_filters import EQUAL, SAME_CODE, PairFilters, Variant, sameness, tokens_by
 
 ROW = SourceRow("a", "Add one.", "x = a + 1\n")
 ALL = PairFilters(True, 0.5, 20, True)
