@@ -26,8 +26,9 @@ from raysweep.prompts.answers.extraction import Extracted, Found, extracted
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, row_of, stream_json_values
-from raysweep.tools.samples.other_tools import own_rows
+from raysweep.tools.samples.other_tools import AS_ROWS, own_rows
 
+_CODEGEEX_NAME = re.compile(r"Python/(\d+)")
 _MULTIPL_E_NAME = re.compile(r"(HumanEval|mbpp)_(\d+)(?:_.*)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -46,8 +47,8 @@ class Sample:
 class TaskIds:
     """The task ids of a problem set, and what samples files write in their place.
 
-    That is the number alone (11 for ``MBPP/11``), or other capitals (``Mbpp/11``), where only one task can be meant, or
-    MultiPL-E's name (``HumanEval_23_strlen`` for ``HumanEval/23``).
+    That is the number alone (11 for ``MBPP/11``), or other capitals (``Mbpp/11``), where only one task can be meant,
+    MultiPL-E's name (``HumanEval_23_strlen`` for ``HumanEval/23``), or CodeGeeX's (``Python/23``).
     """
 
     def __init__(self, task_ids: Iterable[str]) -> None:
@@ -64,7 +65,7 @@ class TaskIds:
         if written in self._known:
             return written
         of_multipl_e = _MULTIPL_E_NAME.fullmatch(written)
-        short = f"{of_multipl_e[1]}/{of_multipl_e[2]}" if of_multipl_e else written
+        short = f"{of_multipl_e[1]}/{of_multipl_e[2]}" if of_multipl_e else _CODEGEEX_NAME.sub(r"HumanEval/\1", written)
         return self._meant.get(short.casefold()) or written
 
 
@@ -74,12 +75,15 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
     Raises:
         UsageError: a row can't be used; the message names file and line.
     """
-    are_lists, by = False, None
+    are_lists, by, is_empty = False, None, True
     for number, (place, value) in enumerate(stream_json_values(path)):
         are_lists = isinstance(value, list) and (are_lists or not number)
         if are_lists:
+            is_empty = is_empty and not value
             yield from _generations(place, value, number, tasks)
             continue
+        if not isinstance(value, dict):
+            raise UsageError(f"{place}: this is no row but {json.dumps(value)[:60]}; {AS_ROWS}")
         row = row_of(place, value)
         if "doc" in row.fields and (by := by or row.fields.get("filter")) != row.fields.get("filter"):
             raise UsageError(
@@ -87,7 +91,10 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
                 "is there several times; keep the rows of one filter"
             )
         for own in own_rows(row):
+            is_empty = False
             yield _sample(own, tasks)
+    if is_empty:
+        raise UsageError(f"{path}: there is no sample in it, since all its lists of programs are empty; {AS_ROWS}")
 
 
 def extracted_from(

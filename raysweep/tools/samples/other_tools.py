@@ -52,23 +52,27 @@ def own_rows(row: JsonRow) -> Iterator[JsonRow]:
     if COMPLETION in fields or SOLUTION in fields:
         yield from _of_lists(row)
         return
-    shape = next((shape for shape in SHAPES if set(shape.has) <= fields.keys()), None)
+    known = (shape for shape in SHAPES if len(shape.has) > 1 or TASK not in fields)  # a task's row may have any field
+    shape = next((shape for shape in known if set(shape.has) <= fields.keys()), None)
     if shape is not None and shape.read is not None:
         yield from shape.read(row)
         return
     if shape is not None:
         raise UsageError(f"{row.place}: this looks like {shape.tool}; {shape.way}")
-    row.label(TASK)  # says that there is none
-    names = ", ".join(fields)
-    raise UsageError(f"{row.place}: the row has neither `completion` nor `solution`; it has {names}; {AS_ROWS}")
+    lacking = "neither `completion` nor `solution`" if TASK in fields else f"no `{TASK}`"
+    names = ", ".join(list(fields)[:10]) or "nothing"
+    raise UsageError(f"{row.place}: the row has {lacking}; it has {names}; {AS_ROWS}")
 
 
 def _of_lists(row: JsonRow) -> Iterator[JsonRow]:
     """Yield a row for each text of a task whose `completion` or `solution` is a list."""
-    name = SOLUTION if row.fields.get(SOLUTION) is not None or COMPLETION not in row.fields else COMPLETION
-    texts = row.fields[name]
+    fields = dict(row.fields)
+    if fields.get(SOLUTION) == [] and COMPLETION in fields:
+        fields[SOLUTION] = None
+    name = SOLUTION if fields.get(SOLUTION) is not None or COMPLETION not in fields else COMPLETION
+    texts = fields[name]
     for text in texts if isinstance(texts, list) else [texts]:
-        yield JsonRow(row.place, {**row.fields, name: text})
+        yield JsonRow(row.place, {**fields, name: text})
 
 
 def _with_text(row: JsonRow, task_id: Any, name: str, text: Any, tool: str) -> JsonRow:

@@ -102,7 +102,7 @@ def test_rows_are_written_back_unchanged_with_passed_and_a_result_that_begins_as
     ("line", "message"),
     [
         ("{broken", ":2: broken JSON"),
-        ("[1]", ":2: a row must be a JSON object"),
+        ("[1]", ":2: this is no row but [1]; write one row for each program"),
         ('{"completion": "x"}', ":2: the row has no `task_id`"),
         ('{"task_id": "T/0", "text": "x"}', ":2: the row has neither `completion` nor `solution`; it has task_id, t"),
         ('{"task_id": "T/0", "completion": "", "language": "rust"}', ":2: programs in the `language` 'rust' can't be"),

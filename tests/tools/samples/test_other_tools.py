@@ -35,6 +35,8 @@ def samples(tmp_path, value, indent=None):
         ({"task_id": "HumanEval/0", "completion": [BODY, BODY]}, [CONTINUED, CONTINUED]),
         ({"task_id": "HumanEval/0", "solution": [WHOLE]}, [ALONE]),
         ({"task_id": "HumanEval/0", "solution": None, "completion": [BODY]}, [CONTINUED]),
+        ({"task_id": "HumanEval/0", "solution": [], "completion": BODY, "config": {}}, [CONTINUED]),
+        ({"task_id": "Python/0", "generation": BODY}, [CONTINUED]),
         ({"date": "x", "eval": {"HumanEval/0": [{"solution": WHOLE, "base_status": "pass"}] * 2}}, [ALONE, ALONE]),
     ],
 )
@@ -91,6 +93,10 @@ def test_lm_evals_mbpp_answers_are_whole_programs_of_tasks_named_by_number(tmp_p
             "`filter` is 'b' here and 'a' before",
             [{"doc": DOC, "resps": [[BODY]], "filter": "a"}],
         ),
+        ({"HumanEval/0": [BODY]}, "the row has no `task_id`; it has HumanEval/0; write one row for each program", OWN),
+        (["def one(): ..."], "this is no row but", OWN),
+        ({"task_id": "HumanEval/0", "completion": []}, "no sample in it, since all its lists of programs are", OWN),
+        ({"task_id": "HumanEval/0", "config": {}}, "has neither `completion` nor `solution`; it has task_id, con", OWN),
         ({"task_id": "HumanEval/0", "text": BODY}, 'write one row for each program as {"task_id": ..., "comple', OWN),
     ],
 )
