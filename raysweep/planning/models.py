@@ -210,10 +210,11 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
     """
     examples: dict[tuple[str, str], CellPlan] = {}  # of recipes that differ in their adapters
     cells = list(cells)
-    # raysweep's trainers and editors load models as transformers does; those of plug-ins may not
+    # raysweep's trainers and editors load models as transformers does; those of plug-ins may not, and vLLM has its own
     own = [cell for cell in cells if cell.recipe is not None and not TRAINERS.plugin_spec(cell.recipe.trainer)]
-    _require_whole(cell.base for cell in (*own, *(cell for cell in cells if cell.generator.name == TRANSFORMERS)))
-    _require_tokenizers(cell.base for cell in (*own, *(cell for cell in cells if _runs_model(cell))))
+    bases = [cell.base for cell in (*own, *(cell for cell in cells if cell.generator.name == TRANSFORMERS))]
+    _require_whole(bases)
+    _require_tokenizers(bases)
     for cell in cells:
         for recipe in (cell.base.recipe, cell.recipe if cell.is_fine_tuned else None):
             _require_packing(cell.base, recipe)
@@ -269,10 +270,6 @@ def _require_tokenizers(bases: Iterable[BasePlan]) -> None:
             raise UsageError(str(error)) from error
 
 
-def _runs_model(writer: CellPlan | TeacherAnswersPlan) -> bool:
-    return GENERATORS.get(writer.generator.name).needs_model
-
-
 def _require_packing(base: BasePlan, recipe: Recipe | None) -> None:
     if recipe is None or recipe.batching != "packed":
         return
@@ -299,7 +296,6 @@ def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
     for plan in teachers:
         if plan.generator.name == TRANSFORMERS:
             _require_whole([plan.base])
-        if _runs_model(plan):
             _require_tokenizers([plan.base])
         if plan.base.is_known:
             _require_runs(plan, *_adapter_of_base(plan.base))
