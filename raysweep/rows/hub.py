@@ -19,7 +19,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,11 @@ class CachedRows:
 
         try:
             batches = pyarrow.parquet.ParquetFile(self.folder / ROWS).iter_batches(BATCH_ROWS)
-            rows = (fields for batch in batches for fields in batch.to_pylist())
-            for number, fields in enumerate(rows, 1):
+            rows = (row for batch in batches for row in batch.to_pylist())
+            for number, row in enumerate(rows, 1):
                 if self.is_csv:
-                    fields = {name: cell or "" for name, cell in fields.items()}
-                yield JsonRow(f"{self.path}, row {number}", fields)
+                    row = {name: cell or "" for name, cell in row.items()}
+                yield JsonRow(f"{self.path}, row {number}", row)
         except (OSError, pyarrow.ArrowException) as error:
             raise UsageError(f"{self.folder / ROWS} can't be read ({last_line(error)}); remove its folder") from None
 
@@ -194,6 +194,7 @@ def cache_alone(location: str) -> dict[str, Any]:
 def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool]:
     """Return the split, the hub's commit, and whether it is of CSV files."""
     import datasets
+    from datasets.packaged_modules.csv.csv import CsvConfig
     from pandas.errors import ParserWarning
 
     source: dict[str, Any] = {"path": ref.path, "revision": ref.revision}
@@ -208,10 +209,10 @@ def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool]:
     offline = datasets.config.HF_HUB_OFFLINE
     try:
         datasets.config.HF_HUB_OFFLINE = offline or (local is None and not hub_is_reachable())
-        builder = datasets.load_dataset_builder(name=ref.config, **source)
-        texts = _as_texts(builder.config)
-        if texts:
-            builder = datasets.load_dataset_builder(name=ref.config, **source, **texts)
+        builder = found = datasets.load_dataset_builder(name=ref.config, **source)
+        is_csv = isinstance(found.config, CsvConfig)
+        if is_csv:
+            builder = _of_texts(found, ref.split)
         with warnings.catch_warnings():
             warnings.simplefilter("error", ParserWarning)  # rows with more cells than columns, which it would cut
             builder.download_and_prepare()
@@ -221,30 +222,54 @@ def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool]:
         raise _explained(ref, local, error) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = offline
-    return data, "" if local is not None else str(builder.hash), bool(texts)
+    return data, "" if local is not None else str(found.hash), is_csv
 
 
-def _as_texts(config: Any) -> dict[str, Any]:
-    """Return the options by which `datasets` reads CSV files as texts; empty for files of other kinds.
+def _of_texts(found: Any, split: str) -> Any:
+    """Return what reads the CSV files of a split as texts; `found`: what `datasets` would read all files with.
 
     Raises:
-        UsageError: a row of a file on this machine, whose cells commas separate, has more or fewer cells than columns.
+        UsageError: the files don't have the same columns; or a row of a file on this machine, whose cells commas
+            separate, has more or fewer cells than columns.
+        ValueError: there is no such split.
     """
     import datasets
     import pandas
-    from datasets.packaged_modules.csv.csv import CsvConfig
+    from datasets.data_files import DataFilesDict
+    from datasets.packaged_modules.csv.csv import Csv, CsvConfig
 
-    if not isinstance(config, CsvConfig):
-        return {}
-    files = [file for split in config.data_files.values() for file in split]
-    for local in [
-        Path(file) for file in files if (config.sep, config.encoding) == (",", None) and Path(file).is_file()
-    ]:
-        for _ in stream_csv_rows(local):
-            pass
-    columns = pandas.read_csv(files[0], **config.pd_read_csv_kwargs | {"nrows": 0, "chunksize": None}).columns
-    features = datasets.Features({str(name): datasets.Value("string") for name in columns})
-    return {"features": features, "na_filter": False, "index_col": False}
+    config = found.config
+    known = {str(name): files for name, files in config.data_files.items()}
+    names = {part.partition("[")[0].strip() for part in split.split("+")}
+    wanted = known if "all" in names else {name: files for name, files in known.items() if name in names}
+    if unknown := names - {"all", *known}:
+        raise ValueError(f"Unknown split {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+    headers: dict[str, list[str]] = {}
+    for file in [file for files in wanted.values() for file in files]:
+        if (config.sep, config.encoding) == (",", None) and Path(file).is_file():
+            for _ in stream_csv_rows(Path(file)):
+                pass
+        header = pandas.read_csv(file, **config.pd_read_csv_kwargs | {"nrows": 0, "chunksize": None}).columns
+        headers[file] = [str(name) for name in header]
+    features = datasets.Features(dict.fromkeys(_common_columns(headers), datasets.Value("string")))
+    own = {field.name for field in fields(CsvConfig)} - {field.name for field in fields(datasets.BuilderConfig)}
+    options = {name: getattr(config, name) for name in own}
+    options |= {"features": features, "na_filter": False, "index_col": False}
+    return Csv(data_files=DataFilesDict(wanted), hash=found.hash, **options)
+
+
+def _common_columns(headers: dict[str, list[str]]) -> list[str]:
+    """Return the columns of all files, in the first one's order; raise UsageError if one has others."""
+    first, columns = next(iter(headers.items()))
+    for file in headers:
+        for rich, poor in ((file, first), (first, file)):
+            more = [name for name in headers[rich] if name not in headers[poor]]
+            if more:
+                raise UsageError(
+                    f"{rich} has the columns {', '.join(more)}, which {poor} lacks; give all files that are read the "
+                    "same columns, whose cells may be empty, or name one of the files in place of the folder"
+                )
+    return columns
 
 
 def _kind(file: Path) -> str:

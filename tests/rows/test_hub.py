@@ -69,6 +69,28 @@ def test_single_files_are_read_by_their_ending(tmp_path, name):
     assert [row.fields["text"] for row in fetch(DataSetRef(str(path), "train")).stream()] == ["one", "two"]
 
 
+def test_csv_files_of_a_split_have_the_same_columns_and_those_of_others_do_not_matter(tmp_path):
+    files = {"train-1.csv": "b,a\n1,2\n", "train-2.csv": "a,b,c\n2,007,3\n", "test.csv": "a,more\n4,5\n"}
+    path = tmp_path / "set"
+    path.mkdir()
+    for name, text in files.items():
+        (path / name).write_text(text)
+    ref = DataSetRef(str(path), "train")
+    for text in (files["train-2.csv"], "b\n1\n"):
+        (path / "train-2.csv").write_text(text)
+        with pytest.raises(UsageError, match=r"-\d.csv has the columns [ac], which .*-\d.csv lacks; give all"):
+            fetch(ref)
+    assert [row.fields for row in fetch(DataSetRef(str(path / "train-2.csv"), "train")).stream()] == [{"b": "1"}]
+    (path / "train-2.csv").write_text("a,b\n2,007\n")
+    assert [row.fields for row in fetch(ref).stream()] == [{"b": "1", "a": "2"}, {"b": "007", "a": "2"}]
+    assert [row.fields for row in fetch(dataclasses.replace(ref, split="test")).stream()] == [{"a": "4", "more": "5"}]
+    assert fetch(dataclasses.replace(ref, split="train[1:]")).rows == 1
+    with pytest.raises(UsageError, match=r"test.csv has the columns more, which .*train-1"):
+        fetch(dataclasses.replace(ref, split="train+test"))
+    with pytest.raises(UsageError, match="Unknown split trian; it has train, test"):
+        fetch(dataclasses.replace(ref, split="trian"))
+
+
 def test_the_cache_remembers_the_hubs_commit(monkeypatch):
     import datasets
 
