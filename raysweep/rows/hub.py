@@ -19,7 +19,8 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ log = logging.getLogger("raysweep")
 
 ROWS = "rows.parquet"
 ABOUT = "about.json"
+READER = 2
+"""The version of what reads CSV files; rows of them that an older one kept are read again."""
 BATCH_ROWS = 512
 TIMEOUT_SECONDS = 5
 """How long the hub may take to answer."""
@@ -98,14 +101,16 @@ def fetch(ref: DataSetRef) -> CachedRows:
     """
     local = Path(ref.path).expanduser()
     files = _file_states(local) if local.exists() else []
-    version = ["texts"] if any(_kind(Path(name)) == "csv" for name, _, _ in files) else []
-    key = text_sha(canonical_json([asdict(ref), files, *version]))[:16]
+    key = text_sha(canonical_json([asdict(ref), files]))[:16]
     folder = cache_folder() / "datasets" / key
-    if not (folder / ABOUT).is_file():
+    outdated = _outdated(ref, local if files else None, folder)
+    if outdated or not (folder / ABOUT).is_file():
         draft = folder.with_name(f".{key}.{uuid.uuid4().hex[:8]}")
         try:
             draft.mkdir(parents=True)
-            _write(ref, local if files else None, draft)
+            _write(outdated or ref, local if files else None, draft)
+            if outdated:
+                shutil.rmtree(folder, ignore_errors=True)
             draft.rename(folder)
         except FileExistsError:
             pass  # another process was faster
@@ -117,6 +122,33 @@ def fetch(ref: DataSetRef) -> CachedRows:
     about = json.loads((folder / ABOUT).read_text())
     facts = (about["revision"], about["sha256"], about["rows"], tuple(about["columns"]))
     return CachedRows(ref.path, folder, *facts, is_csv=about.get("csv", False))
+
+
+def _outdated(ref: DataSetRef, local: Path | None, folder: Path) -> DataSetRef | None:
+    """Return what to read again, of the same commit, where an older version's reader kept CSV files; else None.
+
+    The hub is asked once; while it can't be reached, what is kept is used as it is.
+    """
+    if not (folder / ABOUT).is_file():
+        return None
+    about = json.loads((folder / ABOUT).read_text())
+    if about.get("reader") == READER or (local is None and not hub_is_reachable()):
+        return None
+    import datasets
+    from datasets.packaged_modules.csv.csv import CsvConfig
+
+    same = replace(ref, revision=about["revision"] or ref.revision)
+    try:
+        if isinstance(datasets.load_dataset_builder(name=ref.config, **_source(same, local)).config, CsvConfig):
+            return same
+    except Exception:  # as in _load: of many kinds; what is kept stays of use
+        log.debug("%s", ref, exc_info=True)
+        return None
+    draft = folder / f".{ABOUT}.{uuid.uuid4().hex[:8]}"
+    with suppress(OSError):  # a cache that can't be written is asked about again
+        draft.write_text(json.dumps({**about, "reader": READER}, indent=1))
+        draft.replace(folder / ABOUT)
+    return None
 
 
 def _file_states(local: Path) -> list[tuple[str, int, int]]:
@@ -146,7 +178,7 @@ def _write(ref: DataSetRef, local: Path | None, draft: Path) -> None:
     if writer is not None:
         writer.close()
     about = {"revision": revision, "sha256": digest.hexdigest(), "rows": len(data), "columns": data.column_names}
-    about |= {"csv": True} if is_csv else {}
+    about |= ({} if is_csv is None else {"reader": READER}) | ({"csv": True} if is_csv else {})
     (draft / ABOUT).write_text(json.dumps({**asdict(ref), **about}, indent=1))
     log.info("data set %s, split %s: %d rows%s", ref.path, ref.split, len(data), f" of {revision}" * bool(revision))
 
@@ -191,26 +223,18 @@ def cache_alone(location: str) -> dict[str, Any]:
     return {} if Path(location).is_dir() or hub_is_reachable() else {"local_files_only": True}
 
 
-def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool]:
-    """Return the split, the hub's commit, and whether it is of CSV files."""
+def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool | None]:
+    """Return the split, the hub's commit, and whether it is of CSV files (None: the cache of `datasets` can't say)."""
     import datasets
+    from datasets.packaged_modules.cache.cache import Cache
     from datasets.packaged_modules.csv.csv import CsvConfig
     from pandas.errors import ParserWarning
 
-    source: dict[str, Any] = {"path": ref.path, "revision": ref.revision}
-    if local is not None:
-        source = {"path": str(local)}
-    if local is not None and local.is_file():
-        reader = READERS.get(f".{_kind(local)}")
-        if reader is None:
-            known = ", ".join(READERS)
-            raise UsageError(f"data set {ref.path}: files end in {known}; name such a file, or a folder of them")
-        source = {"path": reader, "data_files": str(local)}
     offline = datasets.config.HF_HUB_OFFLINE
     try:
         datasets.config.HF_HUB_OFFLINE = offline or (local is None and not hub_is_reachable())
-        builder = found = datasets.load_dataset_builder(name=ref.config, **source)
-        is_csv = isinstance(found.config, CsvConfig)
+        builder = found = datasets.load_dataset_builder(name=ref.config, **_source(ref, local))
+        is_csv = None if isinstance(found, Cache) else isinstance(found.config, CsvConfig)
         if is_csv:
             builder = _of_texts(found, ref.split)
         with warnings.catch_warnings():
@@ -223,6 +247,19 @@ def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool]:
     finally:
         datasets.config.HF_HUB_OFFLINE = offline
     return data, "" if local is not None else str(found.hash), is_csv
+
+
+def _source(ref: DataSetRef, local: Path | None) -> dict[str, Any]:
+    """Return where `datasets` finds a set; raise UsageError for a file of another kind than it reads."""
+    if local is None:
+        return {"path": ref.path, "revision": ref.revision}
+    if not local.is_file():
+        return {"path": str(local)}
+    reader = READERS.get(f".{_kind(local)}")
+    if reader is None:
+        known = ", ".join(READERS)
+        raise UsageError(f"data set {ref.path}: files end in {known}; name such a file, or a folder of them")
+    return {"path": reader, "data_files": str(local)}
 
 
 def _of_texts(found: Any, split: str) -> Any:
