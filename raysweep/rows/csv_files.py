@@ -9,17 +9,24 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.rows.json_files import JsonRow, opened
 from raysweep.units import count
 
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 LONGEST_CELL = 2**31 - 1
 """Characters of the longest cell that is read; csv's own limit is 131,072."""
 
 
-def stream_csv_rows(path: Path) -> Iterator[JsonRow]:
+def stream_csv_rows(path: Path, separator: str = ",", **dialect: Any) -> Iterator[JsonRow]:
     """Yield the rows of a file in order, each with the line in which it begins; lines without text are passed over.
+
+    Args:
+        path: the file.
+        separator: the character between two cells.
+        dialect: what csv.reader takes beside it, such as `quoting`.
 
     Raises:
         UsageError: the file is missing, is no CSV in UTF-8, names a column twice or has no rows, or a row has more or
@@ -27,17 +34,18 @@ def stream_csv_rows(path: Path) -> Iterator[JsonRow]:
     """
     with opened(path) as content, io.TextIOWrapper(content, "utf-8-sig", newline="") as text:
         csv.field_size_limit(LONGEST_CELL)
-        reader = csv.reader(text, strict=True)
+        reader = csv.reader(text, strict=True, delimiter=separator, **dialect)
         columns: list[str] = []
         line, is_empty = 1, True
         try:
             for cells in reader:
                 place, line = f"{path}:{line}", reader.line_num + 1
                 if not columns:
-                    columns = _checked_columns(cells, place)
+                    columns = _checked_columns(cells, place, separator)
                 elif cells:
                     is_empty = False
-                    yield JsonRow(place, dict(zip(columns, _checked_cells(cells, columns, place), strict=True)))
+                    _check_number(len(cells), len(columns), place, separator)
+                    yield JsonRow(place, dict(zip(columns, cells, strict=True)))
         except UnicodeDecodeError as error:
             raise UsageError(f"{path}: not UTF-8 ({error.reason}); save the file as CSV in UTF-8") from None
         except csv.Error as error:
@@ -53,10 +61,11 @@ def without_empty(row: JsonRow, column: str | None) -> JsonRow:
     return JsonRow(row.place, {name: cell for name, cell in row.fields.items() if name != column})
 
 
-def _checked_columns(cells: list[str], place: str) -> list[str]:
-    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-        if len(cells) == 1 and mark in cells[0]:
-            raise UsageError(f"{place}: commas separate columns here, not {name}; save the file with commas")
+def _checked_columns(cells: list[str], place: str, separator: str) -> list[str]:
+    for mark, name in SEPARATORS.items():
+        if mark != separator and len(cells) == 1 and mark in cells[0]:
+            own = _named(separator)
+            raise UsageError(f"{place}: {own} separate columns here, not {name}; save the file with {own}")
     twice = [name for name in dict.fromkeys(cells) if cells.count(name) > 1]
     if twice:
         name = repr(twice[0]) if twice[0] else "without a name"
@@ -64,10 +73,13 @@ def _checked_columns(cells: list[str], place: str) -> list[str]:
     return cells
 
 
-def _checked_cells(cells: list[str], columns: list[str], place: str) -> list[str]:
-    if len(cells) != len(columns):
+def _check_number(cells: int, columns: int, place: str, separator: str) -> None:
+    if cells != columns:
         raise UsageError(
-            f"{place}: the row has {count(len(cells), 'cell')} for {count(len(columns), 'column')}; put quotes around "
-            "texts with commas or line ends"
+            f"{place}: the row has {count(cells, 'cell')} for {count(columns, 'column')}; put quotes around texts with "
+            f"{_named(separator)} or line ends"
         )
-    return cells
+
+
+def _named(separator: str) -> str:
+    return SEPARATORS.get(separator, f"characters {separator!r}")

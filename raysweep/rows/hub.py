@@ -11,6 +11,7 @@ Not covered: sets that need code of their own, and files in an object store.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import logging
@@ -266,8 +267,8 @@ def _of_texts(found: Any, split: str) -> Any:
     """Return what reads the CSV files of a split as texts; `found`: what `datasets` would read all files with.
 
     Raises:
-        UsageError: the files don't have the same columns; or a row of a file on this machine, whose cells commas
-            separate, has more or fewer cells than columns.
+        UsageError: the files don't have the same columns; or a row of a file on this machine, in UTF-8 and with one
+            character between cells, has more or fewer cells than columns.
         ValueError: there is no such split.
     """
     import datasets
@@ -283,8 +284,8 @@ def _of_texts(found: Any, split: str) -> Any:
         raise ValueError(f"Unknown split {', '.join(sorted(unknown))}; it has {', '.join(known)}")
     headers: dict[str, list[str]] = {}
     for file in [file for files in wanted.values() for file in files]:
-        if (config.sep, config.encoding) == (",", None) and Path(file).is_file():
-            for _ in stream_csv_rows(Path(file)):
+        if config.sep and len(config.sep) == 1 and config.encoding is None and Path(file).is_file():
+            for _ in stream_csv_rows(Path(file), config.sep, **_dialect(config)):
                 pass
         header = pandas.read_csv(file, **config.pd_read_csv_kwargs | {"nrows": 0, "chunksize": None}).columns
         headers[file] = [str(name) for name in header]
@@ -293,6 +294,12 @@ def _of_texts(found: Any, split: str) -> Any:
     options = {name: getattr(config, name) for name in own}
     options |= {"features": features, "na_filter": False, "index_col": False}
     return Csv(data_files=DataFilesDict(wanted), hash=found.hash, **options)
+
+
+def _dialect(config: Any) -> dict[str, Any]:
+    quoting = csv.QUOTE_NONE if config.quoting == csv.QUOTE_NONE else csv.QUOTE_MINIMAL  # others make numbers of cells
+    same = ("quotechar", "escapechar", "doublequote", "skipinitialspace")
+    return {"quoting": quoting} | {name: getattr(config, name) for name in same}
 
 
 def _common_columns(headers: dict[str, list[str]]) -> list[str]:

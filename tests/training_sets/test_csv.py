@@ -69,6 +69,32 @@ def test_both_sources_name_the_line_of_a_row_that_lacks_cells_or_has_more(tmp_pa
         assert len(list(kind(str(path)).rows())) == 2
 
 
+@pytest.mark.parametrize(
+    ("separator", "name", "ending", "options"),
+    [("\t", "tabs", "tsv", ""), (";", "semicolons", "csv", ' sep: ";"'), ("|", r"characters '\|'", "csv", ' sep: "|"')],
+)
+def test_files_with_other_separators_are_read_and_checked_in_the_same_way(
+    tmp_path, separator, name, ending, options, monkeypatch
+):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    files = tmp_path / "set"
+    files.mkdir()
+    card = f"---\nconfigs:\n- config_name: default\n  data_files: train.{ending}\n {options}\n---\n"
+    (files / "README.md").write_text(card)
+    for row, columns in (("1", 1), (f"1,2{separator}3{separator}4", 3)):
+        (files / f"train.{ending}").write_text(f"instruction{separator}output\n{row}\n")
+        with pytest.raises(
+            UsageError, match=rf"train.{ending}:2: the row has {columns} cells? for 2 .* with {name} or"
+        ):
+            HubRows(str(files)).check()
+    (files / f"train.{ending}").write_text(f'instruction{separator}output\n1,2{separator}"3{separator}4"\n')
+    assert [(row.instruction, row.output) for row in HubRows(str(files)).rows()] == [("1,2", f"3{separator}4")]
+    (files / "README.md").write_text(card.replace(f" {options}\n", f" {options}\n  quoting: 3\n"))
+    (files / f"train.{ending}").write_text(f'instruction{separator}output\n"a" b{separator}"3\n')
+    assert [(row.instruction, row.output) for row in HubRows(str(files)).rows()] == [('"a" b', '"3')]
+
+
 def test_a_list_is_told_to_need_jsonl(tmp_path):
     for text in ('messages\n"[{}]"\n', 'instruction,output,history\na,b,"[[1, 2]]"\n'):
         with pytest.raises(UsageError, match=r"rows.csv:2: .*JSONL"):
