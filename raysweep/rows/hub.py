@@ -81,9 +81,11 @@ class CachedRows:
         import pyarrow.parquet
 
         try:
-            batches = pyarrow.parquet.ParquetFile(self.folder / ROWS).iter_batches(BATCH_ROWS)
-            rows = (row for batch in batches for row in batch.to_pylist())
+            file = pyarrow.parquet.ParquetFile(self.folder / ROWS)
+            of_json = [field for field in file.schema_arrow if _has_json(field.type)]
+            rows = (row for batch in file.iter_batches(BATCH_ROWS) for row in batch.to_pylist())
             for number, row in enumerate(rows, 1):
+                row |= {field.name: _decoded(row[field.name], field.type) for field in of_json}
                 if self.is_csv:
                     row = {name: cell or "" for name, cell in row.items()}
                 yield JsonRow(f"{self.path}, row {number}", row)
@@ -193,6 +195,25 @@ def _without_empty(table: Any) -> Any:
         cells = table.column(name)
         columns[name] = pyarrow.compute.if_else(pyarrow.compute.equal(cells, ""), None, cells)
     return pyarrow.table(columns, schema=table.schema)
+
+
+def _has_json(kind: Any) -> bool:
+    """Return True where a type of Arrow is or holds JSON, by which `datasets` keeps objects of differing keys."""
+    inner = [kind.field(at).type for at in range(kind.num_fields)]
+    return getattr(kind, "extension_name", "") == "arrow.json" or any(map(_has_json, inner))
+
+
+def _decoded(value: Any, kind: Any) -> Any:
+    """Return a value of a row with objects in place of their JSON."""
+    import pyarrow
+
+    if value is None or not _has_json(kind):
+        return value
+    if pyarrow.types.is_struct(kind):
+        return {field.name: _decoded(value[field.name], field.type) for field in kind}
+    if isinstance(value, list):
+        return [_decoded(one, kind.value_type) for one in value]
+    return json.loads(value)
 
 
 def hub_is_reachable() -> bool:

@@ -47,6 +47,22 @@ def test_a_folder_is_read_once_and_streamed_from_parquet_in_order(folder, cache,
     assert fetch(DataSetRef(str(folder), "test+train")).rows == 1201, "splits can be joined"
 
 
+def test_objects_of_differing_keys_are_read_as_they_are_written(tmp_path):
+    rows = [
+        {"messages": [{"role": "user"}, {"weight": 1}], "meta": {"a": 1}, "in": {"x": {"n": 1}, "y": None}, "other": 1},
+        {
+            "messages": [{"role": "user", "tool_calls": [{"id": "1"}]}],
+            "meta": None,
+            "in": {"x": [], "y": 2},
+            "other": 2,
+        },
+        {"messages": [], "meta": [{"b": "c"}], "in": None, "other": 3},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [row.fields for row in fetch(DataSetRef(str(path), "train")).stream()] == rows
+
+
 def test_a_changed_file_is_read_again_and_the_same_rows_have_the_same_fingerprint(folder):
     before = fetch(DataSetRef(str(folder), "test"))
     os.utime(folder / "test.jsonl", ns=(1, 1))
