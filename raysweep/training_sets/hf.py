@@ -80,7 +80,7 @@ class HubRows(ShapedRows):
         names_none = (self._columns[INSTRUCTION], self._columns[OUTPUT]) == (INSTRUCTION, OUTPUT)
         has_further_shape = names_none and bool(further_shape(kept.columns))
         for field, column in self._columns.items():
-            may_lack = (field, column) == (INPUT, INPUT) or (field == OUTPUT and CHOSEN in kept.columns)
+            may_lack = field == column and (field == INPUT or (field == OUTPUT and CHOSEN in kept.columns))
             if column not in kept.columns and not may_lack and not (has_further_shape and field != INPUT):
                 near = did_you_mean(column, kept.columns)
                 raise UsageError(

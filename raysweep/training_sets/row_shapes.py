@@ -184,12 +184,13 @@ class _RowReader:
         if self._shape:
             return self._shape[-1]
         output = self._names[OUTPUT]
-        if output not in self._row.fields and CHOSEN not in self._row.fields:
+        has_chosen = output == OUTPUT and self._row.fields.get(CHOSEN) is not None  # a named column is the one
+        if output not in self._row.fields and not has_chosen:
             raise self._error(
                 f"the row has no `{output}`; it has {', '.join(self._row.fields)}; rename the column with its response "
                 f"to `{output}`, or remove the row"
             )
-        return CHOSEN if self._row.fields.get(output) is None and CHOSEN in self._row.fields else output
+        return CHOSEN if self._row.fields.get(output) is None and has_chosen else output
 
     def _answered(self, asked: Sequence[_Message], name: str) -> list[_Message]:
         """Return the conversation that the answer in a column ends, without what it repeats of the question."""

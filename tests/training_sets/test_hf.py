@@ -8,6 +8,8 @@ from raysweep.errors import UsageError
 from raysweep.records import SourceRow
 from raysweep.training_sets.hf import HubRows
 
+NAMED = {"instruction_column": "q", "output_column": "r"}
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
@@ -54,6 +56,8 @@ def test_columns_of_other_names_are_mapped_and_count_in_the_fingerprint(tmp_path
         ({"instruction": "Add.", "output": "1"}, {"input_column": "inptu"}, "no column 'inptu'.*`input_column`"),
         ({"instruction": " ", "output": "1"}, {}, "row 1: the instruction is empty"),
         ({"instruction": "Add.", "reply": " "}, {"output_column": "reply"}, "row 1: `reply` is empty, the first"),
+        ({"q": "Add.", "r": None, "chosen": "1"}, NAMED, "row 1: `r` must be a string, not null; give it a text"),
+        ({"q": "Add.", "chosen": "1"}, NAMED, "no column 'r'.*`output_column`"),
     ],
 )
 def test_rows_that_can_not_be_used_are_reported(tmp_path, row, args, message):
