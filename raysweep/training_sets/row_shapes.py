@@ -135,7 +135,8 @@ class _RowReader:
         self._row = row
         self._names = names or {name: name for name in (INSTRUCTION, OUTPUT, INPUT)}
         names_none = (self._names[INSTRUCTION], self._names[OUTPUT]) == (INSTRUCTION, OUTPUT)
-        self._shape = further_shape(row.fields) if names_none else ()
+        filled = [name for name, value in row.fields.items() if value is not None]  # a column may be other rows'
+        self._shape = (further_shape(filled) or further_shape(row.fields)) if names_none else ()
         self._read: set[str] = set()
 
     def texts(self, rejected: str | None) -> RowTexts:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -89,6 +90,15 @@ def test_system_texts_and_earlier_turns_of_each_shape_are_the_same(row, rejected
     texts = read({**row, "worse": rejected}, "worse")
     assert (texts.instruction, texts.output, texts.rejected) == ("Add.", TEXT, "a - b")
     assert (texts.system, texts.history) == ("Be terse.", ("Hello.", "Hi."))
+
+
+def test_columns_that_other_rows_alone_fill_change_nothing():
+    """Parquet and `datasets` give each row all columns, those that it lacks with a null."""
+    columns = dict.fromkeys(name for row in (*ROWS, *PAIRS, *TURNS) for name in row)
+    for row in (*ROWS, *PAIRS, *TURNS):
+        rejected = "rejected" if row in PAIRS else None
+        whole, alone = read(columns | row, rejected), read(row, rejected)
+        assert replace(whole, read=alone.read) == alone, row
 
 
 @pytest.mark.parametrize(
