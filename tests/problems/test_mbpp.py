@@ -115,6 +115,6 @@ def test_the_hubs_rows_are_googles_and_its_commit_counts(tmp_path, monkeypatch):
 
     data = datasets.Dataset.from_list([GOOGLES])
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(hub_rows, "_load", lambda ref, local: (data, "abc123"))
+    monkeypatch.setattr(hub_rows, "_load", lambda ref, local: (data, "abc123", False))
     assert Mbpp().problems() == mbpp(tmp_path, GOOGLES).problems()
     assert Mbpp().fingerprint()["revision"] == "abc123"

@@ -134,7 +134,7 @@ def test_the_hubs_rows_give_the_same_problems_and_its_commit_counts(tmp_path, mo
     }
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
     loaded = {name: datasets.Dataset.from_list([row]) for name, row in of_hub.items()}
-    monkeypatch.setattr(hub_rows, "_load", lambda ref, local: (loaded[ref.path], "abc123"))
+    monkeypatch.setattr(hub_rows, "_load", lambda ref, local: (loaded[ref.path], "abc123", False))
     for kind, row in ((HumanEvalPlus, humanevals), (MbppPlus, MBPPS)):
         assert kind().problems() == kind(write(tmp_path / "plus.jsonl", row)).problems()
         assert kind().fingerprint()["revision"] == "abc123"
