@@ -131,8 +131,9 @@ class LeakFinder:
 
 
 def _earlier(row: SourceRow) -> Iterator[SourceRow]:
-    """Yield a row's earlier turns, each as a row of its own."""
-    for question, answer in zip(row.history[::2], row.history[1::2], strict=True):
+    """Yield a row's system text, if it has one, and its earlier turns, each as a row of its own."""
+    system = [(row.system, row.system)] if row.system else []  # it may hold questions and code
+    for question, answer in [*system, *zip(row.history[::2], row.history[1::2], strict=True)]:
         yield replace(row, instruction=question, output=answer, input="", rejected=None, task_id="", history=())
 
 

@@ -95,6 +95,14 @@ def test_earlier_turns_give_a_problem_away_too():
     assert rules(history=turns[:2]) == []
 
 
+def test_a_system_text_gives_a_problem_away_too():
+    assert rules(system=f"Write as here:\n```python\ndef longest_word(sentence):\n{BODY}```") == [
+        ("HumanEval/12", "solution")
+    ]
+    assert rules(system=f"Be terse. {TEXT}") == [("HumanEval/12", "docstring overlap")]
+    assert rules(system="Be terse.") == []
+
+
 def test_short_texts_count_only_where_they_are_equal():
     assert rules(instruction="add two") == [("HumanEval/53", "instruction")]
     assert rules(output="def add(a, b):\n    return a + b") == [("HumanEval/53", "solution")]
