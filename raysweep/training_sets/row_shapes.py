@@ -8,11 +8,12 @@
   ``chosen`` alone, a whole conversation (TRL's implicit prompt).
 
 An answer may be a text, a message, or messages that repeat the question. The last answer is trained on; the turns
-before it are the row's history. A message's ``weight`` of 0 (OpenAI's) says that its answer isn't trained on: then the
-row ends with the last answer that is.
+before it are the row's history. A message's ``weight`` of 0 (OpenAI's), ``train`` or ``training`` of false (Axolotl's)
+or ``loss`` of false (ms-swift's) says that its answer isn't trained on: then the row ends with the last answer that is.
 
 Sources: https://platform.openai.com/docs/guides/fine-tuning, https://huggingface.co/docs/trl/dataset_formats,
-https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md.
+https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md, https://docs.axolotl.ai/docs/dataset-formats,
+https://swift.readthedocs.io/en/latest/Customization/Custom-dataset.html.
 """
 
 from __future__ import annotations
@@ -48,17 +49,40 @@ _ROLES = {
 _OF_TOOLS = ("tool", "function", "observation", "function_call", "ipython")
 _NO_TOOLS = "models are trained and evaluated without tools here; "
 _WITHOUT_TOOLS = f"{_NO_TOOLS}leave such rows out, or remove it where nothing is called"
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+_OF_REASONING = (
+    "whose place in an answer each model's template writes in marks of its own; put it before the answer's text, in "
+    "your model's marks such as <think> and </think>, or remove it"
+)
 _REFUSED = {
     **dict.fromkeys(("tools", "functions"), f"describes tools, and {_WITHOUT_TOOLS}"),
     **dict.fromkeys(
         ("image", "images", "videos", "audios"), "has pictures or sound, and models read texts alone; leave it out"
     ),
+    **dict.fromkeys(_REASONING, f"is reasoning, {_OF_REASONING}"),
+    "chat_template_kwargs": (
+        "gives the model's template values for this row alone (TRL), and templates get none here; remove it, or the row"
+    ),
 }
 """Columns that would change what a row asks for, where they hold something, and the way out."""
+_WRITTEN = f"write its question as `{INSTRUCTION}` and its answer as `{OUTPUT}`, or both as `messages`"
+_REWRITTEN = {
+    "preferred_output": (
+        f"of OpenAI's preferences, write `input.messages` as `prompt`, `preferred_output` as `{CHOSEN}` and "
+        "`non_preferred_output` as `rejected`"
+    ),
+    "segments": (
+        f"of Axolotl's segments, write the text of those with `label: false` as `{INSTRUCTION}` and of those with "
+        f"`label: true` as `{OUTPUT}`, both without the marks of a template"
+    ),
+    "text": f"{_WRITTEN}: where `text` holds both, cut it where its answer begins, and leave out a template's marks",
+}
+"""How rows are written that have a column of a shape that isn't read."""
 _VERDICTS = ("label", "kto_tag")
 _NOTHING: tuple[Any, ...] = (None, "", [], {}, "[]", "{}")
-_REASONING = ("reasoning_content", "reasoning", "thinking")
-_READ_IN_MESSAGES = ("role", "content", "from", "value", "weight", "tool_calls", "function_call", *_REASONING)
+_TRAINED = ("weight", "train", "training", "loss")
+"""Keys of messages that say whether an answer is trained on."""
+_READ_IN_MESSAGES = ("role", "content", "from", "value", "tool_calls", "function_call", *_TRAINED, *_REASONING)
 
 
 @dataclass(frozen=True)
@@ -152,10 +176,15 @@ class _RowReader:
                 raise self._error(
                     f"`{CHOSEN}` is {chosen!r:.60}, and the answer of `{of}` another one; remove the one that is wrong"
                 )
-        conversation = self._up_to_trained(conversation)
-        *history, question, answer = [message.text for message in conversation if message.kind != _SYSTEMS]
-        further, system = self._text(self._names[INPUT], ""), self._system(conversation)
-        worse = self._rejected(rejected, conversation)
+        trained = self._up_to_trained(conversation)
+        *history, question, answer = [message.text for message in trained if message.kind != _SYSTEMS]
+        if len(trained) < len(conversation) and rejected is not None and self._row.fields.get(rejected) is not None:
+            raise self._error(
+                f"`{rejected}` is a worse answer to {conversation[-2].text!r:.60}, whose own answer isn't trained on "
+                f"({', '.join(_TRAINED)}); train on that answer, or remove it with its question and `{rejected}`"
+            )
+        further, system = self._text(self._names[INPUT], ""), self._system(trained)
+        worse = self._rejected(rejected, trained, system)
         return RowTexts(question, answer, further, system, tuple(history), worse, frozenset(self._read))
 
     def _asked(self) -> list[_Message]:
@@ -163,10 +192,9 @@ class _RowReader:
         history = self._history()
         if not self._shape:
             if (name := self._names[INSTRUCTION]) not in self._row.fields:
-                raise self._error(
-                    f"the row has no `{name}`; it has {', '.join(self._row.fields) or 'nothing'}; rename its columns "
-                    f"to `{INSTRUCTION}` and `{OUTPUT}`, or give it `messages`"
-                )
+                fields = self._row.fields
+                way = next((way for column, way in _REWRITTEN.items() if column in fields), _WRITTEN)
+                raise self._error(f"the row has no `{name}`; it has {', '.join(fields) or 'nothing'}; {way}")
             return [*history, *self._messages(name, _USER)]
         if self._shape == (CHOSEN,):
             if isinstance(self._row.fields[CHOSEN], str):
@@ -203,19 +231,30 @@ class _RowReader:
         own, known = _turns(messages[:-1]), _turns(asked)
         is_end = bool(own) and known[-len(own) :] == own  # all that it repeats is known
         if not is_end and own[: len(known)] != known and own[-1:] != known:
+            if (question := _last_question(own)) == _last_question(known):
+                raise self._error(
+                    f"`{name}` answers the row's question, {question!r:.60}, after other turns than the row has before "
+                    "it; give all of a row's answers the same turns"
+                )
             raise self._error(
-                f"`{name}` answers another question than the row asks: {_last_question(own)!r:.60} there and "
+                f"`{name}` answers another question than the row asks: {question!r:.60} there and "
                 f"{_last_question(known)!r:.60} here; give all of a row's answers the same question"
             )
         systems = dict.fromkeys(message for message in (*asked, *messages) if message.kind == _SYSTEMS)
         whole = [*asked, messages[-1]] if is_end else messages
         return [*systems, *(message for message in whole if message.kind != _SYSTEMS)]
 
-    def _rejected(self, name: str | None, conversation: Sequence[_Message]) -> str | None:
+    def _rejected(self, name: str | None, conversation: Sequence[_Message], system: str) -> str | None:
         if name is None or self._row.fields.get(name) is None:
             return None
         answered = self._answered(conversation[:-1], name)
-        self._check_order(answered)
+        for message in answered:
+            if message.kind == _SYSTEMS and message.text.strip() != system.strip():
+                raise self._error(
+                    f"`{name}` has the system text {message.text!r:.60}, and the row {system!r:.60}; give all of a "
+                    "row's answers the same"
+                )
+        self._check_order([message for message in answered if message.kind != _SYSTEMS])
         if _turns(answered[:-1]) != _turns(conversation[:-1]):
             raise self._error(f"`{name}` goes on after other turns than `{CHOSEN}`; give both the same turns before it")
         return answered[-1].text
@@ -239,7 +278,8 @@ class _RowReader:
         last = max((at for at, one in enumerate(conversation) if one.kind == _MODEL and one.is_trained), default=None)
         if last is None:
             raise self._error(
-                "the `weight` of each answer is 0, so nothing is trained on; remove the row, or give one 1"
+                f"each answer has one of {', '.join(_TRAINED)} as 0 or false, so nothing is trained on; remove the "
+                "row, or give one answer 1 or true"
             )
         return list(conversation[: last + 1])
 
@@ -262,16 +302,24 @@ class _RowReader:
         return [_Message((_USER, _MODEL)[at % 2], self._checked(HISTORY, text)) for at, text in enumerate(texts)]
 
     def _refuse(self) -> None:
-        fields = self._row.fields
+        fields = {name: value for name, value in self._row.fields.items() if name not in self._names.values()}
         for name in [name for name in _REFUSED if name in fields]:
-            if fields[name] not in _NOTHING:
+            if fields[name] and fields[name] not in _NOTHING:
                 raise self._error(f"`{name}` {_REFUSED[name]}")
             self._read.add(name)
-        for name in [name for name in _VERDICTS if name in fields]:
-            if str(fields[name]).lower() == "false":
+        if "weight" in fields:
+            if fields["weight"] not in (*_NOTHING, 1, "1", "1.0"):
                 raise self._error(
-                    f"`{name}` is false, which says that the response is a bad one (KTO); leave such rows out, or give "
-                    "it as the `rejected` one of a row with a good response"
+                    f"the row's `weight` is {fields['weight']!r:.20}, and all rows weigh the same here; leave out rows "
+                    "that shall not count, and remove `weight` from the others"
+                )
+            self._read.add("weight")
+        for name in [name for name in _VERDICTS if name in fields]:
+            verdict = str(fields[name]).lower()
+            if verdict in ("false", "0", "0.0") and (name != "label" or "completion" in self._row.fields):
+                raise self._error(
+                    f"`{name}` is {verdict}, which says that the response is a bad one (KTO); leave such rows out, or "
+                    "give it as the `rejected` one of a row with a good response"
                 )
 
     def _messages(self, name: str, kind: str) -> list[_Message]:
@@ -280,6 +328,16 @@ class _RowReader:
         self._read.add(name)
         if isinstance(value, str) and name in ("messages", "conversations"):
             raise self._error(f"`{name}` is a text and must be a list of messages; save the rows as JSONL, with lists")
+        if not isinstance(value, list | dict) and name in ("messages", "conversations"):
+            raise self._error(
+                f"`{name}` is {'null' if value is None else repr(value)} and must be a list of messages; give it one, "
+                "or remove the row"
+            )
+        if kind == _MODEL and isinstance(value, list) and any(isinstance(one, str) for one in value):
+            raise self._error(
+                f"`{name}` is a list of texts (LLaMA-Factory's older pairs have the good answer first, then the bad); "
+                f"write the good one as `{CHOSEN}` in place of `{name}`, and a bad one as `rejected`"
+            )
         if not isinstance(value, list | dict):
             return [_Message(kind, self._text(name))]
         return [self._message(name, message) for message in (value if isinstance(value, list) else [value])]
@@ -290,8 +348,14 @@ class _RowReader:
         if role in _OF_TOOLS or fields.get("tool_calls") or fields.get("function_call"):
             raise self._error(f"`{name}` has a call of a tool or its result, and {_NO_TOOLS}leave such rows out")
         text = fields.get("value") if fields.get("content") is None else fields.get("content")
-        if isinstance(text, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in text):
-            text = "".join(str(part.get("text", "")) for part in text)
+        if isinstance(text, list):
+            for part in text:
+                if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+                    raise self._error(
+                        f"`{name}` has {part!r:.60} as a part of a message; each part must have the `type` 'text' and "
+                        "its `text`; give it one, or remove it"
+                    )
+            text = "".join(part["text"] for part in text)
         if not isinstance(role, str) or not isinstance(text, str):
             raise self._error(
                 f"`{name}` must be a list of messages with `role` and `content`, or `from` and `value`, all of them "
@@ -301,15 +365,14 @@ class _RowReader:
             raise self._error(f"`{name}` has the role {role!r:.40}; known: {', '.join(_ROLES)}")
         for key in _REASONING:
             if fields.get(key):
+                raise self._error(f"`{name}` has `{key}`, {_OF_REASONING}")
+        said = {key: fields[key] for key in _TRAINED if fields.get(key) is not None}
+        for key, value in said.items():
+            if value not in (0, 1):
                 raise self._error(
-                    f"`{name}` has `{key}`, whose place in an answer each model's template writes in marks of its own; "
-                    "put it before the answer in `content`, in your model's marks such as <think> and </think>, or "
-                    "remove it"
+                    f"`{name}` has the `{key}` {value!r:.20}; give 1 or true to train on an answer, else 0 or false"
                 )
-        weight = 1 if fields.get("weight") is None else fields["weight"]
-        if weight not in (0, 1):
-            raise self._error(f"`{name}` has the `weight` {weight!r:.20}; give 1 to train on an answer, or 0")
-        return _Message(_ROLES[role], self._checked(name, text), bool(weight))
+        return _Message(_ROLES[role], self._checked(name, text), all(said.values()))
 
     def _text(self, name: str, default: str | None = None) -> str:
         self._read.add(name)
@@ -335,6 +398,8 @@ def _way(kinds: Sequence[str]) -> str:
     if _SYSTEMS in kinds[1:]:
         return "put one system message first"
     turns = [kind for kind in kinds if kind != _SYSTEMS]
+    if _USER not in turns:
+        return "give it a question and its answer, or remove the row"
     if turns[:1] == [_MODEL]:
         return "remove what the model says before the first question"
     if _MODEL not in turns:

@@ -18,12 +18,15 @@ FIRST, REPLY = {"role": "user", "content": "Hello."}, {"role": "assistant", "con
 TERSE = {"role": "system", "content": "Be terse."}
 HUMAN, GPT = {"from": "human", "value": QUESTION["content"]}, {"from": "gpt", "value": ANSWER["content"]}
 TEXT = ANSWER["content"]
+UNTRAINED = ({"weight": 0}, {"train": False}, {"training": False}, {"loss": False})
 ROWS = [
     {"messages": [QUESTION, ANSWER]},
     {"messages": [{"from": "human", "value": "Add."}, ANSWER], "id": 3},
     {"messages": [{"role": "user", "content": [{"type": "text", "text": "Add."}]}, ANSWER]},
     {"messages": [QUESTION, {**ANSWER, "weight": 1, "tool_calls": [], "reasoning_content": ""}], "tools": None},
-    {"messages": [QUESTION, ANSWER, FIRST, {**REPLY, "weight": 0}]},
+    *({"messages": [QUESTION, ANSWER, FIRST, {**REPLY, **untrained}]} for untrained in UNTRAINED),
+    {"messages": [QUESTION, {**ANSWER, "train": True, "loss": 1}], "weight": 1, "thinking": False},
+    {"messages": [QUESTION, ANSWER], "label": 0, "reasoning": "", "chat_template_kwargs": {}},
     {"conversations": [HUMAN, GPT], "tools": "[]"},
     {"conversations": [HUMAN, {"from": "chatgpt", "value": TEXT}], "source": "x"},
     {"prompt": "Add.", "completion": TEXT},
@@ -104,7 +107,14 @@ def test_columns_that_other_rows_alone_fill_change_nothing():
 @pytest.mark.parametrize(
     ("row", "message", "mended"),
     [
-        ({"messages": []}, "not none; give the question an answer", ROWS[0]),
+        ({"messages": []}, "not none; give it a question and its answer", ROWS[0]),
+        ({"prompt": [TERSE], "completion": TEXT}, "not system, model; give it a question", TURNS[7]),
+        ({"messages": None}, "`messages` is null and must be a list of messages; give it one", ROWS[0]),
+        ({"conversations": 5}, "`conversations` is 5 and must be a list of messages", ROWS[5]),
+        *(
+            ({"messages": [{"role": "user", "content": [part]}, ANSWER]}, f"has {part} as a part", ROWS[2])
+            for part in ({"type": "text", "text": None}, {"type": "text", "text": 5}, {"type": "text"}, 5)
+        ),
         ({"messages": [QUESTION]}, "not user; give the question an answer", ROWS[0]),
         ({"messages": [QUESTION, ANSWER, QUESTION]}, "remove the last question", ROWS[0]),
         ({"messages": [REPLY, QUESTION, ANSWER]}, "not model, user, model; remove what the model says", ROWS[0]),
@@ -118,31 +128,53 @@ def test_columns_that_other_rows_alone_fill_change_nothing():
         ({"messages": [{"role": "user", "content": None}, ANSWER]}, "must be a list of messages with `role`", ROWS[0]),
         ({"messages": [QUESTION, {"role": "narrator", "content": ""}]}, "the role 'narrator'; known: system,", ROWS[0]),
         ({"messages": [{"role": "user", "content": "\ud800"}, ANSWER]}, "half of a surrogate pair", ROWS[0]),
-        (
-            {"messages": [QUESTION, {**ANSWER, "weight": 0}]},
-            "so nothing is trained on; remove the row, or give",
-            ROWS[0],
+        *(
+            ({"messages": [QUESTION, {**ANSWER, **no}]}, "so nothing is trained on; remove the row, or give", ROWS[0])
+            for no in UNTRAINED
         ),
         ({"messages": [QUESTION, {**ANSWER, "weight": 0.5}]}, "the `weight` 0.5; give 1", ROWS[0]),
+        ({"messages": [QUESTION, {**ANSWER, "train": "no"}]}, "the `train` 'no'; give 1 or true", ROWS[0]),
+        *(
+            ({**ROWS[0], key: "Sum."}, f"`{key}` is reasoning, whose place", {**ROWS[0], key: None})
+            for key in ("reasoning_content", "reasoning", "thinking")
+        ),
+        ({**ROWS[0], "weight": 0}, "the row's `weight` is 0, and all rows weigh the same here", ROWS[0]),
+        ({**ROWS[0], "weight": "0.5"}, "the row's `weight` is '0.5', and all", ROWS[0]),
+        ({**ROWS[0], "chat_template_kwargs": {"a": 1}}, "`chat_template_kwargs` gives the model's template", ROWS[0]),
         (
             {"messages": [QUESTION, {**ANSWER, "reasoning_content": "Sum."}]},
-            "put it before the answer in `content`, in your model's marks such as <think>",
-            {"messages": [QUESTION, {**ANSWER, "content": TEXT}]},
+            "put it before the answer's text, in your model's marks such as <think>",
+            {"messages": [QUESTION, {**ANSWER, "content": f"<think>Sum.</think>{TEXT}"}]},
         ),
         ({"messages": [QUESTION, {**ANSWER, "tool_calls": [{}]}]}, "call of a tool or its result, and models", ROWS[0]),
         ({"conversations": [HUMAN, {"from": "observation", "value": "3"}]}, "leave such rows out", ROWS[0]),
         ({**ROWS[0], "tools": [{"name": "add"}]}, "`tools` describes tools, and models", {**ROWS[0], "tools": []}),
         ({**ROWS[0], "images": ["a.png"]}, "`images` has pictures or sound", {**ROWS[0], "images": []}),
-        ({"prompt": "Add.", "completion": TEXT, "label": False}, "`label` is false, which says", PAIRS[3]),
+        *(
+            ({"prompt": "Add.", "completion": TEXT, "label": no}, "`label` is ", {**PAIRS[3], "label": no})
+            for no in (False, 0, "0", "False")
+        ),
+        ({**ROWS[0], "kto_tag": "False"}, "`kto_tag` is false, which says that the response is a bad one", PAIRS[3]),
         ({**ROWS[-1], "history": "Hello."}, "`history` must be a list of pairs", TURNS[0]),
         ({**ROWS[-1], "history": [["Hello."]]}, "`history` must be a list of pairs", TURNS[0]),
         ({"messages": [*TALK, ANSWER], "system": "Be kind."}, "two system texts, 'Be kind.' and 'Be terse.'", TURNS[2]),
         (
             {"prompt": "x"},
-            "the row has no `instruction`; it has prompt; rename its columns",
+            "the row has no `instruction`; it has prompt; write its question as `instruction` and its answer",
             {"instruction": "x", "output": "y"},
         ),
-        ({"text": "x"}, "to `instruction` and `output`, or give it `messages`", ROWS[0]),
+        ({"text": "Add. a + b"}, "where `text` holds both, cut it where its answer begins", PAIRS[0]),
+        (
+            {"segments": [{"label": False, "text": "<s>Add."}, {"label": True, "text": "a + b</s>"}]},
+            "of Axolotl's segments, write the text of those with `label: false` as `instruction`",
+            PAIRS[0],
+        ),
+        (
+            {"input": {"messages": [QUESTION]}, "preferred_output": [ANSWER], "non_preferred_output": [WORSE]},
+            "of OpenAI's preferences, write `input.messages` as `prompt`, `preferred_output` as `chosen`",
+            PAIRS[5],
+        ),
+        ({"instruction": "Add.", "output": [TEXT, "a - b"]}, "write the good one as `chosen` in place of", PAIRS[1]),
         ({"instruction": "x"}, "the row has no `output`; it has instruction", ROWS[-1]),
         ({"chosen": "Q A", "rejected": "Q B"}, "write the question as `prompt`, and the answers alone", PAIRS[3]),
         ({"prompt": "Add.", "chosen": [FIRST, ANSWER]}, "'Hello.' there and 'Add.' here; give all", PAIRS[7]),
@@ -164,7 +196,33 @@ def test_what_can_not_be_trained_on_is_refused_with_a_way_that_works(row, messag
             "`rejected` answers another question than the row asks: 'Hello.'",
             PAIRS[7],
         ),
-        ({**PAIRS[10], "rejected": [*TALK, WORSE]}, "`rejected` goes on after other turns than `chosen`", PAIRS[10]),
+        (
+            {**PAIRS[10], "rejected": [*TALK[1:], WORSE]},
+            "`rejected` goes on after other turns than `chosen`",
+            PAIRS[10],
+        ),
+        (
+            {"chosen": [*TALK[1:], ANSWER], "rejected": [FIRST, WORSE, QUESTION, WORSE]},
+            "`rejected` answers the row's question, 'Add.', after other turns than the row has before it",
+            {"chosen": [*TALK[1:], ANSWER], "rejected": [*TALK[1:], WORSE]},
+        ),
+        *(
+            (
+                {**PAIRS[10], "system": system, "rejected": [TERSE, QUESTION, WORSE]},
+                f"`rejected` has the system text 'Be terse.', and the row {system!r}; give all",
+                {**PAIRS[10], "system": "Be terse.", "rejected": [TERSE, QUESTION, WORSE]},
+            )
+            for system in ("", "Be kind.")
+        ),
+        *(
+            (
+                {"messages": [FIRST, REPLY, QUESTION, {**ANSWER, **untrained}], "rejected": worse},
+                "`rejected` is a worse answer to 'Add.', whose own answer isn't trained on",
+                {"messages": [FIRST, REPLY, QUESTION, ANSWER], "rejected": worse},
+            )
+            for untrained in UNTRAINED
+            for worse in ("a - b", WORSE)
+        ),
         (
             {**PAIRS[10], "rejected": [QUESTION, WORSE, QUESTION]},
             "`rejected` must end with a model's message",
