@@ -64,16 +64,15 @@ class TrainingSource(ABC):
 
 
 def checked_size(
-    rows: Iterable[tuple[str, SourceRow]],
-    output: str = "output",
+    rows: Iterable[tuple[str, str, SourceRow]],
     rejected: str | None = None,
     columns: Sequence[str] = (),
 ) -> int:
-    """Read all rows, each with its place, and return how many there are.
+    """Read all rows, each with its place and the field of its response, and return how many there are.
 
     Args:
-        rows: the place of each row, as ``file:line``, and the row; reading them may raise UsageError.
-        output: what the file calls the response.
+        rows: the place of each row, as ``file:line``, the field that holds its response, and the row; reading them may
+            raise UsageError.
         rejected: the field that rows should have a rejected response in, if any.
         columns: the fields that rows have, for the message.
 
@@ -82,14 +81,14 @@ def checked_size(
             row at all has a rejected response, where a field is named.
     """
     size, empty, paired, first = 0, 0, 0, ""
-    for place, row in rows:
+    for place, field, row in rows:
         size += 1
         paired += row.rejected is not None
         if not row.output.strip():
-            empty, first = empty + 1, first or place
+            empty, first = empty + 1, first or f"{place}: the response in `{field}`"
     if empty:
         raise UsageError(
-            f"{first}: `{output}` is empty, the first of {empty:,} such among {count(size, 'row')}; a row without it "
+            f"{first} is empty, the first of {empty:,} such among {count(size, 'row')}; a row without it "
             "teaches a model to answer nothing: remove them, or leave them out with the source's `drop_empty: true`"
         )
     if rejected is not None and size and not paired:

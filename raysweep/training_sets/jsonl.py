@@ -54,7 +54,7 @@ class ShapedRows(TrainingSource):
 
     @override
     def rows(self) -> Iterator[SourceRow]:
-        return (row for _, row in self._placed_rows(None))
+        return (row for *_, row in self._placed_rows(None))
 
     @override
     def check(self) -> None:
@@ -62,22 +62,22 @@ class ShapedRows(TrainingSource):
         example: dict[str, SourceRow] = {}
         self.with_system = self.with_history = 0
 
-        def counted() -> Iterator[tuple[str, SourceRow]]:
-            for place, row in self._placed_rows(unread):
+        def counted() -> Iterator[tuple[str, str, SourceRow]]:
+            for place, answer, row in self._placed_rows(unread):
                 if row.system:
                     self.with_system += 1
                     example.setdefault("system", row)
                 if row.history:
                     self.with_history += 1
                     example.setdefault("history", row)
-                yield place, row
+                yield place, answer, row
 
         columns = next((list(row.fields) for row in self._file_rows()), []) if self._rejected else []
-        self.size = checked_size(counted(), self._columns[OUTPUT], self._rejected, columns)
+        self.size = checked_size(counted(), self._rejected, columns)
         self.unread, self.in_turns = tuple(unread), tuple(example.values())
 
-    def _placed_rows(self, unread: dict[str, None] | None) -> Iterator[tuple[str, SourceRow]]:
-        """Yield each row with its place; add the names of what isn't read to `unread`, if it is given."""
+    def _placed_rows(self, unread: dict[str, None] | None) -> Iterator[tuple[str, str, SourceRow]]:
+        """Yield each row with its place and its answer's column; add what isn't read to `unread`, if it is given."""
         for number, row in enumerate(self._file_rows()):
             texts = texts_of(row, self._rejected, self._columns)
             if unread is not None:
@@ -88,6 +88,7 @@ class ShapedRows(TrainingSource):
                 continue
             yield (
                 row.place,
+                texts.answer,
                 SourceRow(
                     f"{number:07d}",
                     texts.instruction,

@@ -43,11 +43,12 @@ class PyxRows(TrainingSource):
 
     @override
     def rows(self) -> Iterator[SourceRow]:
-        return (row for _, row in self._placed_rows())
+        return (row for *_, row in self._placed_rows())
 
-    def _placed_rows(self) -> Iterator[tuple[str, SourceRow]]:
+    def _placed_rows(self) -> Iterator[tuple[str, str, SourceRow]]:
         for number, row in enumerate(self._kept.stream()):
-            yield row.place, SourceRow(f"{number:07d}", _question(row), row.text(RESPONSE), language="python")
+            read = SourceRow(f"{number:07d}", _question(row), row.text(RESPONSE), language="python")
+            yield row.place, RESPONSE, read
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
@@ -55,7 +56,7 @@ class PyxRows(TrainingSource):
 
     @override
     def check(self) -> None:
-        self.size = checked_size(self._placed_rows(), RESPONSE)
+        self.size = checked_size(self._placed_rows())
 
     @cached_property
     def _kept(self) -> CachedRows:

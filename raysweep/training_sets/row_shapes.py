@@ -87,7 +87,10 @@ _READ_IN_MESSAGES = ("role", "content", "from", "value", "tool_calls", "function
 
 @dataclass(frozen=True)
 class RowTexts:
-    """The texts of a row. `history`: earlier questions and answers in turns. `read`: the columns it is made of."""
+    """The texts of a row.
+
+    `history`: earlier questions and answers in turns. `read`: the columns it is made of. `answer`: the one of `output`.
+    """
 
     instruction: str
     output: str
@@ -96,6 +99,7 @@ class RowTexts:
     history: tuple[str, ...] = ()
     rejected: str | None = None
     read: frozenset[str] = frozenset()
+    answer: str = OUTPUT
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,8 @@ class _RowReader:
             )
         further, system = self._text(self._names[INPUT], ""), self._system(trained)
         worse = self._rejected(rejected, trained, system)
-        return RowTexts(question, answer, further, system, tuple(history), worse, frozenset(self._read))
+        column = name or self._shape[0]
+        return RowTexts(question, answer, further, system, tuple(history), worse, frozenset(self._read), column)
 
     def _asked(self) -> list[_Message]:
         """Return the messages before the answer, or the whole conversation where one column has it."""

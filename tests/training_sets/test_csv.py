@@ -102,7 +102,7 @@ def test_a_list_is_told_to_need_jsonl(tmp_path):
 
 
 def test_check_names_file_line_and_what_is_wrong(tmp_path):
-    with pytest.raises(UsageError, match=r"rows.csv:2: `output` is empty, the first of 1 such"):
+    with pytest.raises(UsageError, match=r"rows.csv:2: the response in `output` is empty, the first of 1 such"):
         source(tmp_path, "instruction,output\na,\n").check()
 
 

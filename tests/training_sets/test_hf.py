@@ -55,7 +55,11 @@ def test_columns_of_other_names_are_mapped_and_count_in_the_fingerprint(tmp_path
         ({"instructions": "Add.", "output": "1"}, {}, "did you mean 'instructions'.*`instruction_column`"),
         ({"instruction": "Add.", "output": "1"}, {"input_column": "inptu"}, "no column 'inptu'.*`input_column`"),
         ({"instruction": " ", "output": "1"}, {}, "row 1: the instruction is empty"),
-        ({"instruction": "Add.", "reply": " "}, {"output_column": "reply"}, "row 1: `reply` is empty, the first"),
+        (
+            {"instruction": "Add.", "reply": " "},
+            {"output_column": "reply"},
+            "row 1: the response in `reply` is empty, the first",
+        ),
         ({"q": "Add.", "r": None, "chosen": "1"}, NAMED, "row 1: `r` must be a string, not null; give it a text"),
         ({"q": "Add.", "chosen": "1"}, NAMED, "no column 'r'.*`output_column`"),
     ],

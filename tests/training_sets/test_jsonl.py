@@ -57,7 +57,7 @@ def test_the_language_is_the_first_fences_tag(tmp_path, output, language):
         (LINES + '{"instruction": " \\n", "output": "y"}\n', "rows.jsonl:4: the instruction is empty; remove the row"),
         (
             '{"instruction": "x", "output": " \\n"}\n' * 2 + LINES + '{"instruction": "x", "output": ""}\n',
-            "rows.jsonl:1: `output` is empty, the first of 3 such among 6 rows; .*: remove them, or leave",
+            "rows.jsonl:1: the response in `output` is empty, the first of 3 such among 6 rows; .*: remove them, or",
         ),
     ],
 )
@@ -99,7 +99,9 @@ def test_a_published_set_with_empty_outputs_is_refused_with_their_number():
     published, without = JsonlSource(path), JsonlSource(path, drop_empty=True)
     without.check()
     assert without.size == 2015 == len(list(without.rows())) and without.fingerprint() != published.fingerprint()
-    with pytest.raises(UsageError, match=r"code_alpaca_2k.json.gz:1187: `output` is empty, the first of 2 such"):
+    with pytest.raises(
+        UsageError, match=r"code_alpaca_2k.json.gz:1187: the response in `output` is empty, the first of 2 such"
+    ):
         published.check()
     assert sum(not row.output.strip() for row in published.rows()) == 2
 

@@ -316,6 +316,18 @@ def test_rejected_responses_that_can_not_be_read_are_refused(row, message, tmp_p
         JsonlSource(str(path), rejected_field="bad").check()
 
 
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [({"prompt": "Add.", "chosen": ""}, "chosen"), ({"messages": [QUESTION, {**ANSWER, "content": " "}]}, "messages")],
+)
+def test_a_row_without_a_response_names_the_column_that_should_hold_it(row, column, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n" + json.dumps(PAIRS[0]) + "\n")
+    with pytest.raises(UsageError, match=re.escape(f"rows.jsonl:1: the response in `{column}` is empty, the first of")):
+        JsonlSource(str(path)).check()
+    assert len(list(JsonlSource(str(path), drop_empty=True).rows())) == 1
+
+
 def test_rows_without_a_rejected_response_beside_others_have_none(tmp_path):
     path = tmp_path / "rows.jsonl"
     rows = [{"instruction": "Add.", "output": "a + b", **more} for more in ({}, {"bad": "a - b"}, {"bad": None})]
