@@ -319,9 +319,13 @@ class _RowReader:
                     "that shall not count, and remove `weight` from the others"
                 )
             self._read.add("weight")
+        of_trl, of_swift = (self._row.fields.get(name) is not None for name in ("completion", "messages"))
         for name in [name for name in _VERDICTS if name in fields]:
             verdict = str(fields[name]).lower()
-            if verdict in ("false", "0", "0.0") and (name != "label" or "completion" in self._row.fields):
+            is_told = (
+                name != "label" or of_trl or (of_swift and fields[name] is False)
+            )  # others' labels say other things
+            if verdict in ("false", "0", "0.0") and is_told:
                 raise self._error(
                     f"`{name}` is {verdict}, which says that the response is a bad one (KTO); leave such rows out, or "
                     "give it as the `rejected` one of a row with a good response"

@@ -154,6 +154,7 @@ def test_columns_that_other_rows_alone_fill_change_nothing():
             ({"prompt": "Add.", "completion": TEXT, "label": no}, "`label` is ", {**PAIRS[3], "label": no})
             for no in (False, 0, "0", "False")
         ),
+        ({"messages": [QUESTION, ANSWER], "label": False}, "`label` is false", ROWS[0]),
         ({**ROWS[0], "kto_tag": "False"}, "`kto_tag` is false, which says that the response is a bad one", PAIRS[3]),
         ({**ROWS[-1], "history": "Hello."}, "`history` must be a list of pairs", TURNS[0]),
         ({**ROWS[-1], "history": [["Hello."]]}, "`history` must be a list of pairs", TURNS[0]),
