@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.errors import UnfitModel
 from raysweep.machine import is_out_of_memory
 from raysweep.models.files.adapters import NAME as NAME_OF_CONFIG
-from raysweep.models.files.adapters import unread
+from raysweep.models.files.adapters import no_mapping, unknown_type, unread
 from raysweep.models.files.tensors import emptied
 from raysweep.models.hub import model_config
 from raysweep.records import ModelRef
@@ -155,10 +155,13 @@ def _config_of(ref: ModelRef) -> Any:
     """Raise UnfitModel if PEFT doesn't read all of the adapter's config."""
     from peft import PeftConfig
 
+    written = model_config(ref, NAME_OF_CONFIG) or {}
+    if written and (why := unknown_type(ref.location, written)):
+        raise UnfitModel(why)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Unexpected keyword arguments")  # the error names them
         config = PeftConfig.from_pretrained(ref.location, revision=ref.revision, **cache_alone(ref.location))
-    if why := unread(ref.location, model_config(ref, NAME_OF_CONFIG) or {}, config):
+    if why := unread(ref.location, written, config) or no_mapping(ref.location, config):
         raise UnfitModel(why)
     return config
 
@@ -312,19 +315,33 @@ def _unfound(adapted: Any, found: Any, count: int) -> str:
         _in_file(name) for name in found.unexpected_keys if not ((copy := copies.match(name)) and copy[1] in modules)
     ]
     own = PEFT_TYPE_TO_PREFIX_MAPPING.get(adapted.peft_config[NAME].peft_type, "")
-    lacking = [
-        _in_file(name)
+    missing = [
+        name
         for name in found.missing_keys
         if own in name and f".{NAME}" in name and not any(part in name for part in SHARED)
     ]
+    lacking = [_in_file(name) for name in missing]
     if unknown:
         said = f"{len(unknown)} of {count} tensors of the adapter find no module in its base, such as {unknown[0]}"
+        if name := _own_name(unknown, missing):
+            return f"{said}: {_without_in_words(name)}"
         return f"{said}: {_prefixes(unknown, lacking)}"
     return _lacking(lacking)
 
 
 def _in_file(name: str) -> str:
-    return name.replace(f".{NAME}", "")
+    return re.sub(rf"\.{NAME}(?=\.|$)", "", name, count=1)
+
+
+def _without_in_words(own: str) -> str:
+    code = (
+        "from safetensors.torch import load_file as L, save_file as S; f = 'adapter_model.safetensors'; "
+        f"S({{'.'.join(p for p in n.split('.') if p != {own!r}): t for n, t in L(f).items()}}, f, {{'format': 'pt'}})"
+    )
+    return (
+        f"they have the adapter's own name in theirs, which PEFT's `save_pretrained` leaves out; take {own!r} out of "
+        f'them (for safetensors, in its folder: `python -c "{code}"`)'
+    )
 
 
 def _lacking(names: list[str]) -> str:
@@ -356,6 +373,15 @@ def _prefixes(unknown: list[str], lacking: list[str]) -> str:
         f"the adapter's names begin with {own!r} and the base's with {other!r}, so it was trained on another wrapper "
         "of the model; rename its tensors, or name the base that it was trained on"
     )
+
+
+def _own_name(unknown: list[str], missing: list[str]) -> str:
+    """Return what stands in an adapter's names where PEFT's have `NAME`; empty if they aren't of that form."""
+    for parts in (name.split(".") for name in unknown[:ENOUGH]):
+        for at, part in enumerate(parts):
+            if ".".join([*parts[:at], NAME, *parts[at + 1 :]]) in missing:
+                return part
+    return ""
 
 
 def _beginning(parts: list[str]) -> str:

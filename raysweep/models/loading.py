@@ -149,7 +149,7 @@ def adapter_misfit(ref: ModelRef) -> str:
         return misfit(empty_network(ref.base), ref)
     except UnfitModel as error:
         return str(error)
-    except (ValueError, TypeError, KeyError, OSError, UnpicklingError, SafetensorError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, UnpicklingError, SafetensorError) as error:
         return f"{first_line(error)}; name its own base"  # such as modules that the base doesn't have
     except RuntimeError:
         return ""  # some kinds of adapters can't be made without data; loading them tells

@@ -108,6 +108,19 @@ def test_tensors_without_a_module_are_counted_named_and_their_prefixes_told(wrap
         put_adapter_on(load_model(tiny["llama"])[0], wrong)
 
 
+@pytest.mark.parametrize("own", ["my_adapter", "default_0", "default.default"])
+def test_an_adapters_own_name_in_its_tensors_is_told_and_taking_it_out_helps(own, tiny, tmp_path, monkeypatch):
+    right = make(tiny["llama"], KINDS["lora"](), tmp_path / "right")
+    named = renamed(right, lambda name: name.replace(".weight", f".{own}.weight"), tmp_path / "named")
+    said = adapter_misfit(named)
+    assert f"lora_A.{own.removeprefix('default.')}.weight: they have the adapter's own name in theirs" in said
+    assert f"take {own.split('.')[0]!r} out of them" in said
+    monkeypatch.chdir(named.location)
+    exec(shlex.split(said.partition("`python")[2].rpartition("`")[0])[1], {})
+    assert adapter_misfit(named) == ""
+    assert torch.equal(logits_of(load_model(named)[0]), logits_of(load_model(right)[0]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_adapter_of_any_kind_fits_its_base_and_gives_pefts_logits(kind, tiny, tmp_path):
