@@ -40,9 +40,10 @@ def unread(ref: ModelRef, tokenizer: Any = None) -> str:
     if kind != PLAIN and ((is_old and tokenizer is None) or not _is_plain(ref, tokenizer, is_of_5)):
         said.append(f"`tokenizer_class: {kind}`")
         ways.append(f'write `"tokenizer_class": "{PLAIN}"` into the file')
-    if is_old and isinstance(extra, list) and extra:
+    if is_old and isinstance(extra, list):
         said.append("the list `extra_special_tokens`")
-        ways.append("rename `extra_special_tokens` to `additional_special_tokens`")
+        filled, empty = "rename `{}` to `additional_special_tokens`", "delete the empty `{}` from the file"
+        ways.append((filled if extra else empty).format("extra_special_tokens"))
     if not said:
         return ""
     wrote = (model_config(ref) or {}).get("transformers_version")

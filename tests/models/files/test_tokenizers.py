@@ -22,6 +22,8 @@ CONTROL = ["<|im_start|>", "<|im_end|>"]
 SETTINGS: dict[str, dict[str, Any]] = {
     "its class": {"tokenizer_class": "TokenizersBackend"},
     "a list": {"tokenizer_class": "PreTrainedTokenizerFast", "extra_special_tokens": CONTROL},
+    "an empty list": {"tokenizer_class": "PreTrainedTokenizerFast", "extra_special_tokens": []},
+    "both, empty": {"tokenizer_class": "TokenizersBackend", "extra_special_tokens": []},
     "both": {"tokenizer_class": "TokenizersBackend", "extra_special_tokens": CONTROL},
     "a list, and a class that adds a token": {"tokenizer_class": "GemmaTokenizer", "extra_special_tokens": CONTROL},
     "a class that adds a token": {"tokenizer_class": "CohereTokenizer"},
@@ -35,6 +37,8 @@ def rewritten(told: str, folder: Path) -> None:
     fields: dict[str, Any] = dict(re.findall(r'write `"(\w+)": "(\w+)"` into the file', told))
     if renamed := re.search(r"rename `(\w+)` to `(\w+)`", told):
         fields |= {renamed[2]: settings[renamed[1]], renamed[1]: None}
+    if deleted := re.search(r"delete the empty `(\w+)` from the file", told):
+        fields[deleted[1]] = None
     rewrite(folder / NAME, **fields)
 
 
@@ -70,7 +74,7 @@ def test_a_tokenizer_of_transformers_5_is_read_or_refused_with_what_to_write(nam
     tokenizer = load_tokenizer(ref)
     if TRANSFORMERS_4:
         assert tokenizer(SAMPLE)["input_ids"] == ids_in_file(tmp_path)
-    if "extra_special_tokens" in SETTINGS[name]:
+    if SETTINGS[name].get("extra_special_tokens"):
         assert set(CONTROL) <= set(tokenizer.all_special_tokens)
 
 
