@@ -2,8 +2,8 @@
 
 transformers keeps a key that it doesn't know as a field of the config, so whether a key is read is seen in the code of
 the model's type: a field that isn't named there can't be used. Published files hold many such names that mean nothing.
-One counts if it is new, that is, in no code of the installed transformers and in a file that a newer one wrote; or if
-it says how layers attend or what they are scaled by, in a type of models that does without. Not covered: models with
+One counts if it is new, that is, in no code that types share and in a file that a newer transformers wrote; or if it
+says how layers attend or what they are scaled by, in a type of models that does without. Not covered: models with
 code of their own.
 """
 
@@ -23,13 +23,21 @@ from raysweep.models.files.rope import KEYS, NEW, Claim, misread, old_keys
 from raysweep.models.hub import model_config
 from raysweep.records import ModelRef
 
-SHAPING = re.compile(r"^(layer_types|head_dim|sliding_window|query_pre_attn_scalar)$|(multiplier|scaling|softcapping)$")
+SHAPING = re.compile(
+    r"^(?!.*(init_|initial|initializer_|loss_))"  # those of a training
+    r"(layer_types|head_dim|sliding_window|no_rope_layer\w*|scale_\w+"
+    r"|(.*_)?(scale|scalar|scaling|scaling_factor|softcap|softcapping|multipliers?))$"
+)
 """Names of keys that say how layers attend and what they are scaled by, in every type of models that has them."""
+NORM = re.compile(r"(^|_)qk_(layer)?norm$")
+"""Names of keys that switch norms of queries and keys on."""
+HAS_NORM = frozenset({"q_norm", "query_norm", "q_layernorm", "query_layernorm", "qk_norm"})
+"""What models call the norm of queries."""
 WORD = re.compile(r"\w+")
 IN_CONFIGS = re.compile(r"self\.(\w+)|(\w+) *[:=]|(?:getattr|get|pop)\( *(?:\w+, *)?[\"'](\w+)")
 """A field, a parameter or an optional key in the code of a config."""
-IN_MODELS = re.compile(r"config\.(\w+)|attr\( *[\w.]*config, *[\"'](\w+)")
-"""A field of a config in the code of a model."""
+IN_MODELS = re.compile(r"config\.(\w+)|attr\( *[\w.]*config, *[\"'](\w+)|self\.(q\w*norm)\b")
+"""A field of a config in the code of a model, or its norm of queries."""
 
 
 def require_read(ref: ModelRef) -> None:
@@ -51,11 +59,12 @@ def unread(ref: ModelRef) -> str:
     except Exception:  # fields that transformers can't read: loading the model tells
         return ""
     wrote = config.get("transformers_version")
-    for at, fields, part in _parts(config, loaded):
+    for at, fields, part, around in _parts("", config, loaded, frozenset()):
         names = _names_in_code(part.__class__)
         if wrong := misread(fields, part, names):
-            return _rope_in_words(location, at, wrong, old_keys(fields, [claim for claim, _ in wrong], names), wrote)
-        left = {at + key: value for key, value in fields.items() if _is_lost(key, value, fields, names, wrote)}
+            keys = old_keys(fields, [claim for claim, _ in wrong], names)
+            return _rope_in_words(location, at, wrong, keys, wrote, not names.isdisjoint(KEYS))
+        left = {at + key: value for key, value in fields.items() if _is_lost(key, value, fields, names | around, wrote)}
         if left:
             return unread_in_words(location, "config.json", left, "transformers", __version__, wrote)
     generation, known = model_config(ref, "generation_config.json") or {}, _names_of_generation()
@@ -66,11 +75,18 @@ def unread(ref: ModelRef) -> str:
     return unread_in_words(location, "generation_config.json", left, "transformers", __version__, wrote)
 
 
-def _parts(config: Mapping[str, Any], loaded: Any) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
-    yield "", config, loaded
-    inner, part = config.get("text_config"), getattr(loaded, "text_config", None)
-    if isinstance(inner, Mapping) and hasattr(part, "to_dict"):
-        yield "text_config.", inner, part
+def _parts(
+    at: str, fields: Mapping[str, Any], loaded: Any, around: frozenset[str]
+) -> Iterator[tuple[str, Mapping[str, Any], Any, frozenset[str]]]:
+    """Yield a config and those in it, each with the names that the code of the ones around it reads."""
+    from transformers import PretrainedConfig
+
+    yield at, fields, loaded, around
+    around |= _names_in_code(loaded.__class__)
+    for name, inner in fields.items():
+        part = getattr(loaded, name, None)
+        if isinstance(inner, Mapping) and isinstance(part, PretrainedConfig):
+            yield from _parts(f"{at}{name}.", inner, part, around)
 
 
 def _is_lost(key: str, value: Any, fields: Mapping[str, Any], names: frozenset[str], version: Any) -> bool:
@@ -78,21 +94,28 @@ def _is_lost(key: str, value: Any, fields: Mapping[str, Any], names: frozenset[s
 
     if key in KEYS or key in names or not counts(key, value):
         return False
-    if SHAPING.search(key):
-        return not isinstance(value, bool | str) and not _is_usual(key, value, fields)
-    return is_newer(version, __version__) and not _is_anywhere(key)
+    if SHAPING.search(key) and not isinstance(value, bool | str):
+        return not _is_usual(key, value, fields)
+    if NORM.search(key):
+        return HAS_NORM.isdisjoint(names)
+    return is_newer(version, __version__) and key not in _names_of_generation() and not _is_shared(key)
 
 
 def _is_usual(key: str, value: Any, fields: Mapping[str, Any]) -> bool:
     """Return whether a key says what a type of models does that doesn't read it."""
-    heads, width = (fields.get(name) for name in ("num_attention_heads", "hidden_size"))
+    sizes = [fields.get(name) for name in ("num_attention_heads", "hidden_size", "max_position_embeddings")]
+    heads, width, longest = (size if isinstance(size, int) else 0 for size in sizes)
     if key == "layer_types":
-        return set(value) == {"full_attention"} and not fields.get("sliding_window")
+        is_full = isinstance(value, list) and all(one == "full_attention" for one in value)
+        return is_full and not fields.get("sliding_window")
     if key == "head_dim":
-        return bool(heads and width and width // heads == value)
+        return bool(heads) and value == width // heads
     if key == "sliding_window":
-        return fields.get("use_sliding_window") is False or value >= fields.get("max_position_embeddings", value + 1)
-    return bool(value == 1)
+        is_long = bool(longest) and isinstance(value, int | float) and value >= longest
+        return fields.get("use_sliding_window") is False or is_long
+    if key == "query_pre_attn_scalar" and value == (fields.get("head_dim") or width // (heads or 1)):
+        return True
+    return all(one == 1 for one in (value if isinstance(value, list) else [value]))
 
 
 @cache
@@ -113,12 +136,11 @@ def _is_model(config: type) -> bool:
 
 
 @cache
-def _is_anywhere(key: str) -> bool:
-    """Return whether a name is in transformers' shared code or in any config."""
+def _is_shared(key: str) -> bool:
+    """Return whether a name is in the code that transformers' types of models share."""
     import transformers
 
-    root, word = Path(transformers.__file__).parent, re.compile(rf"\b{re.escape(key)}\b")
-    files = [*root.glob("*.py"), *root.glob("models/*/configuration_*.py")]
+    word, files = re.compile(rf"\b{re.escape(key)}\b"), Path(transformers.__file__).parent.glob("*.py")
     return any(word.search(file.read_text(encoding="utf-8")) for file in files)
 
 
@@ -133,23 +155,26 @@ def _names_of_generation() -> frozenset[str]:
 
 
 def _rope_in_words(
-    location: str, at: str, wrong: Sequence[tuple[Claim, Any]], keys: Mapping[str, Any], wrote: Any
+    location: str, at: str, wrong: Sequence[tuple[Claim, Any]], keys: Mapping[str, Any], wrote: Any, is_read: bool
 ) -> str:
+    """`is_read`: the model's type reads some key of RoPE."""
     from transformers import __version__
 
     claim, taken = wrong[0]
     said = f"{place_of(location, 'config.json')} gives RoPE's `{at}{claim.key}` as {claim.value!r}"
     is_new = claim.key.startswith(NEW)
     ways = []
-    if is_new and is_newer("5", __version__):
+    if is_new and is_read and is_newer("5", __version__):
         version = wrote if is_newer(wrote, __version__) else "5"
         ways.append(f'install a transformers that reads `{NEW}` (`pip install "transformers>={version}"`)')
     if keys:
-        inside = " within `text_config`" * bool(at)
+        inside = f" within `{at[:-1]}`" * bool(at)
         what = f"write `{json.dumps(dict(keys))[1:-1]}`{inside} into the file"
         ways.append(editing(location, f"{what}, beside `{NEW}`" if is_new else what))
     if not ways:
         keys_of = ", ".join(f"`{at}{claim.key}`" for claim, _ in wrong)
-        ways.append(editing(location, f"correct the file, whose keys disagree or aren't read: {keys_of}"))
+        what = "whose keys disagree or aren't read" if is_read else "which has keys that its type doesn't use"
+        ways.append(editing(location, f"correct the file, {what}: {keys_of}"))
     by = f" (written by transformers {wrote})" * bool(wrote)
-    return f"{said}{by}, and transformers {__version__} takes {taken!r}: another model; {', or '.join(ways)}"
+    takes = f"takes {taken!r}" if is_read else "reads no key of RoPE in models of this type"
+    return f"{said}{by}, and transformers {__version__} {takes}: another model; {', or '.join(ways)}"

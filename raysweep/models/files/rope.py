@@ -18,6 +18,8 @@ THETA, FRACTION, KIND = "rope_theta", "partial_rotary_factor", "rope_type"
 """The names of the base, of the share of a head that is rotated, and of the scaling in `rope_parameters`."""
 FIRST = "original_max_position_embeddings"
 """The length of the first training's texts."""
+SECTION = "mrope_section"
+"""How a head's width is shared out to the positions in time, height and width."""
 OLD: dict[str, tuple[str, str]] = {
     "rotary_emb_base": (WHOLE, THETA),
     THETA: (WHOLE, THETA),
@@ -84,7 +86,7 @@ def old_keys(written: Mapping[str, Any], wrong: Iterable[Claim], names: Set[str]
     if FIRST in names and FIRST in scaling:  # Phi-3 wants exactly its own form
         keys[FIRST] = scaling.pop(FIRST)
         scaling = {"type" if name == KIND else name: value for name, value in scaling.items()}
-    if scaling.get(KIND, scaling.get("type", USUAL[KIND])) != USUAL[KIND]:
+    if SECTION in scaling or scaling.get(KIND, scaling.get("type", USUAL[KIND])) != USUAL[KIND]:
         keys[SCALING] = scaling
     is_read = SCALING in names or SCALING not in keys
     return keys if is_read and any(written.get(key) != value for key, value in keys.items()) else {}

@@ -81,6 +81,26 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "gemma3": {"model_type": "gemma3_text", "rope_theta": 1e6, "rope_local_base_freq": 10000.0, "sliding_window": 512},
     "codegen": {"model_type": "codegen", "n_ctx": 2048, "rotary_dim": 64, "gradient_checkpointing": False, "scale": 1},
     "unsloth": {"model_type": "llama", "unsloth_fixed": True, "unsloth_version": "2025.9", "head_dim": 16},
+    "gpt2": {"model_type": "gpt2", "scale_attn_weights": True, "n_ctx": 1024, "initializer_scale": 0.02},
+    "bloom": {"model_type": "bloom", "masked_softmax_fusion": True, "n_inner": None, "seq_length": 2048},
+    "t5": {"model_type": "t5", "n_positions": 512, "initializer_factor": 1.0, "output_past": True},
+    "mamba": {"model_type": "mamba", "time_step_scale": 1.0, "rescale_prenorm_residual": False, "expand": 2},
+    "cohere": {"model_type": "cohere", "logit_scale": 0.0625, "use_qk_norm": False},
+    "granite": {"model_type": "granite", "attention_multiplier": 0.0078125, "logits_scaling": 16.0},
+    "gpt-oss": {"model_type": "gpt_oss", "initial_context_length": 4096, "swiglu_limit": 7.0, "head_dim": 64},
+    "glm": {"model_type": "glm4_moe", "routed_scaling_factor": 2.5, "use_qk_norm": True, "head_dim": 128},
+    "deepseek-coder-v2": {"model_type": "deepseek_v2", "routed_scaling_factor": 16.0, "ep_size": 1},
+    "hunyuan": {"model_type": "hunyuan_v1_dense", "use_qk_norm": True, "use_cla": False},
+    "smollm3": {"model_type": "smollm3", "no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4},
+    "gemma3n": {"model_type": "gemma3n", "text_config": {"query_pre_attn_scalar": 256, "head_dim": 256}},
+    "all with RoPE": {"model_type": "llama", "no_rope_layers": [1, 1], "logit_scale": 1.0, "mlp_multipliers": [1, 1]},
+    "null": {"model_type": "llama", "use_sliding_window": False, "sliding_window": 8, "max_position_embeddings": None},
+    "gemma2 of a newer version": {
+        "model_type": "gemma2",
+        "cache_implementation": "hybrid",
+        "query_pre_attn_scalar": 256,
+        "transformers_version": NEWER,
+    },
     "neutral": {"model_type": "llama", "logits_scaling": 1, "layer_types": ["full_attention"] * 2},
 }
 """Fields of published files, some of which mean nothing, and some of files that tools have changed."""
@@ -106,6 +126,11 @@ FORMS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         "phi3",
         {"rope_theta": 2e4, "rope_type": "longrope", "original_max_position_embeddings": 30, **FACTORS},
         {"rope_theta": 2e4, "original_max_position_embeddings": 30, "rope_scaling": {"type": "longrope", **FACTORS}},
+    ),
+    (
+        "qwen2_vl",
+        {"rope_theta": 1e6, "rope_type": "default", "mrope_section": [2, 3, 3]},
+        {"rope_theta": 1e6, "rope_scaling": {"rope_type": "default", "mrope_section": [2, 3, 3]}},
     ),
     (
         "gemma3_text",
@@ -139,9 +164,13 @@ def test_layers_with_frequencies_that_old_keys_cannot_say_need_the_version(tmp_p
     assert "`rope_parameters.sliding_attention.rope_theta` as 20000.0" in told and "write" not in told
 
 
+PLAIN = {"model_type": "llama", "rope_theta": 1e4}
+TWICE = {**PLAIN, "rope_parameters": {"rope_theta": 5e5}}
 DISAGREEING = [
     ("llama", {"rope_theta": 1e6, "rope_parameters": {"rope_theta": 5e5}}, {"rope_theta": 5e5}),
     ("gpt_neox", {"rope_parameters": None, "rotary_emb_base": None, "rope_theta": 5e5}, {"rotary_emb_base": 5e5}),
+    ("t5gemma", {"decoder": TWICE}, {"decoder": None}),
+    ("llama", {"model_type": "encoder-decoder", "encoder": PLAIN, "decoder": TWICE}, {"decoder": PLAIN}),
 ]
 
 
@@ -153,7 +182,34 @@ def test_keys_that_disagree_or_are_of_another_type_are_told(kind, fields, way, t
     assert unread(ref) == ""
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "t5"])
+def test_a_type_without_rope_is_said_to_read_no_key_of_it(kind, tmp_path):
+    ref = config_of(kind, tmp_path, rope_parameters={"rope_theta": 5e5}, transformers_version="5.2.0")
+    told = unread(ref)
+    assert "reads no key of RoPE in models of this type" in told and "takes" not in told and "pip" not in told
+    assert told.endswith("correct the file, which has keys that its type doesn't use: `rope_parameters.rope_theta`")
+    rewrite(tmp_path / "config.json", rope_parameters=None)
+    assert unread(ref) == ""
+
+
 LOST = [
+    *(
+        ("llama", {key: value}, f"`{key}` ({value})")
+        for key, value in [
+            ("logit_scale", 0.0625),
+            ("scale_emb", 12),
+            ("scale_depth", 1.4),
+            ("attention_scale", 0.1),
+            ("routed_scaling_factor", 2.5),
+            ("final_logit_softcap", 30.0),
+            ("use_qk_norm", True),
+            ("no_rope_layers", [1, 0]),
+            ("sliding_window", [16]),
+            ("layer_types", 2),
+        ]
+    ),
+    ("llama", {"sliding_window": 16, "max_position_embeddings": None}, "`sliding_window` (16)"),
+    ("llama", {"transformers_version": NEWER, "sinks": True}, f"by transformers {NEWER}, has `sinks` (True)"),
     ("llama", {"logits_scaling": 8.0}, "`logits_scaling` (8.0)"),
     ("llama", {"head_dim": 16, "attention_multiplier": 0.5}, "`attention_multiplier` (0.5)"),
     ("gpt2", {"head_dim": 8}, "`head_dim` (8)"),
