@@ -86,6 +86,8 @@ def old_keys(written: Mapping[str, Any], wrong: Iterable[Claim], names: Set[str]
     if FIRST in names and FIRST in scaling:  # Phi-3 wants exactly its own form
         keys[FIRST] = scaling.pop(FIRST)
         scaling = {"type" if name == KIND else name: value for name, value in scaling.items()}
+    if SECTION in scaling:
+        scaling.setdefault(KIND, USUAL[KIND])
     if SECTION in scaling or scaling.get(KIND, scaling.get("type", USUAL[KIND])) != USUAL[KIND]:
         keys[SCALING] = scaling
     is_read = SCALING in names or SCALING not in keys

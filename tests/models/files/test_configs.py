@@ -127,6 +127,7 @@ FORMS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"rope_theta": 2e4, "rope_type": "longrope", "original_max_position_embeddings": 30, **FACTORS},
         {"rope_theta": 2e4, "original_max_position_embeddings": 30, "rope_scaling": {"type": "longrope", **FACTORS}},
     ),
+    ("llama", {"mrope_section": [4, 4]}, {"rope_scaling": {"rope_type": "default", "mrope_section": [4, 4]}}),
     (
         "qwen2_vl",
         {"rope_theta": 1e6, "rope_type": "default", "mrope_section": [2, 3, 3]},
