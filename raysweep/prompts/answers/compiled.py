@@ -91,9 +91,17 @@ class CompiledReader:
         if statements is None:
             return None
         owners = [one for one in statements if self._defines(one)]
-        if not owners or _begins_with_prose(text, owners[0], self.entry_point):
+        if (
+            any(map(_begins_with_mark, statements))
+            or not owners
+            or _begins_with_prose(text, owners[0], self.entry_point)
+        ):
             return None
         return CompiledPiece(text, statements)
+
+    def is_code(self, text: str) -> bool:
+        statements = self._statements(text)
+        return statements is not None and not any(map(_begins_with_mark, statements))
 
     def in_text(self, text: str) -> CompiledPiece | None:
         lines = text.split("\n")
@@ -249,6 +257,12 @@ def _begins_with_prose(text: str, statement: _Statement, entry_point: str) -> bo
         return False
     name = next(token for token in statement.tokens if token.text == entry_point)
     return "\n" in text[statement.start : name.start]
+
+
+def _begins_with_mark(statement: _Statement) -> bool:
+    """Return True if a statement begins with what is no code, such as ``<code>`` or ``[BEGIN]``."""
+    texts = [token.text for token in statement.tokens[:3]]
+    return texts[:1] == ["<"] or (texts[:1] == ["["] and texts[1:2] != ["["])
 
 
 def _renamed(text: str, name: str, wanted: str) -> str:

@@ -18,9 +18,17 @@ from raysweep.programs import CPP, JAVA, PYTHON, Program
 from raysweep.prompts.answers.compiled import CompiledReader
 from raysweep.prompts.answers.evalplus import sanitized
 from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans, has_fences
-from raysweep.prompts.answers.marks import fenced, has_bracketed_words, has_marks, is_marked
+from raysweep.prompts.answers.marks import (
+    fenced,
+    has_marks,
+    insides,
+    is_marked,
+    mark_spans,
+    without_brackets,
+    without_end,
+)
 from raysweep.prompts.answers.python import PythonReader
-from raysweep.prompts.answers.reasoning import without_reasoning
+from raysweep.prompts.answers.reasoning import reasoning_spans, without_reasoning
 from raysweep.prompts.answers.tool_calls import argument_texts
 from raysweep.prompts.answers.ways import PATCHES, Extract
 from raysweep.prompts.repair.problems import Patch, RepairProblem
@@ -58,6 +66,9 @@ class Reader(Protocol[P]):
 
     def whole(self, text: str) -> P | None:
         """Return a text as a piece that defines the entry point; None if it is none."""
+
+    def is_code(self, text: str) -> bool:
+        """Return True if a text is code, in which no mark such as ``[BEGIN]`` stands as a statement."""
 
     def in_text(self, text: str) -> P | None:
         """Return the first piece of a text, also of prose, that defines the entry point."""
@@ -183,8 +194,9 @@ class _Candidates:
             yield f"{self._reader.prompt}{_cut(self._answer, self._stop)}", Found.BODY
             return
         text = self._answer.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-        if is_prose:
-            text = without_reasoning(text)
+        text = without_end(text)
+        if is_prose and not (self._is_as_written(text) or self._holds(text, reasoning_spans(text))):
+            text = without_reasoning(text, lambda code: any(map(self._reader.is_code, without_brackets(code))))
         if way is Extract.EVALPLUS:
             yield from self._as_evalplus(text)
         elif way is Extract.AUTO:
@@ -194,22 +206,45 @@ class _Candidates:
             whole = fenced(text) if has_marks(text) and not has_fences(text) else text
             yield from self._block(whole, first=way is Extract.FIRST)
 
-    def _writings(self, text: str) -> tuple[str, ...]:
-        """Return a text as it is and with fences in the place of marks; first what is code as it is written."""
+    def _is_as_written(self, text: str) -> bool:
+        """Return True if a text is a program, or goes on with the prompt, so that all marks are in its strings."""
+        reader = self._reader
+        return reader.whole(text) is not None or (
+            reader.prompt != "" and reader.whole(f"{reader.prompt}{text}") is not None
+        )
+
+    def _writings(self, text: str) -> Iterator[str]:
+        """Yield a text as it is and with fences in the place of marks; first what is code as it is written."""
         if not has_marks(text):
-            return (text,)
-        is_code = not has_bracketed_words(text) and self._reader.whole(text) is not None
-        return (text, fenced(text)) if is_code else (fenced(text), text)
+            yield text
+            return
+        if self._is_as_written(text) or self._holds(text, mark_spans(text)):
+            yield text
+        for inside in insides(text):
+            if self._reader.whole(inside) is not None:
+                yield inside if has_fences(inside) else f"```\n{inside}\n```"
+        yield fenced(text)
+        yield text
+
+    def _holds(self, text: str, marks: Sequence[tuple[int, int]]) -> bool:
+        """Return True if beside prose, without fences, there is a program that all marks of a text are in."""
+        if has_fences(text) or not marks:
+            return False
+        piece = self._reader.in_text(text)
+        programs = [piece.text] if piece is not None and self._reader.is_code(piece.text) else []
+        programs += [inside for inside in insides(text) if self._reader.whole(inside) is not None]
+        starts = [(start, start + len(code)) for code in programs if (start := text.find(code)) >= 0]
+        return any(start <= marks[0][0] and marks[-1][1] <= end for start, end in starts)
 
     def _any(self, text: str) -> Iterator[tuple[str, Found]]:
         reader, opening = self._reader, before_fences(text)
         is_body = reader.begins_as_body(opening) and reader.whole(opening) is None
         if is_body and (program := reader.continued(opening, self._stop)):
             yield program, Found.BODY
-        blocks = [block.readings for block in code_blocks(text)]
-        every = [(opening,), *blocks]
+        blocks = [_variants(block.readings) for block in code_blocks(text)]
+        every = [_variants((opening,)), *blocks]
         if pieces := [piece for readings in every if (piece := self._piece(readings))]:
-            others = [readings[0] for readings in every]
+            others = [one for readings in every for one in without_brackets(readings[0])]
             whole = next(piece for at, piece in reversed([*enumerate(pieces)]) if not _is_excerpt(piece, pieces[:at]))
             yield self._program(whole, others), Found.FENCE if blocks else Found.TEXT
         yield from self._in_calls(text)
@@ -240,12 +275,15 @@ class _Candidates:
         return self._reader.program(self._reader.without_examples(piece), others)
 
     def _piece(self, readings: tuple[str, ...]) -> CodePiece | None:
-        pieces = (self._reader.whole(reading) for reading in readings)
-        return next((piece for piece in pieces if piece), None) or self._reader.in_text(readings[0])
+        for reading in readings:
+            if piece := self._reader.whole(reading):
+                return piece
+        pieces: list[CodePiece | None] = [self._reader.in_text(text) for text in without_brackets(readings[0])]
+        return next((piece for piece in pieces if piece and self._reader.is_code(piece.text)), pieces[-1])
 
     def _block(self, text: str, *, first: bool) -> Iterator[tuple[str, Found]]:
         blocks = code_blocks(text)
-        readings = (blocks[0] if first else blocks[-1]).readings if blocks else (text,)
+        readings = _variants((blocks[0] if first else blocks[-1]).readings if blocks else (text,))
         found = Found.FENCE if blocks else Found.TEXT
         for reading in readings:
             if piece := self._reader.whole(reading):
@@ -271,6 +309,10 @@ def _cut(answer: str, stop: tuple[str, ...], defined: str = "") -> str:
     definition = re.search(rf"\bdef +{re.escape(defined)}\b.*", answer) if defined else None
     start = definition.end() if definition else 0
     return answer[: min((at for text in stop if (at := answer.find(text, start)) >= 0), default=len(answer))]
+
+
+def _variants(readings: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for reading in readings for one in without_brackets(reading)))
 
 
 def _is_excerpt(piece: CodePiece, others: Sequence[CodePiece]) -> bool:

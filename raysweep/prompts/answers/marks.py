@@ -8,6 +8,7 @@ code, though ``[BEGIN]`` parses as Python. Here what stands between two marks be
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from raysweep.prompts.answers.markdown import block_spans, has_fences
 from raysweep.prompts.answers.reasoning import has_reasoning, marks_reasoning
@@ -29,9 +30,12 @@ _CLOSING = (
 _OPENING = rf"^[ \t]*(?:<(?:{_CODE})(?:[ =][^<>\n]*)?>[ \t]*){{1,4}}|^[ \t]*\[(?:{_WORDS})\]|{_OPENING_TOKEN}"
 _LINE = rf"^[ \t]*(?:</?{_NAME}>|\[/?[A-Z][A-Z_ ]+\])[ \t]*$"
 _MARK = re.compile(rf"(?P<closing>{_CLOSING})|(?P<opening>{_OPENING})|(?P<line>{_LINE})", re.MULTILINE)
-_BRACKETS = re.compile(rf"^[ \t]*\[/?(?:[A-Z][A-Z_ ]+|{_WORDS})\]", re.MULTILINE)
-_LONE_BRACKETS = re.compile(rf"^[ \t]*\[(?:/?(?:{_WORDS})|DONE|END)\][ \t]*$", re.MULTILINE)
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_LONE_BRACKETS = re.compile(r"[ \t]*\[/?[A-Z][A-Z_ ]+\][ \t]*")
+_CDATA, _CDATA_END = "<![CDATA[", "]]>"
+_LAST_TOKENS = re.compile(rf"(?:\s*(?!<[^>]*(?i:think|thought))(?:<[|｜]{_ENDS}[|｜]>|</s>))+\s*\Z")
+_LONGEST_END = 200
+"""Characters at the end of an answer among which tokens end it."""
+_TAG_NAME = re.compile(r"[A-Za-z_]\w*")
 _CALL = re.compile(
     r"<\|python_(?:tag|start|end)\|>|</?tool_calls?>|</?(?:code|answer|response|execute)>|<\|/?tool_calls?\|>"
     r"|\[/?(?:TOOL_CALLS|PYTHON|BEGIN|DONE)\]|<[|｜]tool[_▁]calls?[_▁]\w+[|｜]>|<\|(?:START|END)_(?:ACTION|RESPONSE)\|>"
@@ -39,6 +43,8 @@ _CALL = re.compile(
 )
 MOST_MARKS = 200
 """Marks of an answer that are read; a text with more is taken as it is written."""
+MOST_INSIDES = 8
+"""Marks of an answer for which the last one that closes them is looked for."""
 
 
 def has_meaning(token: str) -> bool:
@@ -58,29 +64,90 @@ def has_marks(text: str) -> bool:
     return ("<" in text or "[" in text) and _MARK.search(text) is not None
 
 
-def has_bracketed_words(text: str) -> bool:
-    """Return True if lines are words in brackets, such as ``[BEGIN]``, which compilers may read as code."""
-    return _BRACKETS.search(text) is not None
+def without_brackets(text: str) -> tuple[str, ...]:
+    """Return a text as it is, without lines such as ``[BEGIN]`` at its ends, and without all of these."""
+    if "[" not in text:
+        return (text,)
+    lines = text.split("\n")
+    are_marks = [_LONE_BRACKETS.fullmatch(line) is not None for line in lines]
+    kept = [at for at, line in enumerate(lines) if line.strip() and not are_marks[at]]
+    inner = "\n".join(lines[kept[0] : kept[-1] + 1]) if kept and any(are_marks) else text
+    every = "\n".join(line for line, is_mark in zip(lines, are_marks, strict=True) if not is_mark)
+    has_end_marks = any(are_marks) and (any(are_marks[: kept[0]]) or any(are_marks[kept[-1] :]) if kept else True)
+    return tuple(dict.fromkeys([text, *([inner] if has_end_marks else []), every]))
+
+
+def without_end(text: str) -> str:
+    """Return a text without tokens such as ``<|im_end|>`` at its end, which no fence or string goes on behind."""
+    found = _LAST_TOKENS.search(text[-_LONGEST_END:])
+    return text[: found.start() - len(text[-_LONGEST_END:])] if found else text
+
+
+def mark_spans(text: str) -> list[tuple[int, int]]:
+    """Return where marks stand outside blocks of code."""
+    return [mark.span() for mark in _marks(text)]
+
+
+def insides(text: str) -> Iterator[str]:
+    """Yield what stands between a mark and the last one that closes it, if neither marks nor fences follow."""
+    marks = _marks(text)
+    if len(marks) > MOST_MARKS:
+        return
+    openings = [mark for mark in marks if mark.lastgroup == "opening"]
+    for mark in openings[:MOST_INSIDES]:
+        names = _names(mark)
+        ends = [
+            one for one in marks if one.lastgroup == "closing" and one.start() > mark.start() and names & _names(one)
+        ]
+        if ends and openings[-1].start() < ends[-1].start() and not has_fences(text[ends[-1].end() :]):
+            yield text[mark.end() : ends[-1].start()]
 
 
 def fenced(text: str) -> str:
     """Return a text with a fence around what stands between two marks, and without marks.
 
-    A last mark that nothing closes goes on to the end of the text. Blocks of code that have fences stay as they are,
-    save lines such as ``[BEGIN]`` in them.
+    A last mark that nothing closes goes on to the end of the text, and one with a name is closed by its own name if
+    that follows. Blocks of code that have fences stay as they are.
     """
-    text = _CDATA.sub(r"\n\1\n", text)
-    spans = block_spans(text)
-    marks = [mark for mark in _MARK.finditer(text) if not any(start <= mark.start() < end for start, end in spans)]
+    text = _without_cdata(text)
+    marks = _marks(text)
     if len(marks) > MOST_MARKS:
         return text
-    parts, position, is_open = [], 0, False
+    last = {name: mark.start() for mark in marks if mark.lastgroup == "closing" for name in _names(mark)}
+    parts, position, is_open, opened = [], 0, False, set[str]()
     for mark in [*marks, None]:
-        between = text[position : mark.start() if mark else len(text)]
         closes = mark is None or mark.lastgroup == "closing"
+        is_foreign = mark is not None and closes and is_open and not opened & _names(mark)
+        if mark is not None and is_foreign and any(last.get(name, -1) > mark.start() for name in opened):
+            continue
+        between = text[position : mark.start() if mark else len(text)]
         is_block = is_open and closes and between.strip() != "" and not has_fences(between)
-        parts.append(f"\n```\n{between}\n```\n" if is_block else _LONE_BRACKETS.sub("", between))
+        parts.append(f"\n```\n{between}\n```\n" if is_block else between)
         if mark is not None:
-            position, is_open = mark.end(), mark.lastgroup == "opening"
+            position, is_open, opened = mark.end(), mark.lastgroup == "opening", _names(mark)
             parts.append("\n")
     return "".join(parts)
+
+
+def _marks(text: str) -> list[re.Match[str]]:
+    spans = block_spans(text) if has_fences(text) else []
+    return [mark for mark in _MARK.finditer(text) if not any(start <= mark.start() < end for start, end in spans)]
+
+
+def _names(mark: re.Match[str]) -> set[str]:
+    names = {name.lower() for name in _TAG_NAME.findall(mark[0])}
+    return {"begin", "start"} if mark[0].strip() in ("[DONE]", "[END]") else names
+
+
+def _without_cdata(text: str) -> str:
+    """Return a text with lines of their own for what ``<![CDATA[...]]>`` holds, outside blocks of code and strings."""
+    if _CDATA not in text:
+        return text
+    spans, parts, position = block_spans(text), list[str](), 0
+    start = text.find(_CDATA)
+    while start >= 0 and (end := text.find(_CDATA_END, start)) >= 0:
+        if text[:start][-1:] not in ("'", '"') and not any(first <= start < last for first, last in spans):
+            parts += [text[position:start], "\n", text[start + len(_CDATA) : end], "\n"]
+            position = end + len(_CDATA_END)
+        start = text.find(_CDATA, end)
+    return "".join([*parts, text[position:]])

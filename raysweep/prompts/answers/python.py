@@ -92,8 +92,13 @@ class PythonReader:
         for code in dict.fromkeys([text, textwrap.dedent(text)]):
             tree = self.parsed(code)
             if isinstance(tree, ast.Module):
-                return Piece(code, tree) if self._is_program(tree) else None
+                return Piece(code, tree) if self._is_program(tree) and not any(map(_is_mark, tree.body)) else None
         return None
+
+    def is_code(self, text: str) -> bool:
+        text = text.strip("\n")
+        trees = (self.parsed(code) for code in dict.fromkeys([text, textwrap.dedent(text)]))
+        return any(isinstance(tree, ast.Module) and not any(map(_is_mark, tree.body)) for tree in trees)
 
     def in_text(self, text: str) -> Piece | None:
         name = re.escape(self.entry_point)
@@ -341,6 +346,12 @@ def _is_empty(statement: ast.stmt) -> bool:
     return isinstance(statement, (*_DEFINITIONS, ast.Pass)) or (
         isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     )
+
+
+def _is_mark(statement: ast.stmt) -> bool:
+    """Tell if a statement is rather a line such as ``[BEGIN]``, which does nothing as code."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.List) and [getattr(one, "id", "").isupper() for one in value.elts] == [True]
 
 
 def _block_from(lines: Sequence[str], start: int) -> list[str]:

@@ -7,26 +7,41 @@ Models mark it with tags (``<think>``), brackets (Mistral's ``[THINK]``), contro
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+
+from raysweep.prompts.answers.markdown import block_spans, has_fences
 
 _NAMES = "think|thinking|thought|thoughts|reasoning|reflection|scratchpad|seed:think"
 _TAGS = rf"<(?:{_NAMES})(?:\s[^<>\n]*)?>|◁think▷"
+_BRACKET = r"(?-i:\[THINK\])"
 _CONTROL = (
-    r"(?<![\"'])(?:\[THINK\]|<\|begin_of_thought\|>|<\|START_THINKING\|>"
+    r"(?<![\"'`])(?:<\|begin_of_thought\|>|<\|START_THINKING\|>"
     r"|<\|channel\|>analysis\b[^<\n]*<\|message\|>|<\|channel>thought\b)"
 )
-_BARE = r"(?-i:\Aanalysis(?=(?:We|The|User|I|Let|Let's|It|Need|Just|Simple|Function|Problem)\b))"
+_BARE = r"(?-i:\Aanalysis(?:(?=[A-Z][a-z']*(?:,| (?![-+*/|&%]?=)))|(?=\s[A-Z][a-z']*[ ,])(?=[\s\S]*assistantfinal)))"
 """How gpt-oss's reasoning begins in a text that has lost its control tokens."""
 _ENDS = rf"</(?:{_NAMES})>|\[/THINK\]|<\|end_of_thought\|>|◁/think▷|<\|END_THINKING\|>|<channel\|>"
 _MARK = re.compile(
-    rf"(?P<opening>{_TAGS})|(?P<control>{_CONTROL}|{_BARE})|(?P<closing>(?<![\"'])(?:{_ENDS}))"
+    rf"(?P<opening>{_TAGS})|(?P<control>^[ \t]*{_BRACKET}|{_CONTROL}|{_BARE})|(?P<closing>(?<![\"'`])(?:{_ENDS}))"
     r"|(?P<final><\|channel\|>final\b[^<\n]*<\|message\|>|assistantfinal)"  # with and without control tokens
-    r"|(?P<aside><\|channel\|>commentary\b[^\n]*?<\|message\|>)",  # what a user sees before tools are called
-    re.IGNORECASE,
+    r"|(?P<aside><\|channel\|>commentary\b[^<\n]*(?:<\|constrain\|>[^<\n]*)?<\|message\|>)",  # seen by users
+    re.IGNORECASE | re.MULTILINE,
 )
 HINTS = ("think", "thought", "reasoning", "reflection", "scratchpad", "channel", "assistantfinal", "analysis")
 """Texts of which one is in each mark, whatever its capitals."""
-_OPENED = re.compile(rf"(?P<mark>{_TAGS}|{_CONTROL})(?P<blanks>\s*)\Z", re.IGNORECASE)
-_TOKEN = re.compile(rf"{_TAGS}|{_CONTROL}|{_ENDS}|<\|(?:channel|message|constrain)\|>|<\|channel>", re.IGNORECASE)
+_OPENED = re.compile(rf"(?P<mark>{_TAGS}|{_BRACKET}|{_CONTROL})(?P<blanks>\s*)\Z", re.IGNORECASE)
+_TOKEN = re.compile(
+    rf"{_TAGS}|{_BRACKET}|{_CONTROL}|{_ENDS}|<\|(?:channel|message|constrain)\|>|<\|channel>", re.IGNORECASE
+)
+_TEXT = re.compile(r"(\"{3}|'{3}|(?<!\w)[\"']|(?<![a-zA-Z])(?<=[rbfuRBFU])[\"'])(?:\\.|(?!\1).)*\1")
+_OPEN_TEXT = re.compile(
+    r"(?:^|[ \t])# |(?:^|[;{},])[ \t]*//|^[ \t]*/?\*\*? |\"{3}|'{3}|(?<!\w)[\"']|\b[rbfuRBFU]{1,2}[\"']"
+)
+"""What opens a text or a comment in a line whose other texts were left out."""
+_LONGEST_LINE = 1_000
+"""Characters of a line before a mark that are looked at."""
+_MOST_LOOKS = 16
+"""Ends of reasoning behind which blocks of code are looked for."""
 _LONGEST = 200
 """Characters at the end of a prompt among which reasoning is opened."""
 _CLOSINGS = {
@@ -45,34 +60,82 @@ def has_reasoning(text: str) -> bool:
     return any(hint in lowered for hint in HINTS) and _MARK.search(text) is not None
 
 
+def reasoning_spans(text: str) -> list[tuple[int, int]]:
+    """Return where marks of reasoning stand, also such as are part of a program."""
+    return [mark.span() for mark in _MARK.finditer(text)]
+
+
 def marks_reasoning(token: str) -> bool:
     """Return True if a control token marks reasoning, or says in which channel a model writes."""
     return _TOKEN.fullmatch(token) is not None
 
 
-def without_reasoning(text: str) -> str:
+def without_reasoning(text: str, is_code: Callable[[str], bool] = lambda _: False) -> str:
     """Return a text without its reasoning. The first tag of reasoning begins a line; control tokens need not.
 
     What comes before a closing tag that nothing opened is reasoning too, since some templates open it in the prompt,
-    and so is all that follows an opening tag that nothing closes: such an answer was cut before it began.
+    and so is all that follows an opening tag that nothing closes: such an answer was cut before it began. Marks in
+    blocks of code count as far as these aren't code (`is_code`), which has them in texts and comments.
     """
     kept: list[str] = []
     position, is_open = 0, False
-    for mark in _MARK.finditer(text):
-        before = text[position : mark.start()]
-        if mark.lastgroup in ("opening", "control"):
-            if not is_open and (mark.lastgroup == "control" or not before.rpartition("\n")[2].strip()):
-                kept.append(before)
+    marks, blocks = list(_MARK.finditer(text)), _Blocks(text, is_code)
+    last_closing = max((mark.start() for mark in marks if mark.lastgroup == "closing"), default=-1)
+    passed = -1  # where an opening ends that doesn't count
+    for mark in marks:
+        least = max(position, mark.start() - _LONGEST_LINE)
+        line = text[max(least, text.rfind("\n", least, mark.start()) + 1) : mark.start()]
+        is_opening = mark.lastgroup == "opening"
+        if not is_open and ((is_opening and line.strip()) or blocks.hold(mark, position, last_closing)):
+            passed = mark.end() if is_opening else passed
+        elif not is_open and not is_opening and (_is_in_text(line) or passed > mark.start() - len(line)):
+            passed = -1
+        elif is_opening or mark.lastgroup == "control":
+            if not is_open:
+                kept.append(text[position : mark.start()])
                 position, is_open = mark.end(), True
         elif mark.lastgroup == "closing":
             kept = kept if is_open else []
             position, is_open = mark.end(), False
         elif mark.lastgroup == "aside":
-            kept += [] if is_open else [before]
+            kept += [] if is_open else [text[position : mark.start()]]
             position, is_open = mark.end(), False
         elif mark[0].startswith("<") or text.startswith("analysis"):
             kept, position, is_open = [], mark.end(), False
     return "".join(kept if is_open else [*kept, text[position:]])
+
+
+class _Blocks:
+    """The blocks of code of a text outside reasoning, looked for anew where reasoning ends."""
+
+    def __init__(self, text: str, is_code: Callable[[str], bool]) -> None:
+        self._text, self._is_code, self._left = text, is_code, _MOST_LOOKS
+        self._position, self._spans, self._known = -1, list[tuple[int, int]](), dict[int, bool]()
+
+    def hold(self, mark: re.Match[str], position: int, last_closing: int) -> bool:
+        """Return True if a mark is part of the code of a block that begins behind `position`."""
+        if position != self._position:
+            self._position, self._known, self._left = position, {}, self._left - 1
+            is_read = self._left >= 0 and has_fences(self._text)
+            found = block_spans(self._text[position:]) if is_read else []
+            self._spans = [(start + position, end + position) for start, end in found]
+        span = next((span for span in self._spans if span[0] <= mark.start() < span[1]), None)
+        if span is None:
+            return False
+        start, end = span
+        if start not in self._known:
+            self._known[start] = self._is_code(self._text[start:end])
+        if self._known[start] or mark.lastgroup == "control":
+            return True
+        inside = (one for one in _MARK.finditer(self._text, start, end) if one.lastgroup in ("opening", "closing"))
+        kinds = [one.lastgroup for one in inside][:2]
+        is_pair = kinds == ["opening", "closing"]
+        return is_pair or (mark.lastgroup == "opening" and end < len(self._text) and last_closing < mark.start())
+
+
+def _is_in_text(line: str) -> bool:
+    """Return True if a line so far opens a string or a comment of a program; an apostrophe opens none."""
+    return _OPEN_TEXT.search(_TEXT.sub("", line)) is not None
 
 
 def opened_reasoning(prompt: str) -> str:

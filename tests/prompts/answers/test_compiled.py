@@ -69,11 +69,17 @@ RIGHT = {
         f"{METHOD}\nThat's all.",
         f"Try this:\n{METHOD}\nOr something else; it's up to you.",
         f"[BEGIN]\n{METHOD}[DONE]\n",
+        f"<answer>\nclass Solution {{\n  // see <code>x</code>\n  static\n<T>\n"
+        f"T id(T x) {{ return x; }}\n{TWICE}{METHOD}}}\n</answer>",
+        f'Here:\nclass Solution {{\n  String s = """\n<html>\n<code>\n</think>\n""";\n{TWICE}{METHOD}}}\n',
         f"<tool_call>{json.dumps({'arguments': {'code': METHOD}})}</tool_call>",
     ],
     "cpp": [
         fenced(f"{CPP_PROMPT}{BODY}}}\n\n{MAIN}", "c++"),
         fenced(FUNCTION, "cpp"),
+        fenced(
+            f"int END = 0, THINK = 0;\nint at(int* T) {{\n    return T\n    [END] + T[THINK];\n}}\n{FUNCTION}", "cpp"
+        ),
         fenced(f"#include <map>\n\n{TWICE}\n{FUNCTION}\n{MAIN}", "cpp"),
         fenced(f"{BODY}}}\n\n{MAIN}", ""),
         fenced(BODY, "cpp"),

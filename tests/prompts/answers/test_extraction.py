@@ -219,6 +219,32 @@ def test_a_right_answer_passes_however_it_is_written(kind):
     assert not [answer for answer in RIGHT[kind] if taken(answer).found in (Found.NOTHING, Found.WRITTEN)]
 
 
+IN_CODE = [
+    "THINK = 0\nnames = [[1], 0]\nassert names[THINK]",
+    "THINK = 0\nx = [\n[THINK]\n] * 5  # [THINK] about overflow",
+    '"""Mistral opens with [THINK]\nParse <|channel|>analysis<|message|>\n"""',
+    "x = 'p: <|channel|>analysis<|message|>y<|channel|>final<|message|>'",
+    "END = DONE = 1\nx = max(\n    [END]\n) + (\n[DONE]\n+ [2])",
+    'x = """\n[BEGIN]\n[DONE]\n[SECTION A]\n"""',
+    'x = """\n<html>\n<answer>\n</answer>\n<|im_start|>user\n"""',
+    'x = "y <![CDATA[x]]>"  # see <code>x</code>',
+    '"""Ends with </s>\nas does <code>x</code>\n"""',
+    "import re\nx = re.sub(r'<think>.*?</think>', '', f'<think>{2}</think>')",
+    "x = '''\n</think>'''  # after </think>",
+    '"""Strip text up to </think>"""\nx = """\n<think>\n"""',
+]
+"""What programs hold that looks like marks."""
+
+
+@pytest.mark.parametrize("part", IN_CODE)
+def test_what_looks_like_a_mark_in_a_program_stays(part):
+    code = f"{part}\n{WHOLE.replace('List[int]', 'list')}"
+    ways = [code, fenced(code), f"Here it is:\n\n{code}\nIt adds.", f"<answer>\n{code}</answer>", f"{code}<|im_end|>"]
+    ways += [f"[BEGIN]\n{code}[DONE]", fenced(f"[BEGIN]\n{code}[DONE]\n")]
+    ways += [f"It's a draft {fenced(WRONG)} that's wrong.</think>\n{fenced(code)}"]
+    assert [text for text in ways if code.strip() not in taken(text).program.text] == []
+
+
 @pytest.mark.parametrize(
     ("prompt", "answer"),
     [
@@ -364,6 +390,10 @@ DEEP = [
     "0\nimport os\n" * 5_000,
     "</code> " * 20_000 + "x",
     '{"a": ' * 5_000,
+    "<|channel|>commentary " * 8_000,
+    "<![CDATA[" * 20_000,
+    "[BEGIN]\n" * 20_000,
+    "</think> " * 20_000,
 ]
 
 
