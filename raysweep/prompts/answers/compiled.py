@@ -19,6 +19,7 @@ MOST_PLACES = 40
 """Lines at which a program may begin, and at which it may end, that are tried."""
 
 _TYPES = frozenset({"class", "interface", "enum", "record", "struct", "union"})
+_MODIFIERS = frozenset(["public", "protected", "private", "static", "final", "abstract", "sealed", "non", "strictfp"])
 _START = re.compile(
     r"[ \t]*(?:#|/[/*]|@\w|(?:import|package|using|namespace|template|class|struct|enum|public|private|static|final)\b"
     r"|[\w:<>,\[\]&* \t]+\()"
@@ -253,7 +254,9 @@ def _statements(tokens: Sequence[CodeToken]) -> list[_Statement]:
 
 def _begins_with_prose(text: str, statement: _Statement, entry_point: str) -> bool:
     """Return True if words stand on lines of their own before a function, such as "Here it is"."""
-    if statement.is_type or statement.tokens[0].text in ("template", "@"):
+    if statement.is_type:
+        return statement.tokens[0].kind == "word" and statement.tokens[0].text not in _TYPES | _MODIFIERS
+    if statement.tokens[0].text in ("template", "@"):
         return False
     name = next(token for token in statement.tokens if token.text == entry_point)
     return "\n" in text[statement.start : name.start]

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from raysweep.programs import CPP, JAVA, PYTHON, Program
 from raysweep.prompts.answers.compiled import CompiledReader
 from raysweep.prompts.answers.evalplus import sanitized
-from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans, has_fences
+from raysweep.prompts.answers.markdown import after_fences, before_fences, code_blocks, code_spans, has_fences
 from raysweep.prompts.answers.marks import (
     fenced,
     has_marks,
@@ -29,7 +29,7 @@ from raysweep.prompts.answers.marks import (
 )
 from raysweep.prompts.answers.python import PythonReader
 from raysweep.prompts.answers.reasoning import reasoning_spans, without_reasoning
-from raysweep.prompts.answers.tool_calls import argument_texts
+from raysweep.prompts.answers.tool_calls import argument_pairs, argument_texts, is_named
 from raysweep.prompts.answers.ways import PATCHES, Extract
 from raysweep.prompts.repair.problems import Patch, RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
@@ -37,6 +37,10 @@ from raysweep.records import Problem
 
 LONGEST = 200_000
 """Characters of an answer that are looked at; a longer one is judged as it is written."""
+
+
+_CODE = re.compile(r"[\n=(){};]|\b(?:return|raise|break|continue|pass|import)\b")
+"""What a text has that is code of some lines, rather than a value."""
 
 
 class CodePiece(Protocol):
@@ -146,7 +150,8 @@ def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_fil
     found = Found.PATCH
     is_auto, is_hunk = way is Extract.AUTO, not is_file and asked is RepairAnswer.HUNK
     if answer is not None and is_auto:
-        answer = _last_block(answer)
+        reader = READERS[problem.language]("", "") if problem.language in READERS else None
+        answer = _last_block(answer, problem.hunk.buggy, reader.is_code if reader else lambda _: False)
     if answer is not None and is_hunk and len(answer) <= LONGEST:
         if is_auto and problem.is_more_than_hunk(answer):
             read = problem.patch_elsewhere
@@ -160,12 +165,15 @@ def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_fil
     return Extracted(patch.program, found, patch.is_exact)
 
 
-def _last_block(answer: str) -> str:
-    if not is_marked(answer):
-        return next(iter(argument_texts(answer)), answer) if answer.lstrip()[:1] == "{" else answer
-    text = without_reasoning(answer.replace("\r\n", "\n"))
-    text = ([text] + [block.readings[0] for block in code_blocks(fenced(text))])[-1]
-    return next(iter(argument_texts(text)), text) if text.lstrip()[:1] == "{" else text
+def _last_block(answer: str, hunk: str, is_code: Callable[[str], bool]) -> str:
+    text = answer
+    if is_marked(answer):
+        text = without_reasoning(answer.replace("\r\n", "\n"), is_code)
+        text = ([text] + [block.readings[0] for block in code_blocks(fenced(text))])[-1]
+    if text.lstrip()[:1] != "{" or hunk.lstrip()[:1] == "{":
+        return text
+    codes = [code for name, code in argument_pairs(text) if is_named(name) and _CODE.search(code)]
+    return codes[-1] if codes else text
 
 
 @lru_cache(maxsize=1024)
@@ -200,6 +208,8 @@ class _Candidates:
         if way is Extract.EVALPLUS:
             yield from self._as_evalplus(text)
         elif way is Extract.AUTO:
+            if has_marks(after_fences(text)):  # a call behind all blocks
+                yield from self._in_calls(after_fences(text))
             for written in self._writings(text):
                 yield from self._any(written)
         else:
@@ -276,7 +286,8 @@ class _Candidates:
 
     def _piece(self, readings: tuple[str, ...]) -> CodePiece | None:
         for reading in readings:
-            if piece := self._reader.whole(reading):
+            piece: CodePiece | None = self._reader.whole(reading)
+            if piece:
                 return piece
         pieces: list[CodePiece | None] = [self._reader.in_text(text) for text in without_brackets(readings[0])]
         return next((piece for piece in pieces if piece and self._reader.is_code(piece.text)), pieces[-1])

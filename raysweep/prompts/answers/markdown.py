@@ -46,6 +46,11 @@ def before_fences(text: str) -> str:
     return text[: fence.start()] if fence else text
 
 
+def after_fences(text: str) -> str:
+    """Return a text from its last fence on; empty if it has none."""
+    return text[max(text.rfind("```"), text.rfind("~~~")) + len("```") :] if has_fences(text) else ""
+
+
 def code_blocks(text: str) -> list[CodeBlock]:
     """Return the blocks of a text in its order, each followed by those that are in it."""
     return list(_blocks(text, 0))[:MOST_BLOCKS]

@@ -25,14 +25,36 @@ _CALL = re.compile(r"\s*(?:[\[{]|\w[\w.]*\()")
 _NAMED = re.compile(
     r"code|solution|program|answer|completion|implementation|source|script|content|input", re.IGNORECASE
 )
+_WEAK = re.compile(r"content|input|lang|type|name|path", re.IGNORECASE)
+"""In names beside which a text without a name of code may be the code."""
+_DRAFT = re.compile(
+    r"thought|reason|expla|analysis|plan|prompt|wrong|incorrect|buggy|before|original|draft", re.IGNORECASE
+)
+"""In names of what is no answer."""
 _DECODER = json.JSONDecoder(strict=False)  # models write line ends in texts
 
 
 def argument_texts(text: str) -> list[str]:
     """Return the texts that JSON objects and calls hold as values, the likeliest code first.
 
-    Texts with a name such as ``code`` come before others, and later ones before earlier ones.
+    Texts with a name such as ``code`` come before others, and later ones before earlier ones. Where such names are,
+    others are left out, and so are drafts and explanations where anything else is.
     """
+    found = argument_pairs(text)
+    named = [is_named(name) for name, _ in found]
+    strong = [is_one and _WEAK.search(name) is None for is_one, (name, _) in zip(named, found, strict=True)]
+    drafts = [_DRAFT.search(name) is not None for name, _ in found]
+    kept = [at for at in range(len(found)) if named[at] or not (any(strong) or (drafts[at] and any(named)))]
+    return [found[at][1] for at in sorted(reversed(kept), key=lambda at: (not named[at], drafts[at]))]
+
+
+def is_named(name: str) -> bool:
+    """Return True if a value with this name is code."""
+    return _NAMED.search(name) is not None and _DRAFT.search(name) is None
+
+
+def argument_pairs(text: str) -> list[tuple[str, str]]:
+    """Return name and text of the texts that JSON objects and calls hold as values."""
     if '"' not in text and "'" not in text:
         return []
     found: list[tuple[str, str]] = []
@@ -47,8 +69,7 @@ def argument_texts(text: str) -> list[str]:
             position = start.end() + 1
             continue
         found += _texts(value, "", 0)
-    found = found or list(_texts_of_call(text))
-    return [text for _, text in sorted(reversed(found), key=lambda one: _NAMED.search(one[0]) is None)]
+    return found or list(_texts_of_call(text))
 
 
 def _texts(value: Any, name: str, depth: int) -> Iterator[tuple[str, str]]:

@@ -87,6 +87,8 @@ RIGHT: dict[str, list[str]] = {
         f"<thinking>a draft: {WRONG}</thinking>{WHOLE}",
         f"[THINK]\n{WRONG}\n[/THINK]\n{fenced(WHOLE)}",
         f"<|channel|>analysis<|message|>{fenced(WRONG)}<|end|><|start|>assistant<|channel|>final<|message|>{fenced(WHOLE)}",
+        f"analysisConsider, say:\n{WRONG}assistantfinal{fenced(WHOLE)}",
+        f"analysis Maybe this.\n{WRONG}assistantfinal{fenced(WHOLE)}",
         f"analysisWe need code.\n{WRONG}assistantfinal{fenced(WHOLE)}",
     ],
     "reasoning in control tokens": [
@@ -116,6 +118,8 @@ RIGHT: dict[str, list[str]] = {
         f"<tool_call>\n<function=python>\n<parameter=code>\n{WHOLE}</parameter>\n</function>\n</tool_call>",
         f"<tool_call>python\n<arg_key>code</arg_key>\n<arg_value>{WHOLE}</arg_value>\n</tool_call>",
         f"<|python_start|>[python(code={WHOLE!r})]<|python_end|>",
+        f"```python\n{WRONG}```\n<tool_call>\n{json.dumps({'code': WHOLE})}\n</tool_call>",
+        json.dumps({"solution": WHOLE, "incorrect_code": WRONG}),
         f"```json\n{json.dumps({'draft': WRONG, 'code': WHOLE}, indent=1)}\n```",
         f"```json\n{json.dumps({'answer': fenced(WHOLE), 'wrong': WRONG})}\n```",
         '{"code": "' + WHOLE + '"}',
@@ -275,6 +279,8 @@ def test_a_program_fits_a_prompt_of_any_shape(prompt, answer):
         f"[THINK]{fenced(WHOLE)}",
         f"<|channel|>analysis<|message|>{fenced(WHOLE)}",
         json.dumps({"explanation": "I can't write squares."}),
+        json.dumps({"reasoning": WHOLE, "answer": "I can't."}),
+        json.dumps({"thought": fenced(WHOLE), "code": "def squares(xs):\n    return xs -"}),
         fenced("def other(xs):\n    return 1\n"),
         fenced("print(squares([1, 2]))\n"),
         f"```python\n{WHOLE.rstrip()[:-3]}",
@@ -353,6 +359,8 @@ def test_of_code_to_repair_a_program_of_its_own_is_the_whole_patched_file():
 )
 def test_a_patch_is_taken_out_of_a_block_of_code(answer):
     assert taken(answer, problem=TO_REPAIR).is_exact
+    literal = '{"name": "a", "code": "c"},\n'
+    assert taken(literal, problem=TO_REPAIR).program.text == TO_REPAIR.assemble(f"    {literal}").text
     file = TO_REPAIR.assemble(answer if "`" not in answer else "    return n\n").text
     assert taken(answer, problem=TO_REPAIR).program.text == file
     assert taken(answer, Extract.NONE, TO_REPAIR).is_exact is ("`" not in answer)

@@ -37,7 +37,10 @@ def test_blocks_with_fences_keep_what_looks_like_a_mark():
 
 def test_texts_of_a_call_come_the_likeliest_first():
     call = '{"explanation": "e", "code": "c", "tests": ["t"], "arguments": "{\\"code\\": \\"d\\"}"}'
-    assert argument_texts(call) == ["d", "c", '{"code": "d"}', "t", "e"]
+    assert argument_texts(call) == ["d", "c"]
+    assert argument_texts('{"explanation": "e", "text": "t", "input": "i"}') == ["i", "t"]
+    assert argument_texts('{"code": "c", "wrong_code": "d", "notes": "n"}') == ["c"]
+    assert argument_texts('{"plan": "p", "text": "t"}') == ["t", "p"]
     assert argument_texts('[python(code="c")]') == argument_texts("{'code': 'c'}") == ["c"]
     assert argument_texts("{" * 10_000) == argument_texts('{"' * 10_000) == []
 
