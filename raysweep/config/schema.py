@@ -200,7 +200,7 @@ class EvaluationConfig(Strict):
         text = str(value) if value is not None else None  # YAML reads a date
         if text is not None:
             try:
-                datetime.date.fromisoformat(text)
+                return datetime.date.fromisoformat(text).isoformat()  # one day, one key
             except ValueError:
                 raise ValueError(f"{text!r} is no day; write it as 2025-01-31") from None
         return text

@@ -21,7 +21,7 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.prompts.answers.reasoning import HINTS, closing_of, opened_reasoning
+from raysweep.prompts.answers.reasoning import HINTS, closing_of, mark_of, opened_reasoning, without_reasoning
 from raysweep.prompts.repair.styles import (
     MASK_END,
     STYLES,
@@ -70,6 +70,7 @@ VARIABLES = ("instruction", "input", "system", "history", "bos_token", "eos_toke
 """What a Jinja string may use; `history` is a list of {question, answer}."""
 DAY = "2024-07-26"
 """The day of chat templates that read the clock, unless a config gives one: that of Llama 3.1's template."""
+_REQUEST = "What is asked for?"
 _CLOCKS = ("2001-02-03", "2019-11-28")
 
 
@@ -188,8 +189,13 @@ class PromptTemplate:
         return self.name not in (RAW, INSTRUCT, *FAMILY_FORMS, *STYLES)
 
     def opened(self, text: str) -> str:
-        """Return the mark with which a filled text leaves reasoning open, with the blanks behind it; empty: none."""
-        return opened_reasoning(text) if self.is_form else ""
+        """Return the mark with which a filled text leaves reasoning open, and what follows it; empty: none."""
+        return opened_reasoning(text, self._written_last) if self.is_form else ""
+
+    @cached_property
+    def _written_last(self) -> str:
+        """What it writes behind a request."""
+        return self.fill(_REQUEST).rpartition(_REQUEST)[2]
 
     def answered(self, prompt: str, response: str) -> tuple[str, int]:
         """Return a filled text with a response, and where that begins.
@@ -199,19 +205,29 @@ class PromptTemplate:
         opened = self.opened(prompt)
         if not opened:
             return f"{prompt}{response}", len(prompt)
-        if response.lstrip().startswith(opened.strip()):
+        if response.lstrip().startswith(mark_of(opened)):
             bare = prompt.removesuffix(opened)
             return f"{bare}{response}", len(bare)
         closing = closing_of(opened)
-        closing = "" if closing.strip() in response else closing
+        closing = closing if without_reasoning(response) == response else ""
         return f"{prompt}{closing}{response}", len(prompt) + len(closing)
 
     @property
     def shown_day(self) -> str:
-        """The day that filled texts depend on; empty for most templates. Two renderings under two clocks tell it."""
+        """The day that filled texts depend on; empty for most templates.
+
+        Renderings under two clocks tell it, with and without a system text and earlier turns, as rows may have them.
+        """
         if self.name != CHAT or self.tokenizer is None:
             return ""
-        return (self.day or DAY) if len({self._chat("x", self.system, day=clock) for clock in _CLOCKS}) > 1 else ""
+        shapes = [(system, history) for system in dict.fromkeys([self.system, "", "x"]) for history in ((), ("x", "x"))]
+        return (self.day or DAY) if any(self._shows_clock(*shape) for shape in shapes) else ""
+
+    def _shows_clock(self, system: str, history: Sequence[str]) -> bool:
+        try:
+            return len({self._chat("x", system, history, day=clock) for clock in _CLOCKS}) > 1
+        except UsageError:  # it refuses a system text, so that no row has one
+            return False
 
     def _chat(self, request: str, system: str, history: Sequence[str] = (), day: str = "") -> str:
         from jinja2 import TemplateError

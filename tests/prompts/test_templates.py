@@ -230,6 +230,15 @@ def test_only_what_a_template_writes_opens_reasoning() -> None:
     assert jinja.opened == "<think>" and jinja.prompt.endswith("It begins with:\ndef f():\n<think>")
 
 
+def test_an_opened_thought_is_closed_unless_the_response_has_one() -> None:
+    template = PromptTemplate("{{ instruction }}\n<think>\nOkay, ")
+    prompt = template.fill("Sort <think>")
+    for response in ("x = '</think>'", "x"):
+        assert template.answered(prompt, response)[0] == f"{prompt}\n</think>\n\n{response}"
+    assert template.answered(prompt, "so.\n</thinking>\nx") == (f"{prompt}so.\n</thinking>\nx", len(prompt))
+    assert template.answered(prompt, "<think>a</think>x")[0] == "Sort <think>\n<think>a</think>x"
+
+
 @pytest.mark.parametrize(
     ("name", "day", "shown_day", "begins"),
     [

@@ -29,7 +29,10 @@ _MARK = re.compile(
 )
 HINTS = ("think", "thought", "reasoning", "reflection", "scratchpad", "channel", "assistantfinal", "analysis")
 """Texts of which one is in each mark, whatever its capitals."""
-_OPENED = re.compile(rf"(?P<mark>{_TAGS}|{_BRACKET}|{_CONTROL})(?P<blanks>\s*)\Z", re.IGNORECASE)
+_BEGUN = r"<\|channel\|>analysis(?=\s*\Z)"
+_OPENED = re.compile(
+    rf"(?P<mark>{_TAGS}|{_BRACKET}|{_CONTROL}|{_BEGUN})(?:(?P<blanks>\s*)\Z)?|(?P<end>{_ENDS})", re.IGNORECASE
+)
 _TOKEN = re.compile(
     rf"{_TAGS}|{_BRACKET}|{_CONTROL}|{_ENDS}|<\|(?:channel|message|constrain)\|>|<\|channel>", re.IGNORECASE
 )
@@ -49,6 +52,7 @@ _CLOSINGS = {
     "◁think▷": "◁/think▷",
     "<|start_thinking|>": "<|END_THINKING|>",
     "<|channel>thought": "<channel|>",
+    "<|channel|>analysis": "<|message|><|end|><|start|>assistant<|channel|>final<|message|>",
     "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
 }
 """What closes reasoning at once, where it is no pair of tags on lines of their own."""
@@ -138,22 +142,35 @@ def _is_in_text(line: str) -> bool:
     return _OPEN_TEXT.search(_TEXT.sub("", line)) is not None
 
 
-def opened_reasoning(prompt: str) -> str:
-    """Return the mark with which a prompt ends that opens reasoning, with the blanks behind it; empty: none does."""
-    found = _OPENED.search(prompt[-_LONGEST:])
-    return found[0] if found else ""
+def opened_reasoning(prompt: str, written: str = "") -> str:
+    """Return the mark with which a prompt opens reasoning, with all that follows it; empty: none does.
+
+    Only blanks may follow it, or words of `written`: the end of the prompt that its template has written.
+    """
+    is_written = written != "" and prompt.endswith(written)
+    marks = list(_OPENED.finditer(written if is_written else prompt[-_LONGEST:]))
+    if not marks or marks[-1]["end"] or not (is_written or marks[-1]["blanks"] is not None):
+        return ""
+    return marks[-1].string[marks[-1].start() :]
+
+
+def mark_of(opened: str) -> str:
+    """Return the mark alone of reasoning that a prompt opened (`opened_reasoning`)."""
+    found = _OPENED.match(opened)
+    assert found is not None
+    return found["mark"]
 
 
 def closing_of(opened: str) -> str:
     """Return what closes reasoning at once that was opened so (`opened_reasoning`): nothing was thought."""
-    found = _OPENED.fullmatch(opened)
-    assert found is not None
-    mark = found["mark"]
+    mark = mark_of(opened)
     if (closing := _CLOSINGS.get(mark.lower())) is not None:
         return closing
     name = re.split(r"[\s>]", mark[1:], maxsplit=1)[0]
     closing = "<|end_of_thought|>" if mark.startswith("<|") else f"</{name}>"
-    return "\n\n".removeprefix(found["blanks"]) + f"{closing}\n\n"
+    behind = opened.removeprefix(mark)
+    gap = "\n" if behind.strip() else "\n\n".removeprefix(behind)
+    return f"{gap}{closing}\n\n"
 
 
 def thought(reasoning: str, answer: str | None) -> str:

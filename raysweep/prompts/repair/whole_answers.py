@@ -21,7 +21,7 @@ from raysweep.prompts.repair.hunks import indent_of, lines_of
 
 _DIFF = re.compile(r"^(?:@@ |@@$|--- |<{5,} ?SEARCH)", re.MULTILINE)
 _HEADER = re.compile(r"(?:diff |index |--- |\+\+\+ |\\ No newline)")
-_SEARCH = re.compile(r"^<{5,} ?SEARCH[^\n]*\n(.*?)^={5,}[^\n]*\n(.*?)^>{5,} ?REPLACE", re.DOTALL | re.MULTILINE)
+_OPENS, _TURNS, _ENDS = re.compile(r"<{5,} ?SEARCH"), re.compile(r"={5,}"), re.compile(r">{5,} ?REPLACE")
 _TYPE = re.compile(r"^[^\n\"*/]*?\b(?:class|interface|enum|record)\s+(\w+)", re.MULTILINE)
 _IMPORT = re.compile(r"\s*(?:package|import)\b")
 _NAME = re.compile(r"([A-Za-z_~]\w*)\s*\(")
@@ -152,13 +152,22 @@ def _name_of(heading: str) -> str:
 
 
 def _searches(answer: str) -> Iterator[tuple[list[str], list[str]]]:
-    for found in _SEARCH.finditer(answer):
-        yield lines_of(found[1]), lines_of(found[2])
+    parts: list[list[str]] = []
+    for line in lines_of(answer):
+        if not parts and _OPENS.match(line):
+            parts = [[]]
+        elif len(parts) == 1 and _TURNS.match(line):
+            parts.append([])
+        elif len(parts) == 2 and _ENDS.match(line):
+            yield parts[0], parts[1]
+            parts = []
+        elif parts:
+            parts[-1].append(line)
 
 
 def _sections(answer: str) -> Iterator[tuple[list[str], list[str]]]:
     """Yield the lines that each section of a diff takes out and puts in, with those that it keeps in both."""
-    if _SEARCH.search(answer):
+    if next(_searches(answer), None) is not None:
         return
     old, new = list[str](), list[str]()
     for line in [*lines_of(answer if answer.endswith("\n") else f"{answer}\n"), "@@\n"]:

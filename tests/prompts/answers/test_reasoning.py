@@ -40,6 +40,7 @@ def test_reasoning_is_left_out(text, left):
         ("<|assistant|>[THINK]", "[THINK]", "[/THINK]"),
         ("a<seed:think>\n", "<seed:think>\n", "\n</seed:think>\n\n"),
         ("a<|channel|>analysis<|message|>", "<|channel|>analysis<|message|>", "<|end|><|start|>assistant"),
+        ("a<|channel|>analysis", "<|channel|>analysis", "<|message|><|end|><|start|>assistant"),
         ("a<|begin_of_thought|>\n\n", "<|begin_of_thought|>\n\n", "<|end_of_thought|>\n\n"),
     ],
 )
@@ -52,6 +53,13 @@ def test_reasoning_that_a_prompt_opens_is_closed_at_once(prompt, opened, closing
 @pytest.mark.parametrize("prompt", ["", "<think>\n</think>\n\n", "What is <think>?<|assistant|>", "x"])
 def test_a_prompt_that_opens_no_reasoning_is_known(prompt):
     assert opened_reasoning(prompt) == ""
+
+
+def test_words_behind_a_mark_that_a_template_writes_belong_to_it():
+    end = "<|assistant|><think>\nOkay, "
+    assert opened_reasoning(f"a{end}", end) == "<think>\nOkay, " and opened_reasoning(f"a{end}") == ""
+    assert closing_of("<think>\nOkay, ") == "\n</think>\n\n"
+    assert opened_reasoning("<think><|assistant|>", "<|assistant|>") == ""
 
 
 def test_a_thought_without_an_answer_stays_open():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from raysweep.prompts.answers.extraction import Extract, Found, extracted, in_words
@@ -99,3 +101,9 @@ def test_a_diff_that_does_not_fit_the_file_is_no_patch_and_another_function_stay
     heading = Hunk("", "def f(n):\n    return n\n", "")
     own = RepairProblem("h", marked(heading, "#"), "f", "t", "def f(n):\n    return 1\n", hunk=heading)
     assert extracted(own, own.reference, Extract.HUNK).found is Found.PATCH, "the hunk is the function itself"
+
+
+def test_searches_without_an_end_are_read_in_one_pass():
+    began = time.process_time()
+    assert extracted(PROBLEMS["function"], "<<<<<<< SEARCH\n" * 13_000, Extract.AUTO).found is Found.NO_PATCH
+    assert time.process_time() - began < 10, "tenths of a second"
