@@ -81,6 +81,9 @@ CHATS = {
     "opens reasoning": TURNS + "<think>\n{% endif %}",
     "opens Mistral's": TURNS + "[THINK]{% endif %}",
     "reads the clock": "{{ strftime_now('%d %b %Y') }}" + TURNS + "{% endif %}",
+    "shows a date in later turns": "{% if messages|length > 1 %}{{ strftime_now('%d %b %Y') }}{% endif %}"
+    + TURNS
+    + "{% endif %}",
     "has a date": "{% if date_string is not defined %}{% set date_string = '26 Jul 2024' %}{% endif %}{{ date_string }}"
     + TURNS
     + "{% endif %}",

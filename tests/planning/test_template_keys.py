@@ -50,6 +50,7 @@ def test_another_day_is_another_key_where_a_template_shows_one_and_a_wrong_one_i
         write_scripted(tmp_path / name, chat_bytes(name))
         others = [parts(tmp_path / name, f"evaluation.date={day}") for day in ("2025-01-31", "2025-02-01")]
         assert (others[0] != others[1]) is changes
+        assert others[0] == parts(tmp_path / name, "evaluation.date=20250131")
     with pytest.raises(UsageError, match=r"'31\.1\.2025' is no day; write it as 2025-01-31"):
         load_config(NANO, ["evaluation.date='31.1.2025'"])
 

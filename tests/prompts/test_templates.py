@@ -247,6 +247,7 @@ def test_an_opened_thought_is_closed_unless_the_response_has_one() -> None:
         ("has a date", "", "", "26 Jul 2024"),
         ("has a date", "2025-01-31", "2025-01-31", "31 Jan 2025"),
         ("plain", "2025-01-31", "", "<|user|>"),
+        ("shows a date in later turns", "2025-01-31", "2025-01-31", "<|user|>"),
     ],
 )
 def test_a_template_shows_a_fixed_day_and_never_the_clocks(name: str, day: str, shown_day: str, begins: str) -> None:

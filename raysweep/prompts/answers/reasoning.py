@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 
 from raysweep.prompts.answers.markdown import block_spans, has_fences
 
@@ -132,7 +133,7 @@ class _Blocks:
         if self._known[start] or mark.lastgroup == "control":
             return True
         inside = (one for one in _MARK.finditer(self._text, start, end) if one.lastgroup in ("opening", "closing"))
-        kinds = [one.lastgroup for one in inside][:2]
+        kinds = [one.lastgroup for one in islice(inside, 2)]
         is_pair = kinds == ["opening", "closing"]
         return is_pair or (mark.lastgroup == "opening" and end < len(self._text) and last_closing < mark.start())
 
@@ -149,9 +150,12 @@ def opened_reasoning(prompt: str, written: str = "") -> str:
     """
     is_written = written != "" and prompt.endswith(written)
     marks = list(_OPENED.finditer(written if is_written else prompt[-_LONGEST:]))
-    if not marks or marks[-1]["end"] or not (is_written or marks[-1]["blanks"] is not None):
+    if not marks or marks[-1]["end"]:
         return ""
-    return marks[-1].string[marks[-1].start() :]
+    before, behind = (marks[-1].string[: marks[-1].start()], marks[-1].string[marks[-1].end() :])
+    is_alone = behind[:1] == "\n" or before[-1:] in ("", "\n", ">", "]")  # and not named in a sentence
+    is_open = marks[-1]["blanks"] is not None or (is_written and is_alone)
+    return f"{marks[-1][0]}{behind}" if is_open else ""
 
 
 def mark_of(opened: str) -> str:

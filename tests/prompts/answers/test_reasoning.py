@@ -60,6 +60,7 @@ def test_words_behind_a_mark_that_a_template_writes_belong_to_it():
     assert opened_reasoning(f"a{end}", end) == "<think>\nOkay, " and opened_reasoning(f"a{end}") == ""
     assert closing_of("<think>\nOkay, ") == "\n</think>\n\n"
     assert opened_reasoning("<think><|assistant|>", "<|assistant|>") == ""
+    assert opened_reasoning("a\nUse <think> tags.\nA:", "\nUse <think> tags.\nA:") == ""
 
 
 def test_a_thought_without_an_answer_stays_open():
