@@ -42,7 +42,7 @@ _OPEN_TEXT = re.compile(
     r"(?:^|[ \t])# |(?:^|[;{},])[ \t]*//|^[ \t]*/?\*\*? |\"{3}|'{3}|(?<!\w)[\"']|\b[rbfuRBFU]{1,2}[\"']"
 )
 """What opens a text or a comment in a line whose other texts were left out."""
-_LONGEST_LINE = 1_000
+_LONGEST_LINE = 400
 """Characters of a line before a mark that are looked at."""
 _MOST_LOOKS = 16
 """Ends of reasoning behind which blocks of code are looked for."""
@@ -115,7 +115,7 @@ class _Blocks:
 
     def __init__(self, text: str, is_code: Callable[[str], bool]) -> None:
         self._text, self._is_code, self._left = text, is_code, _MOST_LOOKS
-        self._position, self._spans, self._known = -1, list[tuple[int, int]](), dict[int, bool]()
+        self._position, self._spans, self._known = -1, list[tuple[int, int]](), dict[int, tuple[bool, bool]]()
 
     def hold(self, mark: re.Match[str], position: int, last_closing: int) -> bool:
         """Return True if a mark is part of the code of a block that begins behind `position`."""
@@ -129,13 +129,13 @@ class _Blocks:
             return False
         start, end = span
         if start not in self._known:
-            self._known[start] = self._is_code(self._text[start:end])
-        if self._known[start] or mark.lastgroup == "control":
+            inside = (one.lastgroup for one in _MARK.finditer(self._text, start, end))
+            kinds = [*islice((kind for kind in inside if kind in ("opening", "closing")), 2)]
+            self._known[start] = self._is_code(self._text[start:end]), kinds == ["opening", "closing"]
+        is_code, is_pair = self._known[start]
+        if is_code or mark.lastgroup == "control" or is_pair:
             return True
-        inside = (one for one in _MARK.finditer(self._text, start, end) if one.lastgroup in ("opening", "closing"))
-        kinds = [one.lastgroup for one in islice(inside, 2)]
-        is_pair = kinds == ["opening", "closing"]
-        return is_pair or (mark.lastgroup == "opening" and end < len(self._text) and last_closing < mark.start())
+        return mark.lastgroup == "opening" and end < len(self._text) and last_closing < mark.start()
 
 
 def _is_in_text(line: str) -> bool:
