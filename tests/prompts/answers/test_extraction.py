@@ -402,6 +402,8 @@ DEEP = [
     "<![CDATA[" * 20_000,
     "[BEGIN]\n" * 20_000,
     "</think> " * 20_000,
+    "assistantfinal " * 13_000,
+    "<think></think>" * 13_000,
 ]
 
 
