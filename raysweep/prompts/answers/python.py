@@ -92,7 +92,7 @@ class PythonReader:
         for code in dict.fromkeys([text, textwrap.dedent(text)]):
             tree = self.parsed(code)
             if isinstance(tree, ast.Module):
-                return Piece(code, tree) if self._is_program(tree) and not any(map(_is_mark, tree.body)) else None
+                return Piece(code, tree) if not any(map(_is_mark, tree.body)) and self._is_program(tree) else None
         return None
 
     def is_code(self, text: str) -> bool:
