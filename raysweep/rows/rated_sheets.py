@@ -64,6 +64,8 @@ def read_answers(path: Path, items: Sequence[SheetItem]) -> dict[int, Mapping[st
     """
     answers: dict[int, Mapping[str, bool]] = {}
     asked = questions_of(items)
+    if not path.exists():
+        raise UsageError(f"{path} doesn't exist; give a rater's CSV file, a filled-in copy of {SHEET}")
     for row in stream_csv_rows(path):
         location, fields = row.place, row.fields
         if not fields.get("id", "").isdigit() or int(fields["id"]) in answers:
