@@ -308,7 +308,7 @@ def _variables(text: str) -> frozenset[str]:
 
 def _shown_variables(name: str) -> frozenset[str]:
     """Return which of system and history a template has a place for; a chat template may still leave them out."""
-    if name in (INSTRUCT, MAGICODER, CHAT):
+    if name in (INSTRUCT, CHAT, *FAMILY_FORMS):
         return frozenset(("system", "history"))
     return frozenset() if name == RAW or name in STYLES else _variables(name)
 

@@ -101,6 +101,10 @@ def test_a_rows_system_text_and_earlier_turns_stand_in_the_forms_of_each_templat
         f"Be {{terse}}.\n\n@@ Instruction\nSay {{hi}}.\n\n@@ Response\nHi.{end}\n\n"
         "@@ Instruction\nSort a list.\n\n@@ Response\n"
     )
+    assert training_prompt(TALK, PromptTemplate("semcoder", tokenizer=tokenizer)) == (
+        f"Be {{terse}}.\n\n<NL_Description>\nSay {{hi}}.\n\n<Code>\nHi.{end}\n\n"
+        "<NL_Description>\nSort a list.\n\n<Code>\n"
+    )
     said = [("system", "Be {terse}."), ("user", "Say {hi}."), ("assistant", "Hi."), ("user", "Sort a list.")]
     turns = [{"role": role, "content": text} for role, text in said]
     whole = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
