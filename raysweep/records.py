@@ -108,6 +108,11 @@ class SourceRow:
     system: str = ""  # a system text of the row's own, in the place of the model's `system_prompt`
     history: tuple[str, ...] = ()  # earlier turns: a question, its answer, a question, its answer
 
+    @property
+    def prompt_texts(self) -> tuple[str, ...]:
+        """All texts that stand in the row's prompt, in their order there."""
+        return self.system, *self.history, self.instruction, self.input
+
 
 @dataclass(frozen=True, slots=True)
 class Leak:

@@ -74,10 +74,7 @@ def control_texts(config: SweepConfig, cells: Iterable[CellPlan]) -> list[Contro
     for source in [source for source in sources if source.name in trained]:
         with suppress(UsageError):
             rows = config.source(source.rows).rows()
-            texts_of = (
-                (row.row_id, "\n".join((row.system, *row.history, row.instruction, row.input, row.output)))
-                for row in rows
-            )
+            texts_of = ((row.row_id, "\n".join((*row.prompt_texts, row.output))) for row in rows)
             found += _found(texts_of, trained[source.name], source.words, "row")
     for problems in config.evaluation.problems if judged else ():
         with suppress(UsageError):

@@ -322,9 +322,8 @@ class _RowReader:
         of_trl, of_swift = (self._row.fields.get(name) is not None for name in ("completion", "messages"))
         for name in [name for name in _VERDICTS if name in fields]:
             verdict = str(fields[name]).lower()
-            is_told = (
-                name != "label" or of_trl or (of_swift and fields[name] is False)
-            )  # others' labels say other things
+            # the labels of other sets say other things
+            is_told = name != "label" or of_trl or (of_swift and fields[name] is False)
             if verdict in ("false", "0", "0.0") and is_told:
                 raise self._error(
                     f"`{name}` is {verdict}, which says that the response is a bad one (KTO); leave such rows out, or "

@@ -35,7 +35,7 @@ from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import COMPILED, Oracle
 from raysweep.quality.linting import require_pylint
-from raysweep.records import BASE, CLEAN, Decoding, SourceRow, Spec
+from raysweep.records import BASE, CLEAN, Decoding, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
 from raysweep.trainers.kinds import fine_tunes
@@ -331,9 +331,10 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
             source = config.source(of.validation)
             finder = LeakFinder({p.label: config.problem_set(p) for p in evaluated if p.name not in source.apart_from})
             leaks = list(finder.leaks(source.rows()))
-            rows = set(map(_texts, source.rows()))
-            trained_on = config.source(of.rows).rows()
-            known = rows & set(map(_texts, trained_on))
+            rows, trained_on = (
+                {(*row.prompt_texts, row.output) for row in some.rows()} for some in (source, config.source(of.rows))
+            )
+            known = rows & trained_on
             if known:
                 text = f"{len(known):,} of its {count(len(rows), 'row')} are rows of `{of.words}`"
                 way = "their loss isn't that of new rows; remove them, unless they are few and equal by chance"
@@ -346,10 +347,6 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
                     f"{first.row_id!r}: it has the {first.rule} of {first.task_id} of {first.problem_set!r}; remove "
                     "such rows, or take another source",
                 )
-
-
-def _texts(row: SourceRow) -> tuple[str, ...]:
-    return row.system, *row.history, row.instruction, row.input, row.output
 
 
 def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:

@@ -73,7 +73,7 @@ class PairFilters:
             return same
         if self.tokens and variant.is_cut:
             return "cut at the answer's most tokens"
-        prompt = "".join((row.system, *row.history, row.instruction, row.input))
+        prompt = "".join(row.prompt_texts)
         least = sum(len(text.encode(errors="replace")) for text in (prompt, variant.text))  # a token has a byte
         if least > self.tokens > 0 and tokens_of(prompt) + tokens_of(variant.text) > self.tokens:
             return f"longer than {self.tokens:,} tokens with its prompt"

@@ -60,8 +60,7 @@ WHOLE = "its whole answer"
 
 
 def teacher_prompt(row: SourceRow) -> str:
-    texts = (row.system, *row.history, row.instruction, row.input)
-    instruction = "\n\n".join(text for text in texts if text)
+    instruction = "\n\n".join(filter(None, row.prompt_texts))
     return PROMPT.format(instruction=instruction, response=row.output)
 
 
