@@ -27,6 +27,7 @@ from raysweep.errors import Doubt, MissingInput, UsageError, did_you_mean
 from raysweep.execution.oracle import inside_refused
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of
+from raysweep.generators.fake import Fake
 from raysweep.generators.reference import Reference
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.characters.recode import require_recode
@@ -71,7 +72,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         partial(_problems, judged=with_models),
     ]
     if with_models:  # a sheet is made from the sets
-        checks += [_audit_and_quality, check_models, _generators, check_meaning]
+        checks += [_audit_and_quality, check_models, _generators, _references, check_meaning]
     mistakes: list[Mistake] = []
     ends: list[UsageError] = []
     for check in checks:
@@ -186,6 +187,26 @@ def _generators(config: SweepConfig) -> Iterator[Mistake]:
                 GENERATORS.create(spec, model=None, decoding=decoding)
         except UsageError as error:
             yield path, error
+
+
+def _references(config: SweepConfig) -> Iterator[Mistake]:
+    """Find problems that a generator answers with their reference solution and that have none."""
+    names = [model.name for model in config.judged_models if _answers_with_references(model)]
+    for at, problems in enumerate(config.evaluation.problems if names else []):
+        with suppress(UsageError):  # reported by _problems
+            asked = config.problem_set(problems).problems()[: config.evaluation.limit]
+            lacking = [problem.task_id for problem in asked if problem.reference is None]
+            if lacking:
+                more = f" and {len(lacking) - 1:,} more have" if lacking[1:] else " has"
+                yield (
+                    ("evaluation", "problems", at),
+                    f"{lacking[0]}{more} no reference solution (`canonical_solution`), with which {', '.join(names)} "
+                    "answers; add it, take such problems out of the file, or evaluate another model",
+                )
+
+
+def _answers_with_references(model: ModelConfig) -> bool:
+    return model.generator is not None and model.generator.name in (Reference.name, Fake.name)
 
 
 def _generators_of(config: SweepConfig, models: Collection[ModelConfig]) -> Iterator[tuple[KeyPath, SpecConfig]]:

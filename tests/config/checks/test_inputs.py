@@ -95,6 +95,25 @@ def test_what_would_fail_in_the_middle_of_a_sweep_is_refused_before(snapshot):
     assert screen(TOO_LATE) == snapshot
 
 
+@pytest.mark.parametrize("generator", ["reference", "fake"])
+def test_problems_without_the_solution_that_a_generator_answers_with_are_told_before_work(generator, tmp_path):
+    file, rows = tmp_path / "problems.jsonl", [PROBLEM, {**PROBLEM, "task_id": "T/1", "canonical_solution": None}]
+    changes = [
+        f"models=[{{name: told, generator: {generator}}}]",
+        f"evaluation.problems=[{{name: jsonl, path: {file}}}]",
+        "evaluation.generator=transformers",
+        "recipes={}",
+        "training=null",
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (told,) = findings(NANO, *changes)
+    assert "T/1 has no reference solution (`canonical_solution`), with which told answers; add it, take such" in told
+    load_config(NANO, [*changes, "evaluation.limit=1"])
+    for mended in (rows[:1], [PROBLEM, {**PROBLEM, "task_id": "T/1"}]):
+        file.write_text("".join(json.dumps(row) + "\n" for row in mended))
+        load_config(NANO, changes)
+
+
 def test_a_part_of_which_no_check_tells_is_told_all_the_same(monkeypatch):
     def odd(sets):
         raise UsageError("an odd part")
