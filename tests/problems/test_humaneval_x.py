@@ -1,4 +1,4 @@
-"""HumanEval in Java and C++: its files, and what must be there to judge it."""
+"""HumanEval in Java, C++ and Python: its files, and what must be there to judge it."""
 
 import json
 
@@ -6,8 +6,10 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import oracle_of
+from raysweep.problems.base import problem_set_of
 from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.humaneval_x import HumanEvalX
+from raysweep.problems.jsonl import JsonlProblems
 from raysweep.programs import Oracle
 from raysweep.records import Spec
 from raysweep.stages.test_sets import build_test_set
@@ -101,5 +103,33 @@ def test_another_language_or_file_is_reported(tmp_path):
     path.write_text('{"task_id": "a", "prompt": "def f(x):\\n"}\n')
     with pytest.raises(UsageError, match=r"rows.jsonl:1: `prompt` opens no function in java"):
         HumanEvalX(str(path), "java").check()
-    with pytest.raises(UsageError, match="begins with none of Java/ and CPP/, so `language` must be given"):
+    with pytest.raises(UsageError, match="begins with none of Java/, CPP/ and Python/, so `language` must be given"):
         HumanEvalX(str(path))
+
+
+TESTS = "\n\nMETADATA = {'author': 'jt'}\n\n\ndef check(root):\n    assert root(4) == 2\n\ncheck(root)"
+PYTHON = {"task_id": "Python/0", "prompt": 'def root(x):\n    """Return a half power."""\n', "test": TESTS}
+PYTHON |= {"canonical_solution": "    return x ** 0.5\n", "declaration": "def root(x):\n"}
+
+
+def test_a_published_row_in_python_has_the_function_that_its_tests_call_and_the_imports_of_codegeex(tmp_path):
+    path = tmp_path / "humaneval_python.jsonl"
+    path.write_text(json.dumps(PYTHON) + "\n")
+    problems, _ = problem_set_of(str(path), 0, judged=True)
+    (problem,) = problems.problems()
+    assert (problems.name, problems.language, problem.entry_point) == ("humaneval-x", "python", "root")
+    program = problem.assemble(problem.reference)
+    assert program.text == PYTHON["prompt"] + PYTHON["canonical_solution"] and program.tests.count("\ncheck(root)") == 1
+    needs_them = "    return math.sqrt(np.sum([x])) if Optional else Counter()\n"
+    used = "import math\nimport numpy as np\nfrom typing import Counter\nfrom typing import Optional\n"
+    assert problem.assemble(needs_them).text == f"{used}from collections import Counter\n{problem.prompt}{needs_them}"
+    assert "".join(part.text for part in problems.segments(problem) if part.natural).strip() == "Return a half power."
+
+
+def test_a_row_in_python_whose_tests_call_nothing_is_refused_with_a_way_that_works(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({**PYTHON, "test": TESTS.removesuffix("check(root)")}) + "\n")
+    with pytest.raises(UsageError, match=r"rows.jsonl:1: `test` must end with a line check\(NAME\), which names"):
+        HumanEvalX(str(path)).check()
+    path.write_text(json.dumps({**PYTHON, "entry_point": "root"}) + "\n")
+    assert JsonlProblems(str(path)).problems()[0].entry_point == "root"
