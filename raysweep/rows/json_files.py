@@ -22,6 +22,17 @@ from typing import IO, Any
 from raysweep.errors import MissingInput, UsageError, did_you_mean
 
 GZIP_START = b"\x1f\x8b"
+_OTHER_KINDS = {
+    b"PK\x03\x04": "a zip archive; give a file that was in it (of inspect's log: `inspect log dump {0} > log.json`)",
+    b"PAR1\x15": (
+        "Parquet; training rows of it are read by `name: hf`, and `python -c \"import pandas; pandas.read_parquet('{0}'"
+        ").to_json('rows.jsonl', orient='records', lines=True)\"` writes JSONL"
+    ),
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; `zstd -d {0}` writes the file to give",
+    b"BZh91AY": "compressed by bzip2; `bunzip2 -k {0}` writes the file to give",
+    b"\xfd7zXZ": "compressed by xz; `unxz -k {0}` writes the file to give",
+}
+"""What files of other kinds begin with, and how they become one that is read."""
 _BETWEEN_ELEMENTS = re.compile(r"[\s,]*")
 
 
@@ -170,8 +181,11 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for reading its unzipped bytes; raise UsageError for what goes wrong until the block ends."""
     check_file(path)
     try:
-        with path.open("rb") as start:
-            is_zipped = path.suffix == ".gz" or start.read(len(GZIP_START)) == GZIP_START
+        with path.open("rb") as file:
+            start = file.read(8)
+        if other := next((kind for begin, kind in _OTHER_KINDS.items() if start.startswith(begin)), None):
+            raise UsageError(f"{path}: this is {other.format(path)}")
+        is_zipped = path.suffix == ".gz" or start.startswith(GZIP_START)
         with gzip.open(path) if is_zipped else path.open("rb") as file:
             yield file  # type: ignore[misc]
     except (OSError, EOFError, zlib.error) as error:

@@ -1,9 +1,14 @@
 """Users' JSON files: equal rows from each format, and errors that name file and line."""
 
 import gzip
+import io
 import json
 import os
+import re
+import subprocess
+import zipfile
 
+import pyarrow.parquet
 import pytest
 
 from raysweep.errors import MissingInput, UsageError
@@ -85,6 +90,48 @@ def test_errors_name_file_and_line(tmp_path, read, text, message):
 def test_a_gz_file_that_can_not_be_unzipped_is_named(tmp_path, read, content):
     with pytest.raises(UsageError, match=r"rows.jsonl.gz: can't be read"):
         list(read(written(tmp_path, content, "rows.jsonl.gz")))
+
+
+def packed_by(tool):
+    return lambda plain: subprocess.run([tool, "-c", plain], capture_output=True, check=True).stdout
+
+
+def as_zip(plain):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.write(plain, "log.json")
+    return content.getvalue()
+
+
+def as_parquet(_):
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), sink)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    ("pack", "name", "message", "mended"),
+    [
+        (packed_by("zstd"), "rows.zst", r"compressed by zstd; `(zstd -d .*rows.zst)` writes", "rows"),
+        (packed_by("bzip2"), "rows.bz2", r"compressed by bzip2; `(bunzip2 -k .*rows.bz2)` writes", "rows"),
+        (packed_by("xz"), "rows.xz", r"compressed by xz; `(unxz -k .*rows.xz)` writes", "rows"),
+        (as_parquet, "rows.parquet", "is Parquet; training .* `(python -c .*)` writes JSONL", "rows.jsonl"),
+        (as_zip, "x.eval", r"a zip archive; give a file that was in it \(of inspect's log: `inspect log", "log.json"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_with_the_command_that_makes_one_of_it(tmp_path, pack, name, message, mended):
+    try:
+        file = written(tmp_path, pack(written(tmp_path, LINES, "plain")), name)
+    except FileNotFoundError as absent:
+        pytest.skip(f"this machine has no {absent.filename}")
+    with pytest.raises(UsageError) as error:
+        read_json_rows(file)
+    command = re.search(message, str(error.value))
+    if command.groups():
+        subprocess.run(command[1], shell=True, check=True, cwd=tmp_path)
+    else:
+        zipfile.ZipFile(file).extractall(tmp_path)
+    assert [row.fields for row in read_json_rows(tmp_path / mended)] == ROWS
 
 
 def test_rows_before_a_broken_one_are_streamed(tmp_path):

