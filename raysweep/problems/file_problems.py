@@ -248,7 +248,7 @@ def check_tests(problems: Iterable[Problem], place: str) -> None:
     for problem in problems:
         if not problem.test.strip():
             raise UsageError(f"{place}: problem {problem.task_id!r} has no `test`, so its programs can't be tested")
-        if problem.language == PYTHON and (reason := _test_error(problem)):
+        if problem.language == PYTHON and (reason := _test_error(problem) or _lacks_check(problem)):
             raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't be run: {reason}")
 
 
@@ -303,6 +303,20 @@ def without_examples(segments: Sequence[Segment]) -> list[Segment]:
         pieces += [Segment(segment.text[:cut], segment.natural), Segment(segment.text[cut:], False)]
         position += len(segment.text)
     return merge(pieces)
+
+
+def _lacks_check(problem: Problem) -> str:
+    """Return why tests that are called as ``check`` don't define it, or ""."""
+    called = f"\ncheck({problem.entry_point})"
+    if not problem.assemble("").tests.endswith(called) or re.search(r"\bcheck\b", problem.test):
+        return ""
+    way = "def check(candidate): pass` behind its asserts"
+    if cases := re.search(r"^class (\w+)\(.*TestCase\)", problem.test, re.MULTILINE):
+        way = (
+            "def check(candidate): result = unittest.TestResult(); unittest.defaultTestLoader.loadTestsFromTestCase("
+            f"{cases[1]}).run(result); assert result.wasSuccessful()`"
+        )
+    return f"it defines no function `check`, which is called with the candidate; add `{way}"
 
 
 def _test_error(problem: Problem) -> str:

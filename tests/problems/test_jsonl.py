@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,25 @@ def test_tests_that_cannot_judge_are_found_before_work_starts(tmp_path, changed,
     problems.check()
     with pytest.raises(UsageError, match=message):
         problems.check(judged=True)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "import unittest\nclass Cases(unittest.TestCase):\n    def test(self):\n        self.assertEqual(twice(2), 4)\n",
+        "assert twice(2) == 4\n",
+    ],
+)
+def test_tests_without_a_check_are_refused_with_a_line_that_makes_them_one(tmp_path, test):
+    with pytest.raises(UsageError, match="it defines no function `check`, which is called with the cand") as error:
+        problem_set(tmp_path, {**ROW, "test": test}).check(judged=True)
+    advice = re.search("add `(def check.*?)`", str(error.value))[1]
+    problems = problem_set(tmp_path, {**ROW, "test": f"{test}{advice}\n"})
+    problems.check(judged=True)
+    (problem,) = problems.problems()
+    programs = [problem.assemble(text) for text in (problem.reference, "    return n\n")]
+    right, wrong = execute([replace(one, oracle=Oracle.INSIDE) for one in programs], Limits(timeout=3), 1)
+    assert (right.outcome, wrong.outcome) == (Outcome.PASSED, Outcome.FAILED)
 
 
 def test_tests_that_compile_with_a_warning_or_hold_texts_in_other_languages_judge(tmp_path):
