@@ -54,11 +54,10 @@ _OF_REASONING = (
     "whose place in an answer each model's template writes in marks of its own; put it before the answer's text, in "
     "your model's marks such as <think> and </think>, or remove it"
 )
+_OF_PICTURES = "has pictures or sound, and models read texts alone; leave such rows out"
 _REFUSED = {
     **dict.fromkeys(("tools", "functions"), f"describes tools, and {_WITHOUT_TOOLS}"),
-    **dict.fromkeys(
-        ("image", "images", "videos", "audios"), "has pictures or sound, and models read texts alone; leave it out"
-    ),
+    **dict.fromkeys(("image", "images", "videos", "audios"), _OF_PICTURES),
     **dict.fromkeys(_REASONING, f"is reasoning, {_OF_REASONING}"),
     "chat_template_kwargs": (
         "gives the model's template values for this row alone (TRL), and templates get none here; remove it, or the row"
@@ -78,6 +77,8 @@ _REWRITTEN = {
     "text": f"{_WRITTEN}: where `text` holds both, cut it where its answer begins, and leave out a template's marks",
 }
 """How rows are written that have a column of a shape that isn't read."""
+_SWITCHES = ("on", "off")
+"""What a column named like reasoning may hold that says whether an answer has some (Nemotron's)."""
 _VERDICTS = ("label", "kto_tag")
 _NOTHING: tuple[Any, ...] = (None, "", [], {}, "[]", "{}")
 _TRAINED = ("weight", "train", "training", "loss")
@@ -309,9 +310,15 @@ class _RowReader:
     def _refuse(self) -> None:
         fields = {name: value for name, value in self._row.fields.items() if name not in self._names.values()}
         for name in [name for name in _REFUSED if name in fields]:
-            if fields[name] and fields[name] not in _NOTHING:
+            is_switch = name in _REASONING and fields[name] in _SWITCHES
+            if fields[name] and fields[name] not in _NOTHING and not is_switch:
                 raise self._error(f"`{name}` {_REFUSED[name]}")
             self._read.add(name)
+        if self._shape and self._names[INPUT] == INPUT and self._row.fields.get(INPUT) not in _NOTHING:
+            raise self._error(
+                f"`{INPUT}` belongs to `{INSTRUCTION}`, and the row has `{self._shape[0]}`; remove it where the "
+                "question has its text, else put it there"
+            )
         if "weight" in fields:
             if fields["weight"] not in (*_NOTHING, 1, "1", "1.0"):
                 raise self._error(
@@ -357,13 +364,7 @@ class _RowReader:
             raise self._error(f"`{name}` has a call of a tool or its result, and {_NO_TOOLS}leave such rows out")
         text = fields.get("value") if fields.get("content") is None else fields.get("content")
         if isinstance(text, list):
-            for part in text:
-                if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-                    raise self._error(
-                        f"`{name}` has {part!r:.60} as a part of a message; each part must have the `type` 'text' and "
-                        "its `text`; give it one, or remove it"
-                    )
-            text = "".join(part["text"] for part in text)
+            text = "".join(self._part(name, part) for part in text)
         if not isinstance(role, str) or not isinstance(text, str):
             raise self._error(
                 f"`{name}` must be a list of messages with `role` and `content`, or `from` and `value`, all of them "
@@ -374,6 +375,11 @@ class _RowReader:
         for key in _REASONING:
             if fields.get(key):
                 raise self._error(f"`{name}` has `{key}`, {_OF_REASONING}")
+        if fields.get("train_detail"):
+            raise self._error(
+                f"`{name}` has `train_detail`, which trains on parts of an answer (Axolotl), and answers are trained "
+                "on whole here; remove it, or the row"
+            )
         said = {key: fields[key] for key in _TRAINED if fields.get(key) is not None}
         for key, value in said.items():
             if value not in (0, 1):
@@ -381,6 +387,20 @@ class _RowReader:
                     f"`{name}` has the `{key}` {value!r:.20}; give 1 or true to train on an answer, else 0 or false"
                 )
         return _Message(_ROLES[role], self._checked(name, text), all(said.values()))
+
+    def _part(self, name: str, part: Any) -> str:
+        fields = part if isinstance(part, dict) else {}
+        kind, text = str(fields.get("type")), fields.get("text")
+        if any(medium in kind for medium in ("image", "video", "audio")):
+            raise self._error(f"`{name}` {_OF_PICTURES}")
+        if kind in _REASONING:
+            raise self._error(f"`{name}` has a part that is {kind}, {_OF_REASONING}")
+        if kind != "text" or not isinstance(text, str):
+            raise self._error(
+                f"`{name}` has {part!r:.60} as a part of a message; each part must have the `type` 'text' and its "
+                "`text`; give it one, or remove it"
+            )
+        return text
 
     def _text(self, name: str, default: str | None = None) -> str:
         self._read.add(name)

@@ -99,7 +99,7 @@ def test_tests_that_cannot_judge_are_found_before_work_starts(tmp_path, changed,
 @pytest.mark.parametrize(
     "test",
     [
-        "import unittest\nclass Cases(unittest.TestCase):\n    def test(self):\n        self.assertEqual(twice(2), 4)\n",
+        "import unittest\nclass Cases(unittest.TestCase):\n    def test(it):\n        it.assertEqual(twice(2), 4)\n",
         "assert twice(2) == 4\n",
     ],
 )

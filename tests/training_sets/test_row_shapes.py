@@ -26,6 +26,7 @@ ROWS = [
     {"messages": [QUESTION, {**ANSWER, "weight": 1, "tool_calls": [], "reasoning_content": ""}], "tools": None},
     *({"messages": [QUESTION, ANSWER, FIRST, {**REPLY, **untrained}]} for untrained in UNTRAINED),
     {"messages": [QUESTION, {**ANSWER, "train": True, "loss": 1}], "weight": 1, "thinking": False},
+    {"messages": [QUESTION, ANSWER], "reasoning": "off", "input": None},
     {"messages": [QUESTION, ANSWER], "label": 0, "reasoning": "", "chat_template_kwargs": {}},
     {"conversations": [HUMAN, GPT], "tools": "[]"},
     {"conversations": [HUMAN, {"from": "chatgpt", "value": TEXT}], "source": "x"},
@@ -150,6 +151,25 @@ def test_columns_that_other_rows_alone_fill_change_nothing():
         ({"conversations": [HUMAN, {"from": "observation", "value": "3"}]}, "leave such rows out", ROWS[0]),
         ({**ROWS[0], "tools": [{"name": "add"}]}, "`tools` describes tools, and models", {**ROWS[0], "tools": []}),
         ({**ROWS[0], "images": ["a.png"]}, "`images` has pictures or sound", {**ROWS[0], "images": []}),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, ANSWER]},
+            "`messages` has pictures or sound, and models read texts alone; leave such rows out",
+            ROWS[0],
+        ),
+        (
+            {"messages": [QUESTION, {**ANSWER, "content": [{"type": "thinking", "thinking": "Sum."}]}]},
+            "has a part that is thinking, whose place in an answer",
+            {"messages": [QUESTION, {**ANSWER, "content": f"<think>Sum.</think>{TEXT}"}]},
+        ),
+        (
+            {"messages": [QUESTION, {**ANSWER, "train_detail": [{"begin_offset": 0, "train": False}]}]},
+            "`train_detail`, which trains on parts of an answer (Axolotl), and answers are trained on whole here; rem",
+            ROWS[0],
+        ),
+        *(
+            ({**row, "input": "1, 2"}, "`input` belongs to `instruction`, and the row has `", {**row, "input": ""})
+            for row in (ROWS[0], PAIRS[3])
+        ),
         *(
             ({"prompt": "Add.", "completion": TEXT, "label": no}, "`label` is ", {**PAIRS[3], "label": no})
             for no in (False, 0, "0", "False")
