@@ -49,7 +49,8 @@ def stream_csv_rows(path: Path, separator: str = ",", **dialect: Any) -> Iterato
         except UnicodeDecodeError as error:
             raise UsageError(f"{path}: not UTF-8 ({error.reason}); save the file as CSV in UTF-8") from None
         except csv.Error as error:
-            raise UsageError(f"{path}:{line}: this can't be read as CSV ({error}); correct the quotes") from None
+            way = "correct the quotes: one within a cell is written twice"
+            raise UsageError(f"{path}:{line}: this can't be read as CSV ({error}); {way}") from None
     if is_empty:
         raise UsageError(f"{path}: the file has no rows; it needs a line with the names of the columns, and rows below")
 

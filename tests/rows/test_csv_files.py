@@ -33,21 +33,27 @@ def test_cells_stay_as_they_are_written_and_rows_have_the_line_in_which_they_beg
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "message", "mended"),
     [
-        ("", "has no rows"),
-        ("a,b\n", "has no rows"),
-        ("a,b\n1,2\n1,2,3\n", r"csv:3: the row has 3 cells for 2 columns; put quotes"),
-        ("a,b,a\n1,2,3\n", "csv:1: the column 'a' is there twice"),
-        ("a;b\n1;2\n", "csv:1: commas separate columns here, not semicolons"),
-        ("a,,\n1,2,\n", "csv:1: the column without a name is there twice"),
-        ('a,b\n1,"2\n', r"csv:2: this can't be read as CSV \(unexpected end of data\)"),
-        ("a,b\n1,é\n".encode("latin-1"), "not UTF-8"),
+        ("", "has no rows; it needs a line with the names of the columns, and rows below", "a,b\n1,2\n"),
+        ("a,b\n", "has no rows", "a,b\n1,2\n"),
+        ("a,b\n1,2\n1,2,3\n", r"csv:3: the row has 3 cells for 2 columns; put quotes", 'a,b\n1,2\n1,"2,3"\n'),
+        ("a,b,a\n1,2,3\n", "csv:1: the column 'a' is there twice; give each a name", "a,b,c\n1,2,3\n"),
+        ("a;b\n1;2\n", "csv:1: commas separate columns here, not semicolons; save the file with c", "a,b\n1,2\n"),
+        ("a,,\n1,2,\n", "csv:1: the column without a name is there twice", "a,b,\n1,2,\n"),
+        ('a,b\n1,"2\n', r"csv:2: this can't be read as CSV \(unexpected end of data\); correct", 'a,b\n1,"2"\n'),
+        (
+            'a,b\n1,"say \\"x\\""\n',
+            "csv:2: .*; correct the quotes: one within a cell is written twice",
+            'a,b\n1,"say ""x"""\n',
+        ),
+        ("a,b\n1,é\n".encode("latin-1"), "not UTF-8 .*; save the file as CSV in UTF-8", "a,b\n1,é\n"),
     ],
 )
-def test_what_is_no_table_of_texts_is_one_clear_error(tmp_path, content, message):
+def test_what_is_no_table_of_texts_is_one_clear_error_with_a_way_that_works(tmp_path, content, message, mended):
     with pytest.raises(UsageError, match=message):
         list(stream_csv_rows(file(tmp_path, content)))
+    assert [*stream_csv_rows(file(tmp_path, mended))][-1].fields["a"] == "1"
 
 
 def test_json_that_is_csv_names_the_way(tmp_path):

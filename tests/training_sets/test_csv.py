@@ -1,10 +1,14 @@
 """Training rows from a CSV file."""
 
+import csv
+import json
+
 import pytest
 
 from raysweep.errors import UsageError
 from raysweep.training_sets.csv import CsvSource
 from raysweep.training_sets.hf import HubRows
+from raysweep.training_sets.jsonl import JsonlSource
 
 TEXT = """\
 instruction,output,input,language,worse,task_id
@@ -95,10 +99,24 @@ def test_files_with_other_separators_are_read_and_checked_in_the_same_way(
     assert [(row.instruction, row.output) for row in HubRows(str(files)).rows()] == [('"a" b', '"3')]
 
 
-def test_a_list_is_told_to_need_jsonl(tmp_path):
-    for text in ('messages\n"[{}]"\n', 'instruction,output,history\na,b,"[[1, 2]]"\n'):
-        with pytest.raises(UsageError, match=r"rows.csv:2: .*JSONL"):
-            source(tmp_path, text).check()
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {"instruction": "a", "output": "b", "history": [["c", "d"]]},
+    ],
+)
+def test_a_list_is_told_to_need_jsonl_where_it_is_read(tmp_path, row):
+    cells = [json.dumps(value) if isinstance(value, list) else value for value in row.values()]
+    with (tmp_path / "lists.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([row, cells])
+    with pytest.raises(UsageError, match=r"lists.csv:2: .*JSONL"):
+        CsvSource(str(tmp_path / "lists.csv")).check()
+    (tmp_path / "lists.jsonl").write_text(json.dumps(row) + "\n")
+    ((instruction, output),) = [
+        (one.instruction, one.output) for one in JsonlSource(str(tmp_path / "lists.jsonl")).rows()
+    ]
+    assert (instruction, output) == ("a", "b")
 
 
 def test_check_names_file_line_and_what_is_wrong(tmp_path):
