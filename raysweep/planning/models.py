@@ -31,7 +31,7 @@ from raysweep.prompts.repair.styles import STYLES
 from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, SEMCODER, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef, Spec
 from raysweep.trainers.adapters import adapted_modules
-from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
+from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.editors.base import EDITORS, require_block
 from raysweep.trainers.kinds import kind_of, place_of, rewrites
 from raysweep.trainers.lora import linear_layers, unadapted
@@ -274,10 +274,11 @@ def _require_packing(base: BasePlan, recipe: Recipe | None) -> None:
     if recipe is None or recipe.batching != "packed":
         return
     mixes = base.family in FAMILIES.names() and not FAMILIES.get(base.family).packs
-    mixes = mixes or (base.ref is not None and base.ref.architecture != "causal")
-    if mixes or not OBJECTIVES.get(recipe.objective).packs:
-        what = f"a {base.family} model mixes packed rows" if mixes else f"{recipe.objective} takes no packed rows"
-        raise UsageError(f"`batching: packed` doesn't go with model {base.name}: {what}; use `batching: padded`")
+    if mixes or (base.ref is not None and base.ref.architecture != "causal"):
+        raise UsageError(
+            f"`batching: packed` doesn't go with model {base.name}: a {base.family} model mixes packed rows; use "
+            "`batching: padded`"
+        )
 
 
 def require_generators_fit(cells: Iterable[CellPlan]) -> None:
