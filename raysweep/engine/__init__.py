@@ -10,7 +10,7 @@ Start reading at base.py: stages hand jobs to an engine, which yields their resu
     completing.py    completes distinct prompts, in batches
     judging.py       judges distinct programs against the verdicts that are known
     services.py      `generate` and `execute` for code inside a stage, such as an attack
-    checkpoints.py   the services that a trainer gets: reports of its steps, notices, checkpoints, values to remember
+    checkpoints.py   saves, finds and removes checkpoints of all workers; takes a trainer's reports and notices
     progress.py      writes and reads progress files, one for each task
     ledger.py        counts the GPU-hours that all runs of a sweep have used
     time_left.py     tells the share of the work that is done, and the time that the rest takes at that pace

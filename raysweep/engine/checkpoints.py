@@ -1,4 +1,4 @@
-"""What a trainer is given: it reports steps, and saves and finds checkpoints.
+"""Saves, finds and removes the checkpoints of all workers of a training, and passes on what a trainer reports.
 
 A checkpoint is a folder ``step-00000123-...`` beside the model's other unfinished files. Its file ``COMPLETE``, written
 last, lists its files. Only the newest complete checkpoint is kept, so a killed training loses at most one interval.

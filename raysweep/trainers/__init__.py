@@ -3,7 +3,7 @@
 Begin with base.py, which defines what a trainer receives and returns.
 
     base.py          the contracts: recipe, training job, services, trainer, objective
-    loop.py          runs the optimizer steps, validates, reads and writes checkpoints, halves large passes
+    loop.py          sets up model and device, runs the steps, validates, reads and writes checkpoints, halves passes
     reports.py       reports loss, speed and memory while a training runs
     batching.py      decides which rows each step and each forward pass takes, and makes tensors of them
     activations.py   computes activations again in the backward pass (gradient checkpointing)

@@ -1,4 +1,4 @@
-"""The training loop: runs the optimizer steps, on one worker or many, and can resume after any of them.
+"""The training loop of a worker: sets up model and device, runs the optimizer steps, resumes after any of them.
 
 The gradient of a step is exactly (sum of losses) / (normaliser) over all its rows, for any cutting into forward passes
 and any number of workers; dropout draws its masks pass by pass. Rows and dropout are functions of (seed, step, worker),

@@ -25,7 +25,10 @@ from raysweep.records import Leak, Problem, Segment, SourceRow
 from raysweep.training_sets.developer_patches import DeveloperPatches
 
 VERSION = 1
-"""Version of the rules, part of keys."""
+"""Version of the rules, part of keys.
+
+It stayed when system texts and earlier turns were looked into: rows with such have keys of their own (`turns`).
+"""
 DEVELOPER_PATCH = "developer patch"
 """The rule that finds patches by developers of a problem set's projects, also those of no problem."""
 SHINGLE = 10

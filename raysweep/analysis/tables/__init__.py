@@ -6,7 +6,7 @@ pooling.py       means over seeds, and over edit examples
 table.py         the table record: cells, columns, footnotes, caption; written as Markdown, CSV or LaTeX
 quantities.py    writes numbers of tables: percent or points, intervals, p values, notes on draws
 records.py       tables of records: a field for each column, and a row for each record or for those of all seeds
-difference_tables.py builds the tables of differences: each model beside its baseline
+difference_tables.py builds the tables of differences: each model beside its baseline, with p adjusted by Holm
 significance.py  builds the tables of signed-rank tests
 twin_tables.py   builds the tables of `raysweep compare`: pairs of alike models, flipped problems, printed numbers
 printed_averages.py builds the table of a study's averages: printed, recomputed, and of a sweep

@@ -1,10 +1,11 @@
-"""Builds the tables of differences: each fine-tuned model beside its baseline, on every test set.
+"""Builds the tables of differences: each fine-tuned model beside its baseline, with p values adjusted by Holm.
 
-The baseline is the same model fine-tuned on the clean training set, by the same recipe with the same seed; without such
-cells it is the base model. A change of RD stands beside the difference of pass@1, and with it the two parts that it
-consists of, because RD also improves when the clean score falls (study.md section 7). The p of the difference of
-pass@1 stands below it, with the one that is adjusted for the table's tests. A table is a question that the study asks:
-what does a perturbation of the training rows change, what a share of perturbed rows, what a number of rows?
+Each table has every test set. The baseline is the same model fine-tuned on the clean training set, by the same recipe
+with the same seed; without such cells it is the base model. A change of RD stands beside the difference of pass@1, and
+with it the two parts that it consists of, because RD also improves when the clean score falls (study.md section 7). The
+p of the difference of pass@1 stands below it, with the one that is adjusted for the table's tests. A table is a
+question that the study asks: what does a perturbation of the training rows change, what a share of perturbed rows, what
+a number of rows?
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Decides what fits on the nodes of a cluster, and says what is lacking; every check of resources asks here.
+"""Decides what fits on the nodes of a cluster, and refuses cells that fit on none, with what is lacking.
+
+Every check of resources asks here.
 
 `IdleNodes` answers for nodes on which nothing runs: for the processes of one stage, for a cell, for a group of cells.
 A process fits on a node that has the labels and the amounts that it asks for, and whose accelerators can hold its

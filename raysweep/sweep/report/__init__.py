@@ -4,7 +4,7 @@ write.py         writes and exports the report, its figures and tables, if its s
 records.py       collects the records that the report's sections read
 scoring.py       computes the sweep's numbers from its results
 quality.py       reads what pylint said of a sample of the completions
-facts.py         reads outcomes of completions, failures of references, trainings, choices among models and costs
+facts.py         reads manifests: outcomes, failures of references, losses and numbers of trainings, choices, costs
 languages.py     reads in which languages training rows are, and makes numbers of the frame of their shares
 edits.py         reads edited models, and rewritten prompts, from manifests
 answers.py       reads what models answered: texts, verdicts and pass@1 by part of the tests

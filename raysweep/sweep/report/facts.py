@@ -1,4 +1,4 @@
-"""Reads what a report says beside the scores: outcomes, problems that stand out, trainings, choices among models."""
+"""Reads manifests for what a report says beside scores: outcomes, losses and numbers of trainings, choices, costs."""
 
 from __future__ import annotations
 

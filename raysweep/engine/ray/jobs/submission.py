@@ -1,4 +1,4 @@
-"""Submits a command as a Ray job through the dashboard of a cluster, follows its log and returns its exit code.
+"""Submits a command as a Ray job over HTTP to a cluster's dashboard, follows its log and returns its exit code.
 
 Ray's client waits for ever where nothing answers. So the dashboard is first queried with a time limit, and again
 whenever the log of a job is silent.
