@@ -149,12 +149,10 @@ def unread_names(row: JsonRow, texts: RowTexts) -> Iterator[str]:
             yield name
             continue
         for message in value if isinstance(value, list) else [value]:
-            if isinstance(message, dict):
-                yield from (
-                    f"{name}.{key}"
-                    for key, held in message.items()
-                    if held is not None and key not in _READ_IN_MESSAGES
-                )
+            for key, held in message.items() if isinstance(message, dict) else ():
+                is_question = _ROLES.get(str(message.get("role") or message.get("from"))) != _MODEL
+                if held is not None and (key not in _READ_IN_MESSAGES or (key in _TRAINED and held and is_question)):
+                    yield f"{name}.{key}"  # questions are never trained on
 
 
 class _RowReader:

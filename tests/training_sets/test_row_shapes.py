@@ -268,13 +268,13 @@ def test_what_is_no_pair_is_refused_with_a_way_that_works(row, message, mended):
 def test_what_nobody_reads_is_named_down_to_keys_of_messages():
     row = {
         "id": 1,
-        "messages": [{**QUESTION, "name": "x", "weight": None}, ANSWER],
+        "messages": [{**QUESTION, "name": "x", "weight": 0, "train": True}, {**ANSWER, "train": True}],
         "rejected": "x",
         "tools": [],
         "y": None,
     }
-    assert list(unread_names(JsonRow("f:1", row), read(row))) == ["id", "messages.name", "rejected"]
-    assert list(unread_names(JsonRow("f:1", row), read(row, "rejected"))) == ["id", "messages.name"]
+    assert list(unread_names(JsonRow("f:1", row), read(row))) == ["id", "messages.name", "messages.train", "rejected"]
+    assert list(unread_names(JsonRow("f:1", row), read(row, "rejected"))) == ["id", "messages.name", "messages.train"]
     row = TURNS[0] | {"language": "python", "task_id": 3, "input": "1"}
     assert list(unread_names(JsonRow("f:1", row), read(row))) == []
 

@@ -72,9 +72,12 @@ def _of_lists(row: JsonRow) -> Iterator[JsonRow]:
     if fields.get(SOLUTION) == [] and COMPLETION in fields:
         fields[SOLUTION] = None
     name = SOLUTION if fields.get(SOLUTION) is not None or COMPLETION not in fields else COMPLETION
-    texts = fields[name]
-    for text in texts if isinstance(texts, list) else [texts]:
+    for text in _listed(fields[name]):
         yield JsonRow(row.place, {**fields, name: text})
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _with_text(row: JsonRow, task_id: Any, name: str, text: Any, tool: str) -> JsonRow:
@@ -95,11 +98,10 @@ def _lm_eval(row: JsonRow) -> Iterator[JsonRow]:
     texts = row.fields["resps"] if row.fields.get("filtered_resps") is None else row.fields["filtered_resps"]
     prompt = doc.get("prompt")
     continues = "entry_point" in doc
-    for answers in texts if isinstance(texts, list) else [texts]:
-        for text in answers if isinstance(answers, list) else [answers]:
-            begins = isinstance(prompt, str) and isinstance(text, str) and text.startswith(prompt)
-            name = COMPLETION if continues and not begins else SOLUTION
-            yield _with_text(row, doc[TASK], name, text, tool)
+    for text in [text for answers in _listed(texts) for text in _listed(answers)]:
+        begins = isinstance(prompt, str) and isinstance(text, str) and text.startswith(prompt)
+        name = COMPLETION if continues and not begins else SOLUTION
+        yield _with_text(row, doc[TASK], name, text, tool)
 
 
 def _multipl_e(row: JsonRow) -> Iterator[JsonRow]:
@@ -110,8 +112,8 @@ def _multipl_e(row: JsonRow) -> Iterator[JsonRow]:
             f"{row.place}: MultiPL-E's programs in `language` {written!r} need its own tests, which are read for py "
             "alone; judge them with MultiPL-E"
         )
-    task_id, prompt, texts = row.text("name"), row.text("prompt", ""), row.fields["completions"]
-    for text in texts if isinstance(texts, list) else [texts]:
+    task_id, prompt = row.text("name"), row.text("prompt", "")
+    for text in _listed(row.fields["completions"]):
         whole = prompt + text if prompt and isinstance(text, str) else text
         yield _with_text(row, task_id, SOLUTION if prompt else COMPLETION, whole, "MultiPL-E's `completions`")
 
@@ -121,11 +123,11 @@ def _generation(row: JsonRow) -> Iterator[JsonRow]:
 
     DeepSeek-Coder's rows have the model's text too, as `wholecode` or `output`; those of its MBPP have no prompt.
     """
-    fields, texts = row.fields, row.fields["generation"]
+    fields = row.fields
     answer, prompt = fields.get("output", fields.get("gpt_completion")), fields.get("prompt")
     is_deepseeks = "wholecode" in fields or isinstance(answer, str) or isinstance(fields[TASK], int)
     begins = prompt.strip() if isinstance(prompt, str) else ""
-    for text in texts if isinstance(texts, list) else [texts]:
+    for text in _listed(fields["generation"]):
         repeats = bool(begins) and isinstance(text, str) and text.lstrip().startswith(begins)
         name = SOLUTION if is_deepseeks or repeats else COMPLETION
         yield _with_text(row, fields[TASK], name, text, "`generation` of CodeGeeX or DeepSeek-Coder")
@@ -135,7 +137,7 @@ def _evalplus(row: JsonRow) -> Iterator[JsonRow]:
     """Read the programs in EvalPlus's or BigCodeBench's results; their verdicts stay beside those of raysweep."""
     tasks = row.fields["eval"]
     for task_id, samples in tasks.items() if isinstance(tasks, dict) else [("", tasks)]:
-        for fields in samples if isinstance(samples, list) else [samples]:
+        for fields in _listed(samples):
             if not isinstance(fields, Mapping) or not isinstance(fields.get(SOLUTION), str):
                 raise UsageError(
                     f"{row.place}: these results of EvalPlus have no `solution` of {task_id!r}; give its samples "
