@@ -157,7 +157,7 @@ SHAPES = (
     SavedShape(
         "inspect's log",
         ("eval", "samples"),
-        way=f"of each sample, `id` is the task and `output.completion` the answer: {AS_ROWS}",
+        way=f"of each sample, `id` is the task and `output.completion` the answer: {AS_ROWS}, and use --extract auto",
     ),
     SavedShape("EvalPlus's results", ("eval",), _evalplus),
     SavedShape(

@@ -54,9 +54,9 @@ def test_multipl_e_has_a_file_of_completions_for_each_task_and_results_beside_it
             "generations_humaneval.json",
         ),
         (
-            {"samples.jsonl": json.dumps({"task_id": 0, "solution": BODY}), "HumanEval_0/log.txt": ""},
-            "and not one of EvalPlus's (TASK/0.py, ...) or MultiPL-E's (TASK.json.gz, ...); name a file in it: samples",
-            "samples.jsonl",
+            {"model/samples.jsonl": json.dumps({"task_id": 0, "solution": BODY}), "HumanEval_0/log.txt": ""},
+            "and not one of EvalPlus's (TASK/0.py, ...) or MultiPL-E's (TASK.json.gz, ...); name a file in it: model/s",
+            "model/samples.jsonl",
         ),
         (
             {"x.results.json": "{}", "right/x.json": json.dumps(COMPLETIONS)},
