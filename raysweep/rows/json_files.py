@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +34,8 @@ _OTHER_KINDS = {
     b"\xfd7zXZ": "compressed by xz; `unxz -k {0}` writes the file to give",
 }
 """What files of other kinds begin with, and how they become one that is read."""
+AS_DATE = "the package `datasets` takes such texts for dates: read the file by `name: jsonl`, or save it as Parquet"
+"""The way out for texts of JSON files that `datasets` has read; it keeps those of Parquet."""
 _BETWEEN_ELEMENTS = re.compile(r"[\s,]*")
 
 
@@ -58,6 +61,7 @@ class JsonRow:
         if not isinstance(value, str):
             shown = json.dumps(value, default=str)[:60]
             way = "give it a text, or remove the row" if value is None else "write it as a text, in JSON in quotes"
+            way = AS_DATE if isinstance(value, date) else way
             raise UsageError(f"{self.place}: `{name}` must be a string, not {shown}; {way}")
         try:
             value.encode()

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from raysweep.errors import UsageError
-from raysweep.rows.json_files import JsonRow
+from raysweep.rows.json_files import AS_DATE, JsonRow
 
 INSTRUCTION, OUTPUT, INPUT = "instruction", "output", "input"
 CHOSEN = "chosen"
@@ -363,6 +364,8 @@ class _RowReader:
         text = fields.get("value") if fields.get("content") is None else fields.get("content")
         if isinstance(text, list):
             text = "".join(self._part(name, part) for part in text)
+        if isinstance(text, date):
+            raise self._error(f"`{name}` has {str(text)!r} as the text of a message; {AS_DATE}")
         if not isinstance(role, str) or not isinstance(text, str):
             raise self._error(
                 f"`{name}` must be a list of messages with `role` and `content`, or `from` and `value`, all of them "

@@ -2,11 +2,13 @@
 
 import json
 
+import pyarrow.parquet
 import pytest
 
 from raysweep.errors import UsageError
 from raysweep.records import SourceRow
 from raysweep.training_sets.hf import HubRows
+from raysweep.training_sets.jsonl import JsonlSource
 
 NAMED = {"instruction_column": "q", "output_column": "r"}
 
@@ -67,6 +69,27 @@ def test_columns_of_other_names_are_mapped_and_count_in_the_fingerprint(tmp_path
 def test_rows_that_can_not_be_used_are_reported(tmp_path, row, args, message):
     with pytest.raises(UsageError, match=message):
         source(tmp_path, [row], **args).check()
+
+
+@pytest.mark.parametrize(
+    ("row", "place"),
+    [
+        ({"instruction": "Which day?", "output": "2024-01-02"}, "`output` must be a string"),
+        (
+            {"messages": [{"role": "user", "content": "2023-12-31"}, {"role": "assistant", "content": "2024-01-02"}]},
+            "`messages` has '2023-12-31 00:00:00' as the text of a message",
+        ),
+    ],
+)
+def test_texts_that_are_taken_for_dates_are_refused_with_ways_that_work(tmp_path, row, place):
+    made = source(tmp_path, [row])
+    with pytest.raises(UsageError, match=f"{place}.* takes such texts for dates: read the file by `name: jsonl`, or"):
+        made.check()
+    (file,) = (tmp_path / "set").iterdir()
+    (tmp_path / "other").mkdir()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "other" / "rows.parquet")
+    for ways in (JsonlSource(str(file)), HubRows(str(tmp_path / "other"))):
+        assert [one.output for one in ways.rows()] == ["2024-01-02"]
 
 
 def test_rows_without_an_output_are_left_out_if_asked(tmp_path):

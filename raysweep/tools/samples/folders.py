@@ -77,9 +77,8 @@ def stream_sample_values(samples: Path) -> Iterator[tuple[str, Any]]:
             program = read_content(file).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise UsageError(f"{file}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
-        task, _, number = file.parent.name.rpartition("_")
-        name = str(file.relative_to(samples))
-        yield f"{file}:1", {"task_id": f"{task}/{number}", "solution": program, "file": name}
+        task_id, name = "/".join(file.parent.name.rsplit("_", 1)), str(file.relative_to(samples))
+        yield f"{file}:1", {"task_id": task_id, "solution": program, "file": name}
 
 
 def _in_order(program: Path) -> tuple[tuple[bool, int, str], ...]:
