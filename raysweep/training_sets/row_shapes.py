@@ -296,9 +296,7 @@ class _RowReader:
         pairs: list[Any] = value if isinstance(value, list) else [value]
         if all(isinstance(pair, dict) for pair in pairs):
             return self._messages(HISTORY, _USER)
-        if not all(
-            isinstance(pair, list) and len(pair) == 2 and all(isinstance(t, str) for t in pair) for pair in pairs
-        ):
+        if not all(isinstance(pair, list) and [*map(type, pair)] == [str, str] for pair in pairs):
             raise self._error(
                 f"`{HISTORY}` must be a list of pairs, each a question and its answer, not {value!r:.60}; write it so "
                 "(in JSONL: a CSV file can't hold lists), or remove it"

@@ -26,7 +26,7 @@ from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import Extracted, Found, extracted
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
-from raysweep.rows.json_files import JsonRow, row_of
+from raysweep.rows.json_files import JsonRow
 from raysweep.tools.samples.folders import stream_sample_values
 from raysweep.tools.samples.other_tools import AS_ROWS, own_rows
 
@@ -81,13 +81,15 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
     are_lists, by, is_empty = False, None, True
     for number, (place, value) in enumerate(stream_sample_values(path)):
         are_lists = isinstance(value, list) and (are_lists or not number)
-        if are_lists:
-            is_empty = is_empty and not value
-            yield from _generations(place, value, number, tasks)
-            continue
-        if not isinstance(value, dict):
+        if are_lists and number == len(tasks.ordered):
+            raise UsageError(
+                f"{place}: there are more lists of programs than the set has problems ({number:,}); --problems names "
+                "the set that the programs were written for"
+            )
+        fields = {"task_id": tasks.ordered[number], "solution": value} if are_lists else value
+        if not isinstance(fields, dict):
             raise UsageError(f"{place}: this is no row but {json.dumps(value)[:60]}; {AS_ROWS}")
-        row = row_of(place, value)
+        row = JsonRow(place, fields)
         if "doc" in row.fields and (by := by or row.fields.get("filter")) != row.fields.get("filter"):
             raise UsageError(
                 f"{place}: lm-eval's `filter` is {row.fields.get('filter')!r} here and {by!r} before, so each answer "
@@ -162,17 +164,3 @@ def _sample(row: JsonRow, tasks: TaskIds) -> Sample:
         raise UsageError(f"{row.place}: `{name}` must be a string, not {json.dumps(text)[:60]}")
     language = language_of(row) if "language" in row.fields else ""
     return Sample(row.place, tasks.meant(task_id), text, whole, row.fields, language)
-
-
-def _generations(place: str, programs: list[Any], number: int, tasks: TaskIds) -> Iterator[Sample]:
-    """Yield the samples in one list of bigcode's file, which are whole programs for the problem with that number."""
-    if number >= len(tasks.ordered):
-        raise UsageError(
-            f"{place}: there are more lists of programs than the set has problems ({len(tasks.ordered):,}); --problems "
-            "names the set that the programs were written for"
-        )
-    for text in programs:
-        if not isinstance(text, str):
-            raise UsageError(f"{place}: a list must hold programs as strings, not {json.dumps(text)[:60]}")
-        task_id = tasks.ordered[number]
-        yield Sample(place, task_id, text, True, {"task_id": task_id, "solution": text})
