@@ -260,14 +260,17 @@ def multipl_e_problem(row: JsonRow, stop: Sequence[str]) -> Problem:
     Raises:
         UsageError: a field is missing or wrong, or the language is another one; with the row's place.
     """
+    if row.text("language", "py") != "py":
+        raise UsageError(
+            f"{row.place}: `language` is {row.text('language')!r}; of MultiPL-E's problems only those in py are read; "
+            "judge others with MultiPL-E, or give HumanEval-X's file for Java or C++"
+        )
     prompt, own = row.text("prompt"), row.fields.get("stop_tokens") or []
     functions = re.findall(r"^def +(\w+)", prompt, re.MULTILINE)
     if not functions:
         raise UsageError(f"{row.place}: `prompt` opens no function")
     if not isinstance(own, list) or not all(isinstance(token, str) and token for token in own):
         raise UsageError(f"{row.place}: `stop_tokens` must be a list of texts, not {own!r:.60}")
-    if row.text("language", "py") != "py":
-        raise UsageError(f"{row.place}: `language` is {row.text('language')!r}; only py can be used")
     return ScriptedProblem(
         task_id=row.text("name"),
         prompt=prompt,

@@ -70,7 +70,11 @@ def _language_of_file(path: Path) -> str:
 
 
 def _is_multipl_e(row: JsonRow) -> bool:
-    return "task_id" not in row.fields and {"name", "tests"} <= row.fields.keys()
+    """A row of DeepSeek-Coder's copies of the set has a task id too."""
+    has = row.fields.keys()
+    return {"name", "tests"} <= has and (
+        "task_id" not in has or ("stop_tokens" in has and "canonical_solution" not in has)
+    )
 
 
 def _problem(row: JsonRow, expected: str | None) -> Problem:

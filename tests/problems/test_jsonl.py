@@ -158,7 +158,11 @@ def test_rows_of_multipl_e_are_problems_whose_tests_run_as_they_are(tmp_path):
     [
         ({"prompt": "x = 1"}, "`prompt` opens no function"),
         ({"stop_tokens": "\ndef"}, "`stop_tokens` must be a list of texts"),
-        ({"language": "java"}, "`language` is 'java'; only py can be used"),
+        ({"language": "java", "prompt": "class A {"}, "`language` is 'java'; of MultiPL-E's problems only those in py"),
+        (
+            {"language": "java", "task_id": "HumanEval_23_strlen"},
+            "`language` is 'java'; of MultiPL-E's problems only t",
+        ),
         ({"name": 3}, "`name` must be a string"),
     ],
 )
