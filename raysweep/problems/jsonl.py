@@ -70,11 +70,9 @@ def _language_of_file(path: Path) -> str:
 
 
 def _is_multipl_e(row: JsonRow) -> bool:
-    """A row of DeepSeek-Coder's copies of the set has a task id too."""
     has = row.fields.keys()
-    return {"name", "tests"} <= has and (
-        "task_id" not in has or ("stop_tokens" in has and "canonical_solution" not in has)
-    )
+    is_copy = "stop_tokens" in has and "canonical_solution" not in has  # DeepSeek-Coder's have task ids too
+    return {"name", "tests"} <= has and ("task_id" not in has or is_copy)
 
 
 def _problem(row: JsonRow, expected: str | None) -> Problem:
