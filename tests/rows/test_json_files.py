@@ -116,7 +116,12 @@ def as_parquet(_):
         (packed_by("bzip2"), "rows.bz2", r"compressed by bzip2; `(bunzip2 -k .*rows.bz2)` writes", "rows"),
         (packed_by("xz"), "rows.xz", r"compressed by xz; `(unxz -k .*rows.xz)` writes", "rows"),
         (as_parquet, "rows.parquet", "is Parquet; training .* `(python -c .*)` writes JSONL", "rows.jsonl"),
-        (as_zip, "x.eval", r"a zip archive; give a file that was in it \(of inspect's log: `inspect log", "log.json"),
+        (
+            as_zip,
+            "x.eval",
+            r"a zip archive; unpack it and give what was in it \(of inspect's log: `inspect log",
+            "log.json",
+        ),
     ],
 )
 def test_a_file_of_another_kind_is_named_with_the_command_that_makes_one_of_it(tmp_path, pack, name, message, mended):
