@@ -24,7 +24,7 @@ from raysweep.errors import MissingInput, UsageError, did_you_mean
 
 GZIP_START = b"\x1f\x8b"
 _OTHER_KINDS = {
-    b"PK\x03\x04": "a zip archive; unpack it and give what was in it (inspect's log: `inspect log dump {0} > log.json`)",
+    b"PK\x03\x04": "a zip archive; unpack it and give what it holds (inspect's log: `inspect log dump {0} > log.json`)",
     b"PAR1\x15": (
         "Parquet; training rows of it are read by `name: hf`, and `python -c \"import pandas; pandas.read_parquet('{0}'"
         ").to_json('rows.jsonl', orient='records', lines=True)\"` writes JSONL"

@@ -119,7 +119,7 @@ def as_parquet(_):
         (
             as_zip,
             "x.eval",
-            r"a zip archive; unpack it and give what was in it \(inspect's log: `insp",
+            r"a zip archive; unpack it and give what it holds \(inspect's log: `insp",
             "log.json",
         ),
     ],
