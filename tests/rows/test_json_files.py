@@ -6,7 +6,9 @@ import json
 import os
 import re
 import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pyarrow.parquet
 import pytest
@@ -133,7 +135,8 @@ def test_a_file_of_another_kind_is_named_with_the_command_that_makes_one_of_it(t
         read_json_rows(file)
     command = re.search(message, str(error.value))
     if command.groups():
-        subprocess.run(command[1], shell=True, check=True, cwd=tmp_path)
+        paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        subprocess.run(command[1], shell=True, check=True, cwd=tmp_path, env={**os.environ, "PATH": paths})
     else:
         zipfile.ZipFile(file).extractall(tmp_path)
     assert [row.fields for row in read_json_rows(tmp_path / mended)] == ROWS
