@@ -8,14 +8,13 @@ defines the entry point. `extracted` is the only place where this is decided, fo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache, partial
-from typing import Any, Protocol, TypeVar
+from functools import lru_cache
+from typing import Any
 
-from raysweep.programs import CPP, JAVA, PYTHON, Program
-from raysweep.prompts.answers.compiled import CompiledReader
+from raysweep.programs import Program
 from raysweep.prompts.answers.evalplus import sanitized
 from raysweep.prompts.answers.markdown import after_fences, before_fences, code_blocks, code_spans, has_fences
 from raysweep.prompts.answers.marks import (
@@ -27,72 +26,18 @@ from raysweep.prompts.answers.marks import (
     without_brackets,
     without_end,
 )
+from raysweep.prompts.answers.patches import ReadPatch, file_in, read_patch
 from raysweep.prompts.answers.python import PythonReader
+from raysweep.prompts.answers.readers import READERS, CodePiece, Reader
 from raysweep.prompts.answers.reasoning import reasoning_spans, without_reasoning
-from raysweep.prompts.answers.tool_calls import argument_pairs, argument_texts, is_named
+from raysweep.prompts.answers.tool_calls import argument_texts
 from raysweep.prompts.answers.ways import PATCHES, Extract
-from raysweep.prompts.repair.problems import Patch, RepairProblem
+from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
 from raysweep.records import Problem
 
 LONGEST = 200_000
 """Characters of an answer that are looked at; a longer one is judged as it is written."""
-
-
-_CODE = re.compile(r"[\n=(){};]|\b(?:return|raise|break|continue|pass|import)\b")
-"""What a text has that is code of some lines, rather than a value."""
-
-
-class CodePiece(Protocol):
-    """Code of one language that defines the entry point."""
-
-    @property
-    def text(self) -> str: ...
-
-
-P = TypeVar("P", bound=CodePiece)
-
-
-class Reader(Protocol[P]):
-    """Reads the pieces of one answer in one language.
-
-    `prompt` is what the answer may continue, "" where it is a program of its own; a program defines `entry_point`.
-    """
-
-    prompt: str
-    entry_point: str
-
-    def is_body(self, text: str) -> bool:
-        """Return True if a text surely is the body that continues the prompt, without reading it as code."""
-
-    def begins_as_body(self, text: str) -> bool:
-        """Return True if the first line of a text is indented."""
-
-    def whole(self, text: str) -> P | None:
-        """Return a text as a piece that defines the entry point; None if it is none."""
-
-    def is_code(self, text: str) -> bool:
-        """Return True if a text is code, in which no mark such as ``[BEGIN]`` stands as a statement."""
-
-    def in_text(self, text: str) -> P | None:
-        """Return the first piece of a text, also of prose, that defines the entry point."""
-
-    def without_examples(self, piece: P) -> P:
-        """Return a piece without the examples at its end, which may read input or fail."""
-
-    def program(self, piece: P, others: Iterable[str] = ()) -> str:
-        """Return a piece's program, with what the prompt has before its function and what it lacks of `others`."""
-
-    def continued(self, text: str, stops: Sequence[str]) -> str | None:
-        """Return the program of the prompt and a text that is the body of its function; None if it is none."""
-
-
-READERS: Mapping[str, Callable[[str, str], Reader[Any]]] = {
-    PYTHON: PythonReader,
-    JAVA: partial(CompiledReader, is_cpp=False),
-    CPP: partial(CompiledReader, is_cpp=True),
-}
-"""Makes the reader of a language's pieces, given prompt and entry point."""
 
 
 class Found(StrEnum):
@@ -105,7 +50,7 @@ class Found(StrEnum):
     BODY = "body"  # the answer continues the prompt
     NOTHING = "nothing"  # there is none: the answer is judged as it is written
     PATCH = "patch"  # a patch of a file
-    MISPLACED = "misplaced"  # fences, a whole function or a diff in the hunk's place, judged there
+    MISPLACED = "misplaced"  # more than lines, such as fences or a diff, in the hunk's place, judged there
     NO_PATCH = "no patch"  # none: there is nothing to judge
 
 
@@ -140,40 +85,28 @@ def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool
 
 
 def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_file: bool) -> Extracted:
-    """`Extract.AUTO` takes the last block of code, and puts a whole function or a diff where it belongs.
+    """`Extract.AUTO` takes a patch out of what a chat wrote.
 
     Templates for repair, and so all sweeps, never ask for it: there, an answer is the lines in the hunk's place as it
     is written, and what looks like more is named.
     """
     asked = RepairAnswer(way.value) if way in PATCHES else RepairAnswer.HUNK
-    read: Callable[[str], Patch | None] = problem.patch_of_file if is_file else partial(problem.patch, way=asked)
-    found = Found.PATCH
-    is_auto, is_hunk = way is Extract.AUTO, not is_file and asked is RepairAnswer.HUNK
-    if answer is not None and is_auto:
-        reader = READERS[problem.language]("", "") if problem.language in READERS else None
-        answer = _last_block(answer, problem.hunk.buggy, reader.is_code if reader else lambda _: False)
-    if answer is not None and is_hunk and len(answer) <= LONGEST:
-        if is_auto and problem.is_more_than_hunk(answer):
-            read = problem.patch_elsewhere
-        elif is_auto:
-            answer = problem.indented(answer)
-        elif has_fences(answer) or problem.is_more_than_hunk(answer):
-            found = Found.MISPLACED
-    patch = None if answer is None else read(answer)
+    patch, found = None, Found.PATCH
+    if answer is not None and is_file:
+        patch = problem.patch_of_file(file_in(problem, answer) if way is Extract.AUTO else answer)
+    elif answer is not None:
+        is_read = asked is RepairAnswer.HUNK and len(answer) <= LONGEST
+        read = read_patch(problem, answer) if is_read else ReadPatch(answer, is_written=True)
+        if way is not Extract.AUTO or not is_read:
+            patch = problem.patch(answer, asked)
+            found = Found.PATCH if read.is_written else Found.MISPLACED
+        elif read.lines is not None:
+            patch = problem.patch(read.lines, asked)
+        elif read.file is not None:
+            patch = problem.patch_of_file(read.file)
     if patch is None:
         return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
     return Extracted(patch.program, found, patch.is_exact)
-
-
-def _last_block(answer: str, hunk: str, is_code: Callable[[str], bool]) -> str:
-    text = answer
-    if is_marked(answer):
-        text = without_reasoning(answer.replace("\r\n", "\n"), is_code)
-        text = ([text] + [block.readings[0] for block in code_blocks(fenced(text))])[-1]
-    if text.lstrip()[:1] != "{" or hunk.lstrip()[:1] == "{":
-        return text
-    codes = [code for name, code in argument_pairs(text) if is_named(name) and _CODE.search(code)]
-    return codes[-1] if codes else text
 
 
 @lru_cache(maxsize=1024)
@@ -351,8 +284,8 @@ _WHERE = {
     Found.NOTHING: "without a program, run as they are written",
     Found.PATCH: "with a patch",
     Found.MISPLACED: (
-        "with fences, a whole function or a diff in the hunk's place, judged as lines of the hunk (`raysweep execute "
-        "--extract auto` puts them where they belong)"
+        "with fences, prose, a whole function or a diff in the hunk's place, judged as lines of the hunk (`raysweep "
+        "execute --extract auto` takes the patch out and puts it where it belongs)"
     ),
     Found.NO_PATCH: "without a patch",
 }

@@ -7,6 +7,7 @@ Begin with hunks.py.
     python_tokens.py  the tokens of code in Python, as far as it can be read
     styles.py         the texts that models are shown, as templates
     natural.py        the natural language of its comments and docstrings
-    whole_answers.py  recognises a whole function or a diff in a hunk's place
+    definitions.py    puts an answer's functions, classes and files in the place of those around a hunk
+    edits.py          reads edits of a file out of an answer: diffs, SEARCH and REPLACE, apply_patch
     problems.py       a problem whose answers are patches of a file
 """

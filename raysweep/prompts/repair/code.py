@@ -59,7 +59,7 @@ def without_comments(code: str, language: str) -> str:
     """Return code without its comments; lines that held nothing else go with them."""
     pieces = _OF_PYTHON if language == PYTHON else _OF_JAVA
     bare = pieces.sub(lambda piece: "\0" if piece["comment"] is not None else piece[0], code)
-    return re.sub(r"^[ \t]*(?:\0[ \t]*)+\n|[ \t]*\0", "", bare, flags=re.MULTILINE)
+    return re.sub(r"^[ \t]*+(?:\0[ \t]*+)+\n|(?<![ \t])[ \t]*+\0", "", bare, flags=re.MULTILINE)
 
 
 def blanked_comments(code: str, language: str) -> str:

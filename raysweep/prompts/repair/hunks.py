@@ -70,6 +70,40 @@ class Fault:
         return Fault(Hunk(self.hunk.before, self.hunk.buggy, f"{self.hunk.after}{text}"), self.fixed)
 
 
+@dataclass(frozen=True, slots=True)
+class HunkPlace:
+    """Where a hunk stands in its file: characters from `start` up to `stop`."""
+
+    file: str
+    start: int
+    stop: int
+    language: str
+    indent: str  # of the hunk, as `Hunk.indent`
+
+    @property
+    def lines(self) -> list[str]:
+        return lines_of(self.file)
+
+    @property
+    def hunk(self) -> str:
+        return self.file[self.start : self.stop]
+
+    @property
+    def first(self) -> int:
+        """The number of its first line, from 0."""
+        return self.file.count("\n", 0, self.start)
+
+    @property
+    def end(self) -> int:
+        """The number of the line behind its last one, from 0."""
+        return self.first + len(lines_of(self.hunk))
+
+    def filled(self, code: str) -> str:
+        """Return the file with another text in the hunk's place, which ends a line."""
+        lacks_end = code and not code.endswith("\n") and self.stop < len(self.file)
+        return f"{self.file[: self.start]}{code}{chr(10) if lacks_end else ''}{self.file[self.stop :]}"
+
+
 def lines_of(text: str) -> list[str]:
     """Return the lines of a text with their ends; only a line feed ends a line."""
     lines = text.split("\n")

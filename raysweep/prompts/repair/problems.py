@@ -8,10 +8,9 @@ from typing_extensions import override
 
 from raysweep.programs import PYTHON, Program
 from raysweep.prompts.repair.code import end_of_block, normal, without_comments
-from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in
+from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, HunkPlace, hunk_in
 from raysweep.prompts.repair.python_tokens import statement_at_margin
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer
-from raysweep.prompts.repair.whole_answers import HunkPlace, is_diff, with_diff, with_function, with_indent
 from raysweep.records import Problem
 
 
@@ -59,25 +58,11 @@ class RepairProblem(Problem):
             return None
         return Patch(self.assemble(fixed), self._is_exact(self.hunk.patched(fixed)))
 
-    def is_more_than_hunk(self, answer: str) -> bool:
-        """Return True if an answer is a diff, or the whole function around the hunk."""
-        return is_diff(answer, self._place) or with_function(answer, self._place) is not None
-
-    def indented(self, answer: str) -> str:
-        """Return lines for the hunk's place in Python with its indent, if they lost it; others as they are."""
-        return with_indent(answer, self._place, self.hunk.indent)
-
-    def patch_elsewhere(self, answer: str) -> Patch | None:
-        """Return the patch that a diff is, or the whole function around the hunk; None if it is neither, or unfit."""
-        changed = with_diff if is_diff(answer, self._place) else with_function
-        file = changed(answer, self._place)
-        return None if file is None else self.patch_of_file(file)
-
     @property
-    def _place(self) -> HunkPlace:
+    def place(self) -> HunkPlace:
         start = len(self.file_before) + len(self.hunk.before)
         file = f"{self.file_before}{self.hunk.code}{self.file_after}"
-        return HunkPlace(file, start, start + len(self.hunk.buggy), self.language)
+        return HunkPlace(file, start, start + len(self.hunk.buggy), self.language, self.hunk.indent)
 
     def patch_of_file(self, text: str) -> Patch | None:
         """Return the patch that a whole patched file is; None if the file is empty."""
