@@ -18,6 +18,8 @@ from raysweep.programs import Program
 from raysweep.prompts.answers.evalplus import sanitized
 from raysweep.prompts.answers.markdown import after_fences, before_fences, code_blocks, code_spans, has_fences
 from raysweep.prompts.answers.marks import (
+    DSML,
+    behind_calls,
     fenced,
     has_marks,
     insides,
@@ -136,8 +138,10 @@ class _Candidates:
             return
         text = self._answer.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         text = without_end(text)
-        if is_prose and not (self._is_as_written(text) or self._holds(text, reasoning_spans(text))):
-            text = without_reasoning(text, lambda code: any(map(self._reader.is_code, without_brackets(code))))
+        if is_prose and not self._is_answer(text):
+            is_code = self._reader.is_code
+            text = without_reasoning(text, lambda code: any(map(is_code, without_brackets(code))), self._is_answer)
+            text = text.replace(f"<{DSML}", "<").replace(f"</{DSML}", "</")
         if way is Extract.EVALPLUS:
             yield from self._as_evalplus(text)
         elif way is Extract.AUTO:
@@ -148,6 +152,10 @@ class _Candidates:
         else:
             whole = fenced(text) if has_marks(text) and not has_fences(text) else text
             yield from self._block(whole, first=way is Extract.FIRST)
+
+    def _is_answer(self, text: str) -> bool:
+        """Return True if a text is or holds a program that all marks of reasoning in it are part of."""
+        return self._is_as_written(text) or self._holds(text, reasoning_spans(text))
 
     def _is_as_written(self, text: str) -> bool:
         """Return True if a text is a program, or goes on with the prompt, so that all marks are in its strings."""
@@ -163,6 +171,8 @@ class _Candidates:
             return
         if self._is_as_written(text) or self._holds(text, mark_spans(text)):
             yield text
+        if behind := behind_calls(text):
+            yield behind
         for inside in insides(text):
             if self._reader.whole(inside) is not None:
                 yield inside if has_fences(inside) else f"```\n{inside}\n```"
@@ -190,6 +200,8 @@ class _Candidates:
             others = [one for readings in every for one in without_brackets(readings[0])]
             whole = next(piece for at, piece in reversed([*enumerate(pieces)]) if not _is_excerpt(piece, pieces[:at]))
             yield self._program(whole, others), Found.FENCE if blocks else Found.TEXT
+        if piece := reader.in_text(after_fences(text)):
+            yield self._program(piece), Found.TEXT
         yield from self._in_calls(text)
         for readings in blocks:
             for reading in readings:

@@ -41,6 +41,9 @@ _CALL = re.compile(
     r"|\[/?(?:TOOL_CALLS|PYTHON|BEGIN|DONE)\]|<[|｜]tool[_▁]calls?[_▁]\w+[|｜]>|<\|(?:START|END)_(?:ACTION|RESPONSE)\|>"
     r"|<\|(?:begin|end)_of_(?:solution|box)\|>"
 )
+_OF_CALLS = re.compile(r"(?i)tool|function|invoke|parameter|python_tag|eom_id|action")
+DSML = "｜DSML｜"
+"""Stands in the tags of DeepSeek-V3.2 before their names."""
 MOST_MARKS = 200
 """Marks of an answer that are read; a text with more is taken as it is written."""
 MOST_INSIDES = 8
@@ -57,7 +60,7 @@ def has_meaning(token: str) -> bool:
 
 def is_marked(text: str) -> bool:
     """Return True if a text has fences, marks around code, or reasoning; most completions have none."""
-    return has_fences(text) or has_reasoning(text) or has_marks(text)
+    return has_fences(text) or has_reasoning(text) or has_marks(text) or DSML in text
 
 
 def has_marks(text: str) -> bool:
@@ -101,6 +104,15 @@ def insides(text: str) -> Iterator[str]:
         ]
         if ends and openings[-1].start() < ends[-1].start() and not has_fences(text[ends[-1].end() :]):
             yield text[mark.end() : ends[-1].start()]
+
+
+def behind_calls(text: str) -> str:
+    """Return what stands behind calls of tools, and what these gave back, without fences; empty if there are none."""
+    marks = _marks(text)
+    if len(marks) > MOST_MARKS or not any(_OF_CALLS.search(mark[0]) for mark in marks):
+        return ""
+    behind = text[marks[-1].end() :]
+    return "" if marks[-1].lastgroup == "opening" or has_fences(behind) else behind
 
 
 def fenced(text: str) -> str:

@@ -92,7 +92,8 @@ class PythonReader:
         for code in dict.fromkeys([text, textwrap.dedent(text)]):
             tree = self.parsed(code)
             if isinstance(tree, ast.Module):
-                return Piece(code, tree) if not any(map(_is_mark, tree.body)) and self._is_program(tree) else None
+                is_prose = any(map(_is_mark, tree.body)) or any(map(_is_word, tree.body[:1]))
+                return Piece(code, tree) if not is_prose and self._is_program(tree) else None
         return None
 
     def is_code(self, text: str) -> bool:
@@ -352,6 +353,11 @@ def _is_mark(statement: ast.stmt) -> bool:
     """Tell if a statement is rather a line such as ``[BEGIN]``, which does nothing as code."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(value, ast.List) and [getattr(one, "id", "").isupper() for one in value.elts] == [True]
+
+
+def _is_word(statement: ast.stmt) -> bool:
+    """Tell if a statement is a word alone, such as "Sure", which fails as code where nothing stands before it."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Name)
 
 
 def _block_from(lines: Sequence[str], start: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Finds reasoning in what a model wrote, and reasoning that a prompt leaves open for the model to write.
 
-Models mark it with tags (``<think>``), brackets (Mistral's ``[THINK]``), control tokens (Cohere, Gemma 4) or channels
-(gpt-oss: https://cookbook.openai.com/articles/openai-harmony).
+Models mark it with tags (``<think>``), brackets (Mistral's ``[THINK]``), control tokens (Cohere, Gemma 4), channels
+(gpt-oss: https://cookbook.openai.com/articles/openai-harmony) or sentences (Granite 3.2, Apriel).
 """
 
 from __future__ import annotations
@@ -22,15 +22,22 @@ _CONTROL = (
 _BARE = r"(?-i:\Aanalysis(?:(?=[A-Z][a-z']*(?:,| (?![-+*/|&%]?=)))|(?=\s[A-Z][a-z']*[ ,])(?=[\s\S]*assistantfinal)))"
 """How gpt-oss's reasoning begins in a text that has lost its control tokens."""
 _ENDS = rf"</(?:{_NAMES})>|\[/THINK\]|<\|end_of_thought\|>|◁/think▷|<\|END_THINKING\|>|<channel\|>"
+_MESSAGE = r"[^<\n]*(?:<\|constrain\|>[^<\n]*)?<\|message\|>"
+_PROSE = re.compile(
+    r"\A\s*(?:Here(?: is|'s) my thought process:|Here are my reasoning steps:)(?P<line>[ \t]*(?:\n|\Z))?", re.IGNORECASE
+)
+_FINAL = re.compile(r"^[ \t]*\[BEGIN FINAL RESPONSE\]", re.MULTILINE)
+_RESPONSE = re.compile(r"^[ \t]*(?i:Here(?: is|'s) my response:)|\[BEGIN FINAL RESPONSE\]", re.MULTILINE)
+"""What ends reasoning in prose of Granite 3.2 and Apriel, and of Apriel where the prompt opened it."""
 _MARK = re.compile(
     rf"(?P<opening>{_TAGS})|(?P<control>^[ \t]*{_BRACKET}|{_CONTROL}|{_BARE})|(?P<closing>(?<![\"'`])(?:{_ENDS}))"
-    r"|(?P<final><\|channel\|>final\b[^<\n]*<\|message\|>|assistantfinal)"  # with and without control tokens
-    r"|(?P<aside><\|channel\|>commentary\b[^<\n]*(?:<\|constrain\|>[^<\n]*)?<\|message\|>)",  # seen by users
+    rf"|(?P<final><\|channel\|>final\b{_MESSAGE}|assistantfinal)"  # with and without control tokens
+    rf"|(?P<aside><\|channel\|>commentary\b{_MESSAGE})",  # seen by users
     re.IGNORECASE | re.MULTILINE,
 )
 HINTS = ("think", "thought", "reasoning", "reflection", "scratchpad", "channel", "assistantfinal", "analysis")
 """Texts of which one is in each mark, whatever its capitals."""
-_BEGUN = r"<\|channel\|>analysis(?=\s*\Z)"
+_BEGUN = r"<\|channel\|>analysis(?=\s*\Z)|Here are my reasoning steps:(?=\s*\Z)"
 _OPENED = re.compile(
     rf"(?P<mark>{_TAGS}|{_BRACKET}|{_CONTROL}|{_BEGUN})(?:(?P<blanks>\s*)\Z)?|(?P<end>{_ENDS})", re.IGNORECASE
 )
@@ -53,6 +60,7 @@ _CLOSINGS = {
     "◁think▷": "◁/think▷",
     "<|start_thinking|>": "<|END_THINKING|>",
     "<|channel>thought": "<channel|>",
+    "here are my reasoning steps:": "\n[BEGIN FINAL RESPONSE]\n",
     "<|channel|>analysis": "<|message|><|end|><|start|>assistant<|channel|>final<|message|>",
     "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
 }
@@ -62,12 +70,13 @@ _CLOSINGS = {
 def has_reasoning(text: str) -> bool:
     """Return True if a text has marks of reasoning. It takes microseconds."""
     lowered = text.lower()
-    return any(hint in lowered for hint in HINTS) and _MARK.search(text) is not None
+    is_hinted = any(hint in lowered for hint in HINTS)
+    return (is_hinted and bool(_MARK.search(text) or _PROSE.match(text))) or _FINAL.search(text) is not None
 
 
 def reasoning_spans(text: str) -> list[tuple[int, int]]:
     """Return where marks of reasoning stand, also such as are part of a program."""
-    return [mark.span() for mark in _MARK.finditer(text)]
+    return sorted(mark.span() for pattern in (_MARK, _FINAL) for mark in pattern.finditer(text))
 
 
 def marks_reasoning(token: str) -> bool:
@@ -75,19 +84,23 @@ def marks_reasoning(token: str) -> bool:
     return _TOKEN.fullmatch(token) is not None
 
 
-def without_reasoning(text: str, is_code: Callable[[str], bool] = lambda _: False) -> str:
+def without_reasoning(
+    text: str, is_code: Callable[[str], bool] = lambda _: False, is_answer: Callable[[str], bool] = lambda _: False
+) -> str:
     """Return a text without its reasoning. The first tag of reasoning begins a line; control tokens need not.
 
     What comes before a closing tag that nothing opened is reasoning too, since some templates open it in the prompt,
     and so is all that follows an opening tag that nothing closes: such an answer was cut before it began. Marks in
-    blocks of code count as far as these aren't code (`is_code`), which has them in texts and comments.
+    blocks of code count as far as these aren't code (`is_code`), which has them in texts and comments, and so do those
+    behind closed reasoning in what isn't a program (`is_answer`).
     """
+    text = _without_prose(text, is_code)
     kept: list[str] = []
     position, is_open = 0, False
     marks, blocks = list(_MARK.finditer(text)), _Blocks(text, is_code)
     last_closing = max((mark.start() for mark in marks if mark.lastgroup == "closing"), default=-1)
     passed = -1  # where an opening ends that doesn't count
-    for mark in marks:
+    for number, mark in enumerate(marks):
         least = max(position, mark.start() - _LONGEST_LINE)
         line = text[max(least, text.rfind("\n", least, mark.start()) + 1) : mark.start()]
         is_opening = mark.lastgroup == "opening"
@@ -102,12 +115,28 @@ def without_reasoning(text: str, is_code: Callable[[str], bool] = lambda _: Fals
         elif mark.lastgroup == "closing":
             kept = kept if is_open else []
             position, is_open = mark.end(), False
+            if number + 1 < len(marks) and number < _MOST_LOOKS and is_answer(text[position:]):
+                break
         elif mark.lastgroup == "aside":
             kept += [] if is_open else [text[position : mark.start()]]
             position, is_open = mark.end(), False
         elif mark[0].startswith("<") or text.startswith("analysis"):
             kept, position, is_open = [], mark.end(), False
     return "".join(kept if is_open else [*kept, text[position:]])
+
+
+def _without_prose(text: str, is_code: Callable[[str], bool]) -> str:
+    """Return a text without reasoning that sentences mark; what opens it is at the text's beginning or in its prompt.
+
+    It is cut where nothing ends it and what opens it is a line of its own.
+    """
+    opened = _PROSE.match(text)
+    spans = block_spans(text) if has_fences(text) else []
+    for end in islice((_RESPONSE if opened else _FINAL).finditer(text), _MOST_LOOKS):
+        block = next((text[start:stop] for start, stop in spans if start <= end.start() < stop), None)
+        if block is None or not is_code(block):
+            return text[end.end() :]
+    return "" if opened and opened["line"] else text
 
 
 class _Blocks:

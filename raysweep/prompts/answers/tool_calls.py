@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from raysweep.prompts.answers.markdown import code_blocks
+
 MOST_OBJECTS = 20
 """Places of a text at which JSON may begin that are tried."""
 LONGEST_CALL = 50_000
@@ -20,7 +22,7 @@ LONGEST_CALL = 50_000
 DEEPEST = 4
 """How deep JSON is looked for in texts of JSON."""
 
-_START = re.compile(r"^[ \t]*(?=[\[{])|(?<=[>\]])(?=[\[{])", re.MULTILINE)
+_START = re.compile(r"^[ \t]*(?=[\[{])|(?<=[>\]])(?=[\[{])|(?<=[\w:;])[ \t]?(?=\[?\{\")", re.MULTILINE)
 _CALL = re.compile(r"\s*(?:[\[{]|\w[\w.]*\()")
 _NAMED = re.compile(
     r"code|solution|program|answer|completion|implementation|source|script|content|input", re.IGNORECASE
@@ -69,7 +71,8 @@ def argument_pairs(text: str) -> list[tuple[str, str]]:
             position = start.end() + 1
             continue
         found += _texts(value, "", 0)
-    return found or list(_texts_of_call(text))
+    calls = [text.replace("```", ""), *(block.readings[0] for block in code_blocks(text))]
+    return found or [pair for call in calls for pair in _texts_of_call(call)]
 
 
 def _texts(value: Any, name: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -90,7 +93,7 @@ def _texts(value: Any, name: str, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _texts_of_call(text: str) -> Iterator[tuple[str, str]]:
-    code = text.replace("```", "").strip()
+    code = text.strip()
     if len(code) > LONGEST_CALL or not _CALL.match(code):
         return
     try:

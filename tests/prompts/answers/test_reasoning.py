@@ -41,6 +41,7 @@ def test_reasoning_is_left_out(text, left):
         ("a<seed:think>\n", "<seed:think>\n", "\n</seed:think>\n\n"),
         ("a<|channel|>analysis<|message|>", "<|channel|>analysis<|message|>", "<|end|><|start|>assistant"),
         ("a<|channel|>analysis", "<|channel|>analysis", "<|message|><|end|><|start|>assistant"),
+        ("<|assistant|>Here are my reasoning steps:\n", "Here are my reasoning steps:\n", "\n[BEGIN FINAL RESPONSE]\n"),
         ("a<|begin_of_thought|>\n\n", "<|begin_of_thought|>\n\n", "<|end_of_thought|>\n\n"),
     ],
 )
