@@ -18,17 +18,17 @@ from raysweep.programs import Program
 from raysweep.prompts.answers.evalplus import sanitized
 from raysweep.prompts.answers.markdown import after_fences, before_fences, code_blocks, code_spans, has_fences
 from raysweep.prompts.answers.marks import (
-    DSML,
     behind_calls,
     fenced,
     has_marks,
     insides,
     is_marked,
     mark_spans,
+    with_plain_tags,
     without_brackets,
     without_end,
 )
-from raysweep.prompts.answers.patches import ReadPatch, file_in, read_patch
+from raysweep.prompts.answers.patches import PatchKind, ReadPatch, file_in, read_patch
 from raysweep.prompts.answers.python import PythonReader
 from raysweep.prompts.answers.readers import READERS, CodePiece, Reader
 from raysweep.prompts.answers.reasoning import reasoning_spans, without_reasoning
@@ -51,7 +51,10 @@ class Found(StrEnum):
     CALL = "call"  # in JSON, such as a tool call's arguments
     BODY = "body"  # the answer continues the prompt
     NOTHING = "nothing"  # there is none: the answer is judged as it is written
-    PATCH = "patch"  # a patch of a file
+    PATCH = "patch"  # a patch of a file: lines in the hunk's place, as they are written
+    LINES = "lines"  # the same, of a block of code, of JSON, or with another indent
+    EDITS = "edits"  # a patch: edits, such as a diff
+    WHOLE = "whole"  # a patch: the function, class or file around the hunk
     MISPLACED = "misplaced"  # more than lines, such as fences or a diff, in the hunk's place, judged there
     NO_PATCH = "no patch"  # none: there is nothing to judge
 
@@ -98,14 +101,17 @@ def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_fil
         patch = problem.patch_of_file(file_in(problem, answer) if way is Extract.AUTO else answer)
     elif answer is not None:
         is_read = asked is RepairAnswer.HUNK and len(answer) <= LONGEST
-        read = read_patch(problem, answer) if is_read else ReadPatch(answer, is_written=True)
+        read = read_patch(problem, answer) if is_read else ReadPatch(answer, PatchKind.LINES)
         if way is not Extract.AUTO or not is_read:
             patch = problem.patch(answer, asked)
-            found = Found.PATCH if read.is_written else Found.MISPLACED
-        elif read.lines is not None:
-            patch = problem.patch(read.lines, asked)
-        elif read.file is not None:
-            patch = problem.patch_of_file(read.file)
+            is_lines = read.kind is PatchKind.LINES and read.is_written(answer)
+            found = Found.PATCH if is_lines else Found.MISPLACED
+        elif read.kind is PatchKind.LINES:
+            patch = problem.patch(read.text, asked)
+            found = Found.PATCH if read.text == answer else Found.LINES
+        elif read.kind is not PatchKind.NONE:
+            patch = problem.patch_of_file(read.text)
+            found = Found.EDITS if read.kind is PatchKind.EDITS else Found.WHOLE
     if patch is None:
         return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
     return Extracted(patch.program, found, patch.is_exact)
@@ -141,7 +147,7 @@ class _Candidates:
         if is_prose and not self._is_answer(text):
             is_code = self._reader.is_code
             text = without_reasoning(text, lambda code: any(map(is_code, without_brackets(code))), self._is_answer)
-            text = text.replace(f"<{DSML}", "<").replace(f"</{DSML}", "</")
+            text = with_plain_tags(text)
         if way is Extract.EVALPLUS:
             yield from self._as_evalplus(text)
         elif way is Extract.AUTO:
@@ -295,6 +301,9 @@ _WHERE = {
     Found.BODY: "that continue the prompt",
     Found.NOTHING: "without a program, run as they are written",
     Found.PATCH: "with a patch",
+    Found.LINES: "with the lines of one in a block of code, in JSON, or with another indent",
+    Found.EDITS: "with edits, such as a diff",
+    Found.WHOLE: "with the function, class or file around the hunk",
     Found.MISPLACED: (
         "with fences, prose, a whole function or a diff in the hunk's place, judged as lines of the hunk (`raysweep "
         "execute --extract auto` takes the patch out and puts it where it belongs)"

@@ -63,6 +63,11 @@ def is_marked(text: str) -> bool:
     return has_fences(text) or has_reasoning(text) or has_marks(text) or DSML in text
 
 
+def with_plain_tags(text: str) -> str:
+    """Return a text with ``<parameter name="code">`` for ``<｜DSML｜parameter name="code">``, and so on."""
+    return text.replace(f"<{DSML}", "<").replace(f"</{DSML}", "</")
+
+
 def has_marks(text: str) -> bool:
     return ("<" in text or "[" in text) and _MARK.search(text) is not None
 

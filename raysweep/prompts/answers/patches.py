@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from raysweep.programs import PYTHON
 from raysweep.prompts.answers.markdown import code_blocks
-from raysweep.prompts.answers.marks import fenced, has_marks, is_marked, without_end
+from raysweep.prompts.answers.marks import fenced, has_marks, is_marked, with_plain_tags, without_end
 from raysweep.prompts.answers.readers import READERS
 from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.prompts.answers.tool_calls import argument_pairs, is_named
 from raysweep.prompts.repair.definitions import is_readable, names_around, text_lines, with_definitions
-from raysweep.prompts.repair.edits import edits_in, edits_of_call, marked_lines, with_edits
+from raysweep.prompts.repair.edits import Edit, edits_in, edits_of_call, marked_lines, with_edits
 from raysweep.prompts.repair.hunks import HunkPlace, indent_of
 from raysweep.prompts.repair.problems import RepairProblem
 
@@ -28,54 +29,64 @@ _CODE = re.compile(r"[\n=(){};]|\b(?:return|raise|break|continue|pass|import)\b"
 _MARK = re.compile(r"\s*(?:<|\[/?[A-Z][A-Z_ ]+\])")
 
 
+class PatchKind(Enum):
+    """What an answer to a problem for repair is."""
+
+    NONE = "none"  # it has reasoning alone, or edits that don't fit the file
+    LINES = "lines"  # in the hunk's place
+    EDITS = "edits"
+    WHOLE = "whole"  # the function, class or file around the hunk
+
+
 @dataclass(frozen=True, slots=True)
 class ReadPatch:
-    """What a chat's answer is read as: lines in the hunk's place, a whole file, or neither.
+    """What a chat's answer is read as. `text`: the lines, or the whole file."""
 
-    Neither: it has reasoning alone, or edits that don't fit the file.
-    """
+    text: str = ""
+    kind: PatchKind = PatchKind.NONE
 
-    lines: str | None = None
-    file: str | None = None
-    is_written: bool = False  # the lines are the answer as it is, but for their indent
+    def is_written(self, answer: str) -> bool:
+        """Return True if the lines are the answer, but for its indent."""
+        return self.text.split() == answer.split()
 
 
 def read_patch(problem: RepairProblem, answer: str) -> ReadPatch:
     place = problem.place
     is_code = is_marked(answer) and _is_code(answer, place)
     if (is_code or not is_marked(answer)) and not _calls(answer, place):
-        file, is_whole = _file_of(answer, place)
-        if file is not None:
-            return ReadPatch(file=file)
+        read = _file_of(answer, place)
+        if read is not None and read.text:
+            return read
         is_plain = not marked_lines(answer) and not any(name in answer for name in names_around(place))
-        if not is_whole and (is_code or is_plain or _is_code(answer, place)):
-            return ReadPatch(_indented(answer, place), is_written=True)
-    text = _text_of(problem, answer)
-    if not text.strip():
+        if read is None and (is_code or is_plain or _is_code(answer, place)):
+            return ReadPatch(_indented(answer, place), PatchKind.LINES)
+    said = _without_reasoning(problem, answer)
+    if not said.strip():
         return ReadPatch()
-    files = list(_files(text, place))
-    new = next((file for file in files if file.split() != place.file.split()), None)
+    text = fenced(said) if has_marks(said) else said
+    named = _edited(edits_of_call(said, argument_pairs(said)), place)
+    files = [named] if named.text else list(_files(text, place))
+    new = [read for read in files if read.text.split() != place.file.split()]
     lines = _lines(text, place)
-    if new is None and lines is not None and not (files and lines == text):
-        return ReadPatch(_indented(lines, place), is_written=lines.strip() == answer.strip())
-    return ReadPatch(file=new or next(iter(files), None))  # what repeats the faulty code is rather a quotation
+    if not new and lines is not None and not (files and lines == text):
+        return ReadPatch(_indented(lines, place), PatchKind.LINES)
+    return [*new, *files, ReadPatch()][0]  # what repeats the faulty code is rather a quotation
 
 
 def file_in(problem: RepairProblem, answer: str) -> str:
     """Return the whole patched file that an answer is: its last block of code, or all of it."""
     if not is_marked(answer):
         return answer
-    text = _text_of(problem, answer)
+    said = _without_reasoning(problem, answer)
+    text = fenced(said) if has_marks(said) else said
     return [text, *(block.readings[0] for block in code_blocks(text))][-1]
 
 
-def _text_of(problem: RepairProblem, answer: str) -> str:
-    """Return an answer without reasoning, and with fences in the place of other marks."""
+def _without_reasoning(problem: RepairProblem, answer: str) -> str:
     if not is_marked(answer):
         return answer
     reader = READERS[problem.language]("", "")
-    text = without_reasoning(without_end(answer.replace("\r\n", "\n")), reader.is_code)
-    return fenced(text) if has_marks(text) else text
+    return with_plain_tags(without_reasoning(without_end(answer.replace("\r\n", "\n")), reader.is_code))
 
 
 def _is_code(text: str, place: HunkPlace) -> bool:
@@ -84,16 +95,25 @@ def _is_code(text: str, place: HunkPlace) -> bool:
     return not _MARK.match(text) and any(is_readable(code, place.language) for code in codes)
 
 
-def _file_of(text: str, place: HunkPlace) -> tuple[str | None, bool]:
-    """Return the file after the edits of a text, or with its definitions, and whether it has any."""
+def _file_of(text: str, place: HunkPlace) -> ReadPatch | None:
+    """Return the file after the edits of a text, or with its definitions; None if it has neither."""
     edits = edits_in(text, place)
     if edits and not _are_in_texts(text, place):
         code, file = _defined(text, place)
         is_of_code = len(marked_lines(code)) == len(marked_lines(text)) and _are_in_texts(code, place)
-        return (file if is_of_code else with_edits(edits, place)), True
+        if not is_of_code or file is None:
+            return _edited(edits, place)
+        return ReadPatch(file, PatchKind.WHOLE)
     is_of_text = edits and place.first in (text_lines(place.file, place.language) or ())  # the hunk is of a string
-    file = (with_edits(edits, place) if is_of_text else None) or _defined(text, place)[1]
-    return file, file is not None
+    if is_of_text and (read := _edited(edits, place)).text:
+        return read
+    file = _defined(text, place)[1]
+    return None if file is None else ReadPatch(file, PatchKind.WHOLE)
+
+
+def _edited(edits: Sequence[Edit], place: HunkPlace) -> ReadPatch:
+    file = with_edits(edits, place)
+    return ReadPatch() if file is None else ReadPatch(file, PatchKind.EDITS)
 
 
 def _defined(text: str, place: HunkPlace) -> tuple[str, str | None]:
@@ -125,23 +145,18 @@ def _are_in_texts(text: str, place: HunkPlace, code: str = "") -> bool:
     return False
 
 
-def _files(text: str, place: HunkPlace) -> Iterator[str]:
+def _files(text: str, place: HunkPlace) -> Iterator[ReadPatch]:
     """Yield the files that edits and definitions in a text make, the likeliest first."""
     pairs, blocks = argument_pairs(text), code_blocks(text)
-    named = edits_of_call(text, pairs)
-    if named and (file := with_edits(named, place)) is not None:
-        yield file
     inner = [code for name, code in pairs if is_named(name) or _is_edit(code, place)]
     codes: list[tuple[str, ...]] = [*(block.readings for block in blocks), *((code,) for code in inner)]
     edits = [edit for readings in codes if _is_edit(readings[0], place) for edit in edits_in(readings[0], place)]
+    found: list[ReadPatch | None] = []
     for readings in [(_beside_texts(text, place),), *codes][::-1]:
-        if edits and _is_edit(readings[0], place):
-            file = with_edits(edits, place)
-        else:
-            code = next((code for code in readings if _is_code(code, place)), readings[0])
-            file = _file_of(code, place)[0]
-        if file is not None:
-            yield file
+        code = next((code for code in readings if _is_code(code, place)), readings[0])
+        is_edit = edits and _is_edit(readings[0], place)
+        found.append(_edited(edits, place) if is_edit else _file_of(code, place))
+    yield from (read for read in found if read is not None and read.text)
 
 
 def _beside_texts(text: str, place: HunkPlace) -> str:

@@ -138,7 +138,10 @@ ANSWERS = {
 def test_a_whole_function_or_a_diff_is_put_where_it_belongs_or_named(name, answer):
     problem = PROBLEMS[name]
     patched = extracted(problem, answer, Extract.AUTO)
-    assert patched.found is Found.PATCH and patched.is_exact, patched.program.text
+    is_edit = any(mark in answer for mark in ("@@", "=======", "*** Begin", "\n-", "old_str"))
+    as_lines = Found.LINES if "the last line should be" in answer else Found.WHOLE
+    assert patched.is_exact and patched.found is (Found.EDITS if is_edit else as_lines), patched.program.text
+    assert "patch" not in in_words({patched.found: 1}), "it is counted by name"
     assert patched.program.tests == problem.assemble("").tests
     as_lines = extracted(problem, answer, Extract.NONE)
     assert as_lines.found is Found.MISPLACED and "--extract auto" in in_words({as_lines.found: 1})
@@ -202,8 +205,12 @@ def test_the_lines_of_a_hunk_are_a_patch_as_ever(name):
     problem = PROBLEMS[name]
     assert problem.reference is not None
     for answer in (problem.reference, f"```\n{problem.reference}```"):
-        assert extracted(problem, answer, Extract.AUTO).is_exact
-        assert extracted(problem, answer.replace("\n    ", "\n").lstrip(), Extract.AUTO).is_exact, "it lost its indent"
+        taken = extracted(problem, answer, Extract.AUTO)
+        assert taken.is_exact and taken.found is (Found.LINES if "`" in answer else Found.PATCH)
+        dedented = extracted(problem, answer.replace("\n    ", "\n").lstrip(), Extract.AUTO)
+        assert dedented.is_exact and dedented.found is (
+            Found.PATCH if name == "Java" and "`" not in answer else Found.LINES
+        )
     assert extracted(problem, problem.reference, Extract.HUNK).found is Found.PATCH
     recursive = "    return gcd(b, a % b) if b else a\n"
     assert extracted(PROBLEMS["function"], recursive, Extract.NONE).found is Found.PATCH
