@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from raysweep.programs import PYTHON
-from raysweep.prompts.answers.markdown import code_blocks
+from raysweep.prompts.answers.markdown import code_blocks, code_spans
 from raysweep.prompts.answers.marks import fenced, has_marks, is_marked, with_plain_tags, without_end
 from raysweep.prompts.answers.readers import READERS
 from raysweep.prompts.answers.reasoning import without_reasoning
@@ -57,7 +57,7 @@ def read_patch(problem: RepairProblem, answer: str) -> ReadPatch:
         read = _file_of(answer, place)
         if read is not None and read.text:
             return read
-        is_plain = not marked_lines(answer) and not any(name in answer for name in names_around(place))
+        is_plain = not any(sign in answer for sign in (*names_around(place), "`")) and not marked_lines(answer)
         if read is None and (is_code or is_plain or _is_code(answer, place)):
             return ReadPatch(_indented(answer, place), PatchKind.LINES)
     said = _without_reasoning(problem, answer)
@@ -149,7 +149,10 @@ def _files(text: str, place: HunkPlace) -> Iterator[ReadPatch]:
     """Yield the files that edits and definitions in a text make, the likeliest first."""
     pairs, blocks = argument_pairs(text), code_blocks(text)
     inner = [code for name, code in pairs if is_named(name) or _is_edit(code, place)]
-    codes: list[tuple[str, ...]] = [*(block.readings for block in blocks), *((code,) for code in inner)]
+    called: list[tuple[str, ...]] = [(code,) for code in inner]
+    written = [block.readings for block in blocks]
+    is_call = not written or bool(argument_pairs(written[-1][0]))  # else an answer stands behind it
+    codes = [*written, *called] if is_call else [*called, *written]
     edits = [edit for readings in codes if _is_edit(readings[0], place) for edit in edits_in(readings[0], place)]
     found: list[ReadPatch | None] = []
     for readings in [(_beside_texts(text, place),), *codes][::-1]:
@@ -184,7 +187,10 @@ def _lines(text: str, place: HunkPlace) -> str | None:
     """Return the lines for the hunk's place: of the last block, or all; None if they are edits that don't fit."""
     calls = _calls(text, place)
     blocks: list[tuple[str, ...]] = [(code,) for code in calls]
-    blocks = blocks or [block.readings for block in code_blocks(text)] or [(text,)]
+    blocks = blocks or [block.readings for block in code_blocks(text)]
+    if not blocks and not _is_code(text, place):  # prose, which may quote a line
+        blocks = [(span,) for span in code_spans(text) if _CODE.search(span)]
+    blocks = blocks or [(text,)]
     edits = [readings[0] for readings in blocks if _is_edit(readings[0], place)]
     if edits or marked_lines(_beside_texts(text, place)):
         return None

@@ -17,7 +17,7 @@ from raysweep.prompts.repair.hunks import HunkPlace, indent_of
 MOST_EDITS = 100
 """Edits of an answer that are read."""
 
-_OPENS = re.compile(r"[ \t]*(?:<{5,}[ \t]*[A-Za-z]|-{5,}[ \t]*SEARCH\b)")
+_OPENS = re.compile(r"[ \t]*(?:<{5,}[ \t]*(?:[A-Za-z]|$)|-{5,}[ \t]*SEARCH\b)")
 _BASE, _TURNS = re.compile(r"[ \t]*\|{5,}"), re.compile(r"[ \t]*={5,}[ \t]*$")
 _CLOSES = re.compile(r"[ \t]*(?:>{5,}|\+{5,}[ \t]*REPLACE\b)")
 _SEARCH_HEAD = re.compile(r":(?:start|end)_line:|-{5,}[ \t]*$")

@@ -95,6 +95,7 @@ ANSWERS = {
         replacing(OLD, NEW),
         f"x.py\n{fenced(replacing(OLD, NEW, '<<<<<<< ORIGINAL', '>>>>>>> UPDATED'))}Done.",
         replacing(OLD, NEW, "<<<<<<< HEAD", ">>>>>>> a-branch"),
+        replacing(OLD, NEW, "<<<<<<<", ">>>>>>>"),
         replacing(f"{OLD}||||||| base\n{OLD}", NEW, "<<<<<<< HEAD", ">>>>>>> fix"),
         replacing(OLD.lstrip(), NEW.lstrip(), "   <<<<<<< SEARCH"),
         replacing(fenced(OLD), fenced(NEW)),
@@ -107,6 +108,7 @@ ANSWERS = {
         json.dumps({"name": "edit", "arguments": {"path": "x.py", "old_str": OLD, "new_str": NEW}}),
         f"<tool_call>\n<function=e>\n<parameter=old_str>\n{OLD}</parameter>\n<parameter=new_str>\n{NEW}</parameter>\n",
         f"<tool_call>\n{json.dumps({'name': 'write', 'arguments': {'code': FUNCTION}})}\n</tool_call>",
+        f"<tool_call>\n{json.dumps({'code': GCD.code.replace('%', '+')})}\n</tool_call>\nRather\n{fenced(FUNCTION)}",
     ],
     "method": [
         "def one(self):\n    return 1\n",
@@ -212,6 +214,8 @@ def test_the_lines_of_a_hunk_are_a_patch_as_ever(name):
             Found.PATCH if name == "Java" and "`" not in answer else Found.LINES
         )
     assert extracted(problem, problem.reference, Extract.HUNK).found is Found.PATCH
+    quoted = extracted(PROBLEMS["function"], f"Not `{OLD.strip()}` but `{NEW.strip()}` is right.", Extract.AUTO)
+    assert quoted.is_exact and quoted.found is Found.LINES
     recursive = "    return gcd(b, a % b) if b else a\n"
     assert extracted(PROBLEMS["function"], recursive, Extract.NONE).found is Found.PATCH
 
