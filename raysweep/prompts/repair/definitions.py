@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _IMPORTS = ("import_declaration", "preproc_include", "using_declaration")
 _DEFINED = ("function", "type")
+DEEPEST = 20
+"""How deep classes are looked for in classes."""
 _EXAMPLE = "main"
 """The name, in small letters, of what shows in Java and C++ how a function is called; tests have one of their own."""
 _REST = re.compile(r"[ \t]*;?[ \t]*(?:\n|\Z)")
@@ -214,23 +216,24 @@ def _of_python(body: Sequence[ast.stmt], code: str, starts: Sequence[int]) -> It
         start, signature, inner = heading, "", tuple[Part, ...]()
         if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
             start = min([heading, *(starts[one.lineno - 1] for one in node.decorator_list)])
-            signature = " ".join(ast.unparse(one) for one in node.decorator_list)
+            signature = code[start:heading]
             is_type = isinstance(node, ast.ClassDef)
             members = node.body if is_type else [one for one in node.body if isinstance(one, _FUNCTIONS)]
             inner = tuple(_of_python(members, code, starts))
             kind, name = ("type" if is_type else "function"), node.name
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            kind, name = "import", ast.unparse(node)
+            kind, name = "import", " ".join(code[heading:end].split())
         elif isinstance(node, ast.Assign | ast.AnnAssign):
-            kind, name = "value", ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            kind, name = "value", target.id if isinstance(target, ast.Name) else code[heading:end].strip()
         elif isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             continue
         else:
-            kind, name = "statement", ast.unparse(node)
+            kind, name = "statement", code[heading:end].strip()
         yield Part(kind, name, signature, start, heading, end, inner)
 
 
-def _of_tree(root: Node, code: str) -> Iterator[Part]:
+def _of_tree(root: Node, code: str, depth: int = 0) -> Iterator[Part]:
     """Yield the parts of a file, a class or a namespace in Java or C++."""
     for node in root.named_children:
         whole = node
@@ -245,7 +248,8 @@ def _of_tree(root: Node, code: str) -> Iterator[Part]:
         end = rest.end() if rest else end
         kind, name, signature, body = _named(node)
         bodies = [body] if kind == "type" and body is not None else _inner_bodies(body) if body is not None else []
-        inner = tuple(part for one in bodies for part in _of_tree(one, code))
+        bodies = bodies if depth < DEEPEST else []
+        inner = tuple(part for one in bodies for part in _of_tree(one, code, depth + 1))
         yield Part(kind, name, signature, start, start, end, inner)
 
 
