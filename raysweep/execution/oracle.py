@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import builtins
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from raysweep.execution.compiled.splitting import split
@@ -70,30 +70,34 @@ def _reason_of_python(tests: str) -> str:
         return "they are nested too deeply"
 
 
+def judging(reference: Program) -> Generator[Program, Verdict, tuple[Verdict, Oracle]]:
+    """Find where a problem's tests run: yield its reference solution with a place, once for each verdict it is sent."""
+    found = oracle_of(reference)
+    verdict = yield dataclasses.replace(reference, oracle=found)
+    if verdict.outcome is Outcome.PASSED or found is Oracle.INSIDE:
+        return verdict, found
+    inside = yield dataclasses.replace(reference, oracle=Oracle.INSIDE)
+    # A harness error may have been the machine's, which is no reason to give the boundary up: it counts if it repeats.
+    if verdict.outcome is Outcome.HARNESS_ERROR:
+        verdict = yield dataclasses.replace(reference, oracle=Oracle.OUTSIDE)
+    return (verdict, found) if inside.outcome is verdict.outcome else (inside, Oracle.INSIDE)
+
+
 def judge_references(
     programs: Sequence[Program], run: Callable[[Sequence[Program]], list[Verdict]]
 ) -> list[tuple[Verdict, Oracle]]:
     """`programs`: the reference solutions with their tests. `run`: judges programs, in order."""
-    outside = run([dataclasses.replace(program, oracle=oracle_of(program)) for program in programs])
-    doubtful = [
-        index
-        for index, verdict in enumerate(outside)
-        if verdict.outcome is not Outcome.PASSED and oracle_of(programs[index]) is Oracle.OUTSIDE
-    ]
-    again = run([dataclasses.replace(programs[index], oracle=Oracle.INSIDE) for index in doubtful]) if doubtful else []
-    inside = dict(zip(doubtful, again, strict=True))
-    judged = [(verdict, oracle_of(program)) for program, verdict in zip(programs, outside, strict=True)]
-    # A harness error may have been the machine's, which is no reason to give the boundary up: it counts if it repeats.
-    unclear = [index for index, verdict in inside.items() if outside[index].outcome is Outcome.HARNESS_ERROR]
-    repeated = (
-        run([dataclasses.replace(programs[index], oracle=Oracle.OUTSIDE) for index in unclear]) if unclear else []
-    )
-    for index, verdict in zip(unclear, repeated, strict=True):
-        judged[index] = verdict, Oracle.OUTSIDE
-    for index, verdict in inside.items():
-        if verdict.outcome is not judged[index][0].outcome:
-            judged[index] = verdict, Oracle.INSIDE
-    return judged
+    judged: dict[int, tuple[Verdict, Oracle]] = {}
+    unclear = {index: judging(program) for index, program in enumerate(programs)}
+    asked = {index: next(one) for index, one in unclear.items()}
+    while asked:
+        verdicts, before, asked = run(list(asked.values())), list(asked), {}
+        for index, verdict in zip(before, verdicts, strict=True):
+            try:
+                asked[index] = unclear[index].send(verdict)
+            except StopIteration as end:
+                judged[index] = end.value
+    return [judged[index] for index in range(len(programs))]
 
 
 def with_reasons(reasons: Mapping[str, str], most: int) -> str:

@@ -39,6 +39,8 @@ FAR_SECONDS = 5
 """Seconds between two looks at a sweep in an object store, where each look reads a file for every cell."""
 LINE_SECONDS = 10
 """Seconds between two plain progress lines of one activity."""
+_FIRST_SECONDS = 1
+"""Seconds before the first plain line of a count, so that short work has none."""
 SAME_SECONDS = 60
 """Seconds between two plain progress lines of one activity that reported nothing in between."""
 
@@ -171,7 +173,7 @@ def _read(folder: SweepFolder, was_readable: bool) -> tuple[dict[str, Activity],
 
 @contextmanager
 def counting(what: str, total: int | None = None, console: Console | None = None) -> Iterator[Callable[[int], None]]:
-    """Give a function that takes how many (of `total`) are done: a bar on a terminal, a line every 10 s in a log.
+    """Give a function that takes how many (of `total`) are done: a bar on a terminal, lines in a log.
 
     `console`: None: of stderr.
     """
@@ -179,7 +181,7 @@ def counting(what: str, total: int | None = None, console: Console | None = None
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     )
     task = bar.add_task(what, total=total)
-    last, of = time.time(), "" if total is None else f"/{total:,}"
+    last, of = time.time() - LINE_SECONDS + _FIRST_SECONDS, "" if total is None else f"/{total:,}"
 
     def tell(done: int) -> None:
         nonlocal last

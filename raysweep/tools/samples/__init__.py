@@ -6,6 +6,7 @@ Begin with run.py.
     other_tools.py   finds programs in what lm-eval, MultiPL-E, CodeGeeX, DeepSeek-Coder and EvalPlus save
     folders.py       finds the samples of a folder, as EvalPlus and MultiPL-E save them
     run.py           runs each distinct program of a samples file once and writes the rows in the file's order
+    references.py    judges each problem's reference solution right before its first sample
     results.py       writes the results file, keeps verdicts to resume from, refuses other settings
     scores.py        adds up the samples and verdicts of a file for its summary
     uncompiled.py    says why samples don't compile, and which option helps

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from raysweep.engine.judging import judge_distinct
 from raysweep.errors import MissingInput, RaysweepError, UsageError
 from raysweep.execution.compiled.toolchains import toolchain_key
-from raysweep.execution.oracle import inside_refused, judge_references, oracle_of
+from raysweep.execution.oracle import inside_refused, oracle_of
 from raysweep.execution.pool import Executor
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import VERSION
@@ -32,6 +32,7 @@ from raysweep.records import Problem
 from raysweep.storage.verdicts import VERSION as JUDGED_AS
 from raysweep.tools.samples.folders import samples_sha
 from raysweep.tools.samples.format import Sample, TaskIds, extracted_from, read_samples, result_line
+from raysweep.tools.samples.references import References
 from raysweep.tools.samples.results import ResultsFile, writing_results
 from raysweep.tools.samples.scores import SampleScores, ScoreBoard
 from raysweep.tools.samples.uncompiled import Uncompiled
@@ -99,6 +100,7 @@ class _Programs:
         self._states: dict[bytes, _Result | bool] = {}  # without a result: has it been started?
         self._results: dict[_Result, _Result] = {}  # keeps equal results in memory once
         self.waiting = 0  # programs that are neither started nor have a result
+        self.judged = 0  # programs with a result
 
     def __len__(self) -> int:
         return len(self._states)
@@ -121,9 +123,14 @@ class _Programs:
         self.waiting -= 1
         return True
 
+    def judge_again(self, key: bytes) -> None:
+        self._states[key] = False
+        self.waiting += 1
+
     def judge(self, key: bytes, verdict: Verdict) -> None:
         result = _Result(str(verdict.outcome), verdict.detail, verdict.parts)
         self.waiting -= self.is_waiting(key)
+        self.judged += 1
         self._states[key] = self._results.setdefault(result, result)
 
     def lacks_result(self, key: bytes) -> bool:
@@ -152,15 +159,14 @@ class SampleRun:
         self.board = ScoreBoard(job.problem_set.parts)
         self.samples = 0  # rows
         self._tasks: set[str] = set()  # that have samples
-        self._oracles: dict[str, Oracle] = {}  # by task id, of problems with a reference solution
         for sample, key, _ in self._rows():
             if self.samples % _PROGRESS_STEP == 0:
                 progress(self.samples)
             self._programs.add(key)
             self._tasks.add(sample.task_id)
             self.samples += 1
-        asked = [problem for name, problem in self._problems.items() if name in self._tasks]
-        self._references = [problem for problem in asked if problem.reference]
+        self._asked = asked = [self._problems[name] for name in sorted(self._tasks)]
+        self._references = References(asked)
         self._languages = {problem.language for problem in asked}
         missing = []
         for language in sorted(self._languages):
@@ -173,7 +179,7 @@ class SampleRun:
 
     @property
     def runs(self) -> int:
-        """How far the progress of `run` counts: reference solutions run first, then the samples."""
+        """How far the progress of `run` counts: reference solutions and samples."""
         return len(self._references) + self.samples
 
     def run(self, progress: Progress) -> SampleScores:
@@ -186,20 +192,27 @@ class SampleRun:
             RaysweepError: the disk is full; no program can be run.
         """
         job = self._job
-        anywhere = replace(job.sandbox, require_oracle=Oracle.INSIDE)  # `_find_oracles` checks it, by task
+        anywhere = replace(job.sandbox, require_oracle=Oracle.INSIDE)  # `_require_oracle` checks it, by task
+        self._require_oracle()
         uncompiled = Uncompiled(job.extract)
         opened = nullcontext() if job.out is None else writing_results(job.out, job.settings(self._languages))
         with opened as results, Executor(job.workers, anywhere) as executor:
-            self._find_oracles(executor, progress)
             for key, verdict in results.saved_verdicts() if results else ():
-                self._judge(key, verdict, kept=True)
+                if key in self._references:
+                    self._references.keep(key, verdict)
+                else:
+                    self._judge(key, verdict, kept=True)
             if self.board.kept:
                 log.info("kept %s of %s", f"{self.board.kept:,}", count(len(self._programs), "verdict"))
-            verdicts = self._verdicts(executor, results)
+            verdicts, done = self._verdicts(executor, results), 0
+
+            def tell() -> None:
+                progress(self._references.judged + max(done, self._programs.judged))
+
             for done, (sample, key, taken) in enumerate(self._rows()):
-                if done % _PROGRESS_STEP == 0 or self._programs.lacks_result(key):
-                    progress(len(self._references) + done)
-                outcome, detail, parts = self._await(key, verdicts, results)
+                if done % _PROGRESS_STEP == 0:
+                    tell()
+                outcome, detail, parts = self._await(key, verdicts, results, tell)
                 self.board.add_sample(sample.task_id, outcome, detail, parts, taken.found)
                 if outcome in (Outcome.SYNTAX_ERROR, Outcome.COMPILE_ERROR):
                     uncompiled.add(sample, self._problems[sample.task_id])
@@ -211,24 +224,14 @@ class SampleRun:
         advice, languages = uncompiled.advice(scores.samples), tuple(sorted(self._languages))
         return replace(scores, advice=advice, languages=languages)
 
-    def _find_oracles(self, executor: Executor, progress: Progress) -> None:
-        programs = [problem.assemble(problem.reference or "") for problem in self._references]
-        most = 0
-
-        def tell(done: int) -> None:
-            nonlocal most
-            most = max(most, done)  # those that run again aren't counted again
-            progress(most)
-
-        judged = judge_references(programs, lambda some: executor.run(some, self._job.limits, tell))
-        self._oracles = {one.task_id: oracle for one, (_, oracle) in zip(self._references, judged, strict=True)}
-        if self._job.sandbox.require_oracle is Oracle.OUTSIDE:
-            reasons = inside_reasons([self._problems[name] for name in sorted(self._tasks)], self._oracles)
-            if reasons:
-                raise UsageError(inside_refused(reasons))
+    def _require_oracle(self) -> None:
+        """Raise UsageError if tests have to run inside, as far as is known, and `require_oracle` refuses that."""
+        refuses = self._job.sandbox.require_oracle is Oracle.OUTSIDE
+        if refuses and (reasons := inside_reasons(self._asked, self._references.oracles())):
+            raise UsageError(inside_refused(reasons))
 
     def _oracle(self, task_id: str, program: Program) -> Oracle:
-        return self._oracles.get(task_id) or oracle_of(program)
+        return self._references.oracle(task_id) or oracle_of(program)
 
     def _rows(self) -> Iterator[tuple[Sample, bytes, Extracted]]:
         name = self._job.problems or self._job.problem_set.name
@@ -237,28 +240,49 @@ class SampleRun:
             yield sample, bytes.fromhex(taken.program.sha)[:16], taken
 
     def _verdicts(self, executor: Executor, results: ResultsFile | None) -> Iterator[Mapping[bytes, Verdict]]:
-        """Yield the verdicts of the programs that have none yet, by key, as the programs end; save them first."""
+        """Yield the verdicts of the programs that have none yet, by key, as they become certain; save them first."""
 
         def run(programs: Iterator[tuple[bytes, Program, Limits]]) -> Iterator[Mapping[bytes, Verdict]]:
-            return ({key: verdict} for key, verdict in executor.stream(programs))
+            for key, verdict in executor.stream(programs):
+                certain, again = self._references.certain(key, verdict)
+                for sample in again:
+                    self._programs.judge_again(sample)
+                yield certain
 
         def keep(verdicts: Mapping[bytes, Verdict]) -> None:
             if results is not None:
                 for key, verdict in verdicts.items():
                     results.save_verdict(key, verdict)
 
-        return judge_distinct(self._work(), self._programs.start, run, keep)
+        def is_new(key: bytes) -> bool:
+            return key in self._references or self._programs.start(key)
+
+        has_work = True
+        while has_work and (self._programs.waiting or self._references.has_work):
+            has_work = False
+            for verdicts in judge_distinct(self._work(), is_new, run, keep):
+                has_work = True
+                yield verdicts
 
     def _work(self) -> Iterator[tuple[bytes, Program, Limits]]:
         for sample, key, taken in self._rows() if self._programs.waiting else ():
             if not self._programs.is_waiting(key):
                 continue  # most rows of a large file repeat a program, whose oracle would be found again
-            program = replace(taken.program, oracle=self._oracle(sample.task_id, taken.program))
-            yield key, program, self._job.limits
+            for reference, program in self._references.before(sample.task_id, key):
+                yield reference, program, self._job.limits
+            yield key, replace(taken.program, oracle=self._oracle(sample.task_id, taken.program)), self._job.limits
             if not self._programs.waiting:  # all further rows repeat a program
-                return
+                break
+        for reference, program in self._references.work():
+            yield reference, program, self._job.limits
 
-    def _await(self, key: bytes, verdicts: Iterator[Mapping[bytes, Verdict]], results: ResultsFile | None) -> _Result:
+    def _await(
+        self,
+        key: bytes,
+        verdicts: Iterator[Mapping[bytes, Verdict]],
+        results: ResultsFile | None,
+        tell: Callable[[], None],
+    ) -> _Result:
         if key not in self._programs:
             raise UsageError(f"{self._job.samples} changed while it was read; give the same command again")
         while (result := self._programs.result(key)) is None:
@@ -268,7 +292,11 @@ class SampleRun:
             if judged is None:
                 raise RaysweepError(f"{self._job.samples}: a program was given no verdict; give the same command again")
             for judged_key, verdict in judged.items():
-                self._judge(judged_key, verdict, kept=False)
+                if judged_key in self._references:
+                    self._require_oracle()
+                else:
+                    self._judge(judged_key, verdict, kept=False)
+            tell()
         return result
 
     def _judge(self, key: bytes, verdict: Verdict, *, kept: bool) -> None:

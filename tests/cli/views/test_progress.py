@@ -56,17 +56,22 @@ def test_a_counter_is_a_bar_on_a_terminal():
     assert re.search(r"attacking \[x\] .*250/1000", shown(console))
 
 
-def test_a_counter_in_a_log_is_a_line_each_ten_seconds(monkeypatch):
+def test_a_counter_in_a_log_is_a_line_after_a_second_and_then_each_ten(monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr(views.time, "time", lambda: clock[0])
     for total, expected in ((2500, "executing: 2,000/2,500"), (None, "executing: 2,000")):
         console = log()
         with counting("executing", total, console) as tell:
-            tell(1000)
-            clock[0] += 10
+            tell(10)
+            clock[0] += 1
+            tell(20)
+            clock[0] += 9
+            tell(1999)
+            clock[0] += 1
             tell(2000)
             tell(2001)
-        (line,) = shown(console).splitlines()
+        first, line = shown(console).splitlines()
+        assert first.endswith(expected.replace("2,000", "20", 1))
         assert re.fullmatch(rf"\d\d:\d\d:\d\d {expected}", line)
 
 

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.execution.pool import Executor
 from raysweep.problems.jsonl import JsonlProblems
 from raysweep.problems.repair.quixbugs import QuixBugs
-from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Verdict
+from raysweep.programs import DEFAULT_SANDBOX, Limits, Oracle, Outcome, Verdict
 from raysweep.prompts.answers.ways import Extract
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.files import Files
+from raysweep.tools.samples.results import ResultsFile
 from raysweep.tools.samples.run import SampleJob, SampleRun
 from raysweep.tools.samples.scores import SampleScores
 from tests.execution.compiled.processes import needs
@@ -89,12 +91,9 @@ def test_harness_errors_are_null_and_reported_and_run_again_by_the_next_command(
         def __exit__(self, *error):
             pass
 
-        def run(self, programs, limits, on_done):
-            return [Verdict(Outcome.PASSED) for _ in programs]
-
         def stream(self, work):
-            for key, _, _ in work:
-                yield key, Verdict(Outcome.HARNESS_ERROR, "no process")
+            for key, program, _ in work:
+                yield key, Verdict(Outcome.HARNESS_ERROR, "no process", oracle=program.oracle)
 
     problems(tmp_path)
     path = samples(tmp_path, (0, RIGHT), (1, WRONG))
@@ -106,15 +105,49 @@ def test_harness_errors_are_null_and_reported_and_run_again_by_the_next_command(
     assert run(tmp_path, path, tmp_path / "o.jsonl").outcomes == {"passed": 1, "failed": 1}
 
 
-def test_progress_counts_reference_solutions_too_which_run_first(tmp_path):
-    problems(tmp_path)
-    path = samples(tmp_path, (0, RIGHT), (1, WRONG), (1, "    return 3\n"))
+def test_progress_counts_reference_solutions_which_run_right_before_the_samples_of_their_problem(tmp_path, monkeypatch):
+    problems(tmp_path, *[{**FIELDS, "prompt": f"# {at}\ndef f():\n"} for at in range(3)])
+    path = samples(tmp_path, (0, WRONG), (0, f"{WRONG}# again\n"), (2, WRONG), (0, WRONG))
+    sent: list[str] = []
+
+    def stream(self, work):
+        items = list(work)
+        sent.extend(
+            f"{program.text[2]} {'reference' if RIGHT in program.text else 'sample'}" for _, program, _ in items
+        )
+        return plain(self, items)
+
+    plain = Executor.stream
+    monkeypatch.setattr(Executor, "stream", stream)
     job = SampleJob(path, JsonlProblems(str(tmp_path / "p.jsonl")), None, Limits(), DEFAULT_SANDBOX, 1)
     sample_run = SampleRun(job, silent)
     told: list[int] = []
     sample_run.run(told.append)
-    assert sample_run.runs == 5 and told == sorted(told)
-    assert told[0] <= 2 <= told[-1] < 5
+    assert sent == ["0 reference", "0 sample", "0 sample", "2 reference", "2 sample"]
+    assert sample_run.runs == 6 and told == sorted(told) and told[0] == 0
+    assert {1, 2, 3} <= set(told)
+
+
+def test_samples_judged_before_their_reference_are_judged_again_where_that_runs(tmp_path, monkeypatch):
+    """A kill loses nothing of it, and no verdict from the wrong place is kept."""
+    point = "class P:\n    def __init__(self, n): self.n = n\n    def __eq__(self, other): return self.n == other.n\n"
+    own = {"prompt": f"{point}def f(n):\n", "test": "def check(f):\n    assert f(1) == f(1)\n"}
+    problems(tmp_path, {**FIELDS, **own, "canonical_solution": "    return P(n)\n"}, FIELDS)
+    path = samples(tmp_path, (0, "    return P(n + 0)\n"), (0, "    return P(id([n]))\n"), (1, RIGHT), (1, WRONG))
+    out = tmp_path / "o.jsonl"
+    judged: list[str] = []
+    monkeypatch.setattr(ResultsFile, "save_verdict", lambda _, key, verdict: judged.append((len(key), verdict.oracle)))
+    scores = run(tmp_path, path, out)
+    assert [row["oracle"] for row in rows_of(out)] == ["inside", "inside", "outside", "outside"]
+    assert [row["passed"] for row in rows_of(out)][2:] == [True, False] and rows_of(out)[0]["passed"]
+    assert sorted(judged) == [(16, "inside")] * 2 + [(16, "outside")] * 2 + [(32, "inside"), (32, "outside")]
+    assert scores.programs == 4
+    job = SampleJob(path, JsonlProblems(str(tmp_path / "p.jsonl")), None, Limits(), DEFAULT_SANDBOX, 1)
+    strict = replace(job, sandbox=replace(DEFAULT_SANDBOX, require_oracle=Oracle.OUTSIDE))
+    with pytest.raises(UsageError, match=r"the tests of T/0 .its reference solution has another outcome.* leave these"):
+        SampleRun(strict, silent).run(silent)
+    left_out = replace(strict, samples=samples(tmp_path, (1, RIGHT)))
+    assert SampleRun(left_out, silent).run(silent).outcomes == {"passed": 1}
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path):
@@ -200,9 +233,9 @@ def test_a_killed_command_resumes_and_writes_the_same_bytes(tmp_path):
     with (tmp_path / f"{out.name}.part").open("ab") as file:
         file.write(b'{"task_id": "T/')
     done = subprocess.run(command(tmp_path, out.name), cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "kept 10 of 30 verdicts" in done.stderr
+    assert "kept 9 of 30 verdicts" in done.stderr  # and one of the reference solution that both problems have
     scores = json.loads(done.stdout)
-    assert scores["kept"] == 10 and scores["samples"] == 60 and scores["programs"] == 30
+    assert scores["kept"] == 9 and scores["samples"] == 60 and scores["programs"] == 30
     run(tmp_path, tmp_path / "s.jsonl", tmp_path / "undisturbed.jsonl.gz")
     assert out.read_bytes() == (tmp_path / "undisturbed.jsonl.gz").read_bytes()
     assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
