@@ -30,6 +30,7 @@ from raysweep.execution.isolation.layers import LAYERS
 from raysweep.execution.oracle import oracle_of, reason_for_inside
 from raysweep.execution.pool import Executor
 from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
+from tests.execution.compiled.forging import forging
 from tests.execution.compiled.java.test_sources import ARRAY_TESTS, ARRAYS
 from tests.execution.compiled.problems import references_and_mutants, rows
 from tests.execution.compiled.processes import needs, needs_headers
@@ -339,9 +340,14 @@ def ends(language: str) -> list[Case]:
     ]
 
 
+def forged(language: str) -> list[Case]:
+    return [Case(one, outcome, "...", LIMITS) for one, outcome in forging(language).values()]
+
+
+FORGING = "tests that a program would make pass"
 CASES = {
-    "java": {"all ends": ends("java"), **java_cases()},
-    "cpp": {"all ends": ends("cpp"), **cpp_cases()},
+    "java": {"all ends": ends("java"), FORGING: forged("java"), **java_cases()},
+    "cpp": {"all ends": ends("cpp"), FORGING: forged("cpp"), **cpp_cases()},
 }
 LATER = {"more functions called like those of the C library", "a compiler that has no memory or no room"}
 """What only `make test-long` runs; other entries have some of these functions, and texts that no compiler compiles."""

@@ -18,6 +18,12 @@ TESTS_FLAGS = ("-Wl,--wrap=main", "-Wl,--wrap=__assert_fail")
 _OWN_MAIN = "#ifdef main\n#error it renames main, which is the tests'\n#endif\n"
 CHECKED = "-D_GLIBCXX_ASSERTIONS=1"
 """The flag with which a wrong index in tests ends them, and reads nothing that isn't there."""
+_MEANT = (
+    "if", "else", "while", "do", "for", "switch", "case", "default", "return", "throw", "try", "catch", "break",
+    "continue", "true", "false", "abort", "exit", "quick_exit", "_exit", "_Exit", "terminate",
+)  # fmt: skip
+"""Words by which tests end: a program that makes macros of them leaves those of its tests alone."""
+_OWN_WORDS = "".join(f"#undef {word}\n" for word in _MEANT)
 _ASSERTIONS = """\
 #undef NDEBUG
 #undef __assert_fail
@@ -68,7 +74,8 @@ def inside(tests: str) -> Inside:
     """
     seen = f'#line 1 "seen"\nstatic ::{MARK}* {MARK}_seen;\n'
     failed = f"{MARK}_failed"
-    program = f"{PROGRAM}\n\nstruct {MARK};\n{_OWN_MAIN}{_ASSERTIONS.format(name=failed)}{tests}\n{seen}"
+    before = f"struct {MARK};\n{_OWN_MAIN}{_OWN_WORDS}{_ASSERTIONS.format(name=failed)}"
+    program = f"{PROGRAM}\n\n{before}{tests}\n{seen}"
     flags = (*TESTS_FLAGS, f"-Wl,--defsym={failed}=__wrap___assert_fail")
     return Inside(sources={"inside.cpp": _shipped("inside"), "program.cpp": program}, flags=flags)
 
