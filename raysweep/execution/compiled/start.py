@@ -112,7 +112,7 @@ def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control
     control = socket.socket(fileno=CONTROL)
     is_java = chain.language == JAVA
     starts = Starts.PATHS if is_java else Starts.PATHS | Starts.PROCESSES
-    compiler = Access([*chain.readable, prepared], chain.executable, starts)
+    compiler = Access([*chain.readable, prepared], chain.executable, starts, chain.listable)
 
     def refused(reason: str) -> None:
         write_frame(ANSWERS, {"no_namespaces": reason})

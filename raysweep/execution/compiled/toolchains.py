@@ -28,8 +28,8 @@ SECONDS = 600.0  # of wall time for a question to g++, which needs less than one
 _SYSTEM_PATH = "/usr/bin:/bin"
 _LOADERS = tuple(path for path in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1") if Path(path).exists())
 _USUAL_HEADERS = ("/usr/include", "/usr/local/include")
-_STARTED = ("cc1plus", "collect2", "as", "ld")
-"""What g++ starts."""
+_STARTED = ("cc1plus", "collect2", "as", "ld", "ld.gold")
+"""What g++ starts. The last one need not be there."""
 HEADERS = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
 """Headers that problems in C++ include and that don't come with g++, each with its package."""
 _LIBRARIES = {"openssl/md5.h": ("libcrypto.a", "libssl-dev (Fedora: openssl-static) for its libcrypto.a")}
@@ -58,6 +58,7 @@ class Toolchain(NamedTuple):
     executable: tuple[str, ...]  # files that it executes
     path: str = _SYSTEM_PATH  # on which it finds programs
     headers: str = ""  # C++: another value, other headers of the system
+    listable: tuple[str, ...] = ()  # folders that gold lists, though it reads no file that stands in them
 
 
 def toolchain(language: str, flags: str) -> Toolchain:
@@ -175,8 +176,12 @@ def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain
     identity = f"g++ {version}{build} {machine}, {standard}, {flags}, {JUDGED_AS[CPP]}"
     # the system's folders stand behind those of its programs
     path = ":".join(dict.fromkeys([*(str(Path(part).parent) for part in parts), *_SYSTEM_PATH.split(":")]))
-    headers = _state_of_headers(_header_folders(compiler))
-    return Toolchain(CPP, compiler, tuple(flags.split()), identity, readable, (*files, *_LOADERS), path, headers)
+    headers = state_of_headers(_header_folders(compiler))
+    said = _ask(compiler, "-print-search-dirs").stdout.partition("libraries: =")[2].strip()
+    listable = tuple(dict.fromkeys(str(Path(folder).resolve()) for folder in said.split(":") if folder))
+    return Toolchain(
+        CPP, compiler, tuple(flags.split()), identity, readable, (*files, *_LOADERS), path, headers, listable
+    )
 
 
 def _refusal(compiler: str, flags: str) -> str:
@@ -219,12 +224,20 @@ def _header_folders(compiler: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(folders)) or _USUAL_HEADERS
 
 
-def _state_of_headers(folders: Iterable[str]) -> str:
-    """Return a digest of what stands directly in the folders, which a package that is replaced changes."""
-    entries = (entry for folder in folders if os.path.isdir(folder) for entry in os.scandir(folder))  # noqa: PTH112
-    states = {entry.path: entry.stat() for entry in entries if entry.is_file()}
-    known = sorted((path, state.st_size, state.st_mtime_ns) for path, state in states.items())
-    return sha256(repr(known).encode()).hexdigest()
+def state_of_headers(folders: Iterable[str]) -> str:
+    """Return a digest of the headers in folders, two levels deep: what a package has replaced, or somebody edited."""
+    known = []
+    for folder in folders:
+        for place in [folder, *(entry.path for entry in _entries(folder) if entry.is_dir())]:
+            states = ((entry.path, entry.stat()) for entry in _entries(place) if entry.is_file())
+            known += [(path, state.st_size, state.st_mtime_ns) for path, state in states]
+    return sha256(repr(sorted(known)).encode()).hexdigest()
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return list(entries)
+    return []
 
 
 @lru_cache

@@ -40,6 +40,7 @@ class Access:
     readable: Sequence[str] = ()  # files and folders, beside devices
     executable: Sequence[str] = ()  # files
     starts: Starts = Starts.NOTHING
+    listable: Sequence[str] = ()  # folders whose names alone may be listed
 
 
 @dataclass
@@ -192,10 +193,10 @@ def prepare_filters(
         if "landlock" in without:
             raise OSError(0, "switched off")
         executable: Sequence[str] = ()
-        listable: list[str] = []
+        listable: Sequence[str] = ()
         folders = _library_folders(packages)
         if access is not None:
-            readable, executable = [*access.readable, *_DEVICES], access.executable
+            readable, executable, listable = [*access.readable, *_DEVICES], access.executable, access.listable
         elif layers.namespaces:  # empty mounts cover SOLUTION_PACKAGES, and each rule costs time in every fork
             readable = [*folders, *_LIBRARIES, *_DEVICES]
         else:

@@ -12,7 +12,7 @@ from raysweep.programs import COMPILED, DEFAULT_SANDBOX
 from raysweep.quality.linting import fingerprint
 from raysweep.records import Spec
 from raysweep.tools.doctor.check import Check, State
-from raysweep.units import count
+from raysweep.units import count, size
 
 
 def language() -> Check:
@@ -88,6 +88,9 @@ def compilers() -> Check:
         lacks += [f"no {name}, which repair problems in Java need: install {p}" for name, p in missing_jars().items()]
     headers = missing_headers() if any(name.startswith("g++") for name in found) else {}
     lacks += [f"no {name}, which some problems in C++ include: install {package}" for name, package in headers.items()]
+    kept = machine.cache_folder() / "headers"
+    if used := sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()):
+        found.append(f"{size(used)} of precompiled headers in {kept}, which may be removed")
     return Check("compilers", State.ABSENT if lacks else State.OK, "; ".join([*found, *lacks]))
 
 

@@ -41,7 +41,7 @@ from raysweep.execution.compiled.cpp.headers import (
     has_library,
     options,
 )
-from raysweep.execution.compiled.cpp.sources import libraries
+from raysweep.execution.compiled.cpp.sources import STRINGS, libraries
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import WALL_FACTOR, Peer
 from raysweep.execution.compiled.toolchains import Toolchain
@@ -71,6 +71,8 @@ _WANTS_MEMORY = re.compile(r"[Oo]ut of memory|memory exhausted|Cannot allocate m
 _PROCESSES = 4  # that g++ has at the same time
 _TRIES = 2  # of a g++ that the machine kills
 _LINKED = ("-s",)
+_QUICKLY = ["-fuse-ld=gold", "-fno-use-linker-plugin", "-Wl,--build-id=none"]
+"""Halves the time of linking, where gold is installed. The usual linker has the last word on what is refused."""
 _SMALLEST = b'#include <stdlib.h>\n#include "raysweep_wire.hpp"\nint main() { return 0; }\n'
 _REASON_CHARACTERS = 300
 _CLASH = re.compile(
@@ -87,7 +89,7 @@ _WRITING = re.compile(r"[^\s:]+:\d+:\d+: fatal error: error writing to \S+: .*")
 """What g++ says of a file that it can't write, as if it were an error in the text's last line."""
 _REFUSED = "g++ refused it, for a reason that lies outside of its own text"
 _HIDDEN = "g++ refused it, and why isn't shown: without Landlock the reason may have words of other files"
-_LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
+_LINKING = re.compile(r"(undefined reference to|multiple definition of) [`']([\w:~<>, *&\[\]()]{1,200})'")
 
 
 class _Compiled(NamedTuple):
@@ -105,14 +107,14 @@ class CppBuilder:
 
     `forks`: forks a process for g++ behind its layers, in the folder of a box. `tests`: their layers. `prepared`: the
     folder with raysweep's own headers and the precompiled one. `requests`: a descriptor; when the slot closes it,
-    compiling raises EOFError.
+    compiling raises EOFError, as it does when that folder was removed: a new process makes it again.
     """
 
     def __init__(self, forks: Forks, tests: Layers, chain: Toolchain, prepared: str, requests: int) -> None:
         self._forks, self._layers, self._chain, self._requests = forks, tests, chain, requests
         self._options, self._prepared = options(chain, prepared), prepared
-        self._plain = ["-include", f"{prepared}/{PLAIN}"]
-        self._has_library = has_library(prepared)
+        self._plain, self._quick = ["-include", f"{prepared}/{PLAIN}"], _QUICKLY
+        self._has_library, self._folder = has_library(prepared), self._state_of_folder()
         self._objects: OrderedDict[str, bytes] = OrderedDict()  # by text
         self._tests: OrderedDict[str, bytes] = OrderedDict()
 
@@ -122,8 +124,11 @@ class CppBuilder:
         Outside them it makes one: what is missing is the right to read or start something. Where the machine lets g++
         not work, nothing is known, and this returns "".
         """
+        smallest = [*behind(self._prepared, COMMON), OWN, *_LINKED]
         try:
-            made = self._compiled({OWN: _SMALLEST}, [*behind(self._prepared, COMMON), OWN, *_LINKED])
+            if not (made := self._compiled({OWN: _SMALLEST}, [*smallest, *self._quick])).output:
+                self._quick = []  # there is no such linker
+                made = self._compiled({OWN: _SMALLEST}, smallest)
         except (CompilerLost, CompileError):
             return ""
         if made.end.stopped or (made.output and not made.end.status):
@@ -164,7 +169,7 @@ class CppBuilder:
         files = {_TESTS: text.encode(), **objects}
         arguments = [_TESTS, *objects, *_LINKED, *split.flags, *libraries("\n".join(split.tests.values()))]
         refusals = []
-        for given in (behind(self._prepared, self._name(text), checked=True), [], self._plain):
+        for given in ([*behind(self._prepared, self._name(text), checked=True), *self._quick], [], self._plain):
             try:
                 return self._compile(files, [*given, *arguments])
             except CompileError as error:
@@ -179,8 +184,14 @@ class CppBuilder:
         """Return the objects of raysweep's own sources, by file name; equal ones are compiled once."""
 
         def made(name: str) -> bytes:
+            text = sources[name].encode()
+            if name == STRINGS:
+                try:
+                    return self._compile({name: text}, [name, "-c"])
+                except CompileError:
+                    text = b""  # another library, whose precompiled headers leave nothing to others
             try:
-                return self._compile({name: sources[name].encode()}, [*behind(self._prepared, WIRE), name, "-c"])
+                return self._compile({name: text}, [*behind(self._prepared, WIRE), name, "-c"])
             except CompileError as error:
                 raise ValueError(f"{name} can't be compiled: {error}") from None
 
@@ -197,7 +208,7 @@ class CppBuilder:
         """
         name, files = self._name(text), {OWN: text.encode("utf-8", "replace"), **objects}
         try:
-            for given in (behind(self._prepared, name), self._plain):
+            for given in ([*behind(self._prepared, name), *self._quick], self._plain):
                 try:
                     return self._compile(files, [*given, *arguments])
                 except _Refused as error:
@@ -217,8 +228,19 @@ class CppBuilder:
         if made.end.stopped:
             raise CompileError(made.end.stopped[1])
         if made.end.status or not made.output:
+            if self._state_of_folder() != self._folder:
+                raise EOFError
             raise _refusal(made.messages)
         return made.output
+
+    def _state_of_folder(self) -> tuple[int, int] | None:
+        """Return what tells the folder with the headers from another one in its place; None where they are gone."""
+        try:
+            Path(self._prepared, PLAIN).stat()
+            found = Path(self._prepared).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _compiled(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> _Compiled:
         """Run g++ on files in the box, once more if something else than its own limits ends it; then CompilerLost."""

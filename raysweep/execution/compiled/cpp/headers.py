@@ -2,8 +2,8 @@
 
 A text is compiled behind one of them, which saves a third of the time, and five sixths behind the whole library. They
 lack what costs every program more than it saves: <iostream>, whose start has to be linked in, and the templates behind
-the special functions of <cmath>, which g++ would make anew each time. Tests have ones of their own, in which a wrong
-index ends them.
+the special functions of <cmath> and std::stoi, which g++ would make anew each time. Tests have ones of their own, in
+which a wrong index ends them.
 """
 
 from __future__ import annotations
@@ -84,15 +84,16 @@ def prepare(kept: str, folder: str, chain: Toolchain, *, library: bool) -> str:
         OSError: g++ can't compile its own headers.
     """
     if kept:
+        own = Path(kept, _key(chain))
         with suppress(OSError):
-            own = Path(kept, _key(chain))
-            own.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with (own / "lock").open("w") as lock:  # other slots wait, and find them made
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                made = _fill(own, chain, library=library)
-            os.utime(own)
-            if made:
+            if not _is_complete(own, library=library):
+                own.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with (own / "lock").open("w") as lock:  # other slots wait, and find them made
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    _fill(own, chain, library=library)
                 _remove_unused(own)
+            with suppress(OSError):  # others made them, in a folder that this user only reads
+                os.utime(own)
             return str(own)
     _fill(Path(folder), chain, library=library)
     return folder
@@ -113,10 +114,13 @@ class _Precompiled(NamedTuple):
 def _precompiled(*, library: bool) -> list[_Precompiled]:
     # another version of g++'s library may declare the templates of special functions otherwise
     small = _including([name for name in GIVEN if name != _LATE])
-    special = (INCLUDE / "raysweep_special.hpp").read_text(encoding="utf-8")
+    special, strings = (
+        (INCLUDE / f"raysweep_{name}.hpp").read_text(encoding="utf-8") for name in ("special", "strings")
+    )
+    special, wire = f"{special}{strings}", '#include <stdlib.h>\n#include "raysweep_wire.hpp"\n'
     texts = {COMMON: small, **({LIBRARY: small + _including([_ALL])} if library else {})}
     return [
-        _Precompiled(WIRE, ('#include <stdlib.h>\n#include "raysweep_wire.hpp"\n',)),
+        _Precompiled(WIRE, (wire + strings, wire)),
         *(_Precompiled(name, (text + special, text)) for name, text in texts.items()),
         *(_Precompiled(_file(name, checked=True), (text + special, text), (CHECKED,)) for name, text in texts.items()),
     ]
@@ -128,17 +132,21 @@ def _key(chain: Toolchain) -> str:
     return sha256("\0".join(facts).encode()).hexdigest()[:16]
 
 
-def _fill(folder: Path, chain: Toolchain, *, library: bool) -> bool:
-    """Return True if something was made. What a killed process leaves unfinished has another name."""
+def _is_complete(folder: Path, *, library: bool) -> bool:
+    names = [*HEADERS, PLAIN, *(f"{one.file}.gch" for one in _precompiled(library=library))]
+    return all((folder / name).exists() for name in names)
+
+
+def _fill(folder: Path, chain: Toolchain, *, library: bool) -> None:
+    """Make what a folder lacks. What a killed process leaves unfinished has another name."""
     plain = {name: (INCLUDE / name).read_text(encoding="utf-8") for name in HEADERS} | {PLAIN: _including(GIVEN)}
     for name, text in plain.items():
         if not (folder / name).exists():
             (folder / _UNFINISHED).write_text(text, encoding="utf-8")
             (folder / _UNFINISHED).replace(folder / name)
-    missing = [one for one in _precompiled(library=library) if not (folder / f"{one.file}.gch").exists()]
-    for header in missing:
-        _precompile(folder, chain, header)
-    return bool(missing)
+    for header in _precompiled(library=library):
+        if not (folder / f"{header.file}.gch").exists():
+            _precompile(folder, chain, header)
 
 
 def _precompile(folder: Path, chain: Toolchain, header: _Precompiled) -> None:
@@ -150,6 +158,8 @@ def _precompile(folder: Path, chain: Toolchain, header: _Precompiled) -> None:
             [*command, "-o", _UNFINISHED], cwd=folder, env=environment, capture_output=True, check=False
         )
         if made.returncode == 0:
+            with (folder / _UNFINISHED).open("rb") as file:
+                os.fsync(file)  # else it may be cut when the machine's power fails
             (folder / _UNFINISHED).replace(folder / f"{header.file}.gch")
             return
     raise OSError(0, f"g++ can't compile its own headers: {made.stderr[:200].decode(errors='replace')}")

@@ -12,7 +12,9 @@ from raysweep.execution.compiled.syntax import UnreadableError
 
 INCLUDE = Path(__file__).parent
 """The folder of raysweep's own headers."""
-HEADERS = tuple(f"raysweep_{name}.hpp" for name in ("any", "special", "verdict", "wire"))
+HEADERS = tuple(f"raysweep_{name}.hpp" for name in ("any", "special", "strings", "verdict", "wire"))
+STRINGS = "raysweep_strings.cpp"
+"""Has what raysweep_strings.hpp says is compiled elsewhere; it is linked with all that stands behind that header."""
 TESTS_FLAGS = ("-Wl,--wrap=main", "-Wl,--wrap=__assert_fail")
 """What tests are linked with, outside and inside: the harness runs before and after their `main`."""
 _OWN_MAIN = "#ifdef main\n#error it renames main, which is the tests'\n#endif\n"
@@ -58,8 +60,13 @@ def split(declaration: str, tests: str) -> Split:
             "tests.cpp": f"{read.before}\n{_declared(function)}#line 1\n{tests}\n",
             "stand_in.cpp": _stand_in(function),
             "raysweep_tests.cpp": _shipped("tests"),
+            STRINGS: _shipped("strings"),
         },
-        server={"server.cpp": _server(function), "raysweep_server.cpp": _shipped("server")},
+        server={
+            "server.cpp": _server(function),
+            "raysweep_server.cpp": _shipped("server"),
+            STRINGS: _shipped("strings"),
+        },
         candidate_end=_shim(function),
         flags=(CHECKED, *TESTS_FLAGS),
     )
@@ -77,7 +84,8 @@ def inside(tests: str) -> Inside:
     before = f"struct {MARK};\n{_OWN_MAIN}{_OWN_WORDS}{_ASSERTIONS.format(name=failed)}"
     program = f"{PROGRAM}\n\n{before}{tests}\n{seen}"
     flags = (*TESTS_FLAGS, f"-Wl,--defsym={failed}=__wrap___assert_fail")
-    return Inside(sources={"inside.cpp": _shipped("inside"), "program.cpp": program}, flags=flags)
+    sources = {"inside.cpp": _shipped("inside"), STRINGS: _shipped("strings"), "program.cpp": program}
+    return Inside(sources=sources, flags=flags)
 
 
 def libraries(text: str) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,10 @@ from raysweep.execution.compiled.cpp.headers import (
     prepare,
 )
 from raysweep.execution.compiled.cpp.sources import CHECKED
-from raysweep.execution.compiled.toolchains import toolchain
-from raysweep.programs import CPP
+from raysweep.execution.compiled.toolchains import state_of_headers, toolchain
+from raysweep.execution.pool import Executor
+from raysweep.programs import CPP, Level, Outcome, Sandbox
+from tests.execution.compiled import programs
 from tests.execution.compiled.processes import needs
 
 
@@ -62,12 +66,41 @@ def test_headers_are_kept_and_made_anew_for_other_flags_or_headers(tmp_path, mon
     os.utime(old, (0, 0))
     assert prepare(kept, str(tmp_path), chain, library=False) == str(prepared)
     assert len(made) == len(files) == 3 and old.exists()
+    (prepared / "lock").unlink()
+    (prepared / "lock").mkdir()  # as if the folder could only be read
+    assert prepare(kept, str(tmp_path), chain, library=False) == str(prepared) and len(made) == 3
+    (prepared / "lock").rmdir()
     files[0].unlink()  # as if it had been killed before
     prepare(kept, str(tmp_path), chain, library=False)
     assert len(made) == 4 and files[0].exists() and not old.exists()
     others = (toolchain(CPP, "-O1"), chain._replace(headers="others"))
     keys = {Path(prepare(kept, str(tmp_path), one, library=False)).name for one in others}
     assert len(keys | {prepared.name}) == 3
+
+
+def test_a_header_that_changes_is_another_one_also_below_the_folders_that_gxx_names(tmp_path):
+    deep = tmp_path / "bits" / "vector.h"
+    deep.parent.mkdir()
+    states = []
+    for text in ("int a;", "int bc;"):
+        deep.write_text(text)
+        states.append(state_of_headers([str(tmp_path), str(tmp_path / "none")]))
+    assert states[0] != states[1]
+
+
+@pytest.mark.long
+def test_headers_that_are_removed_while_programs_are_judged_are_made_again(tmp_path, monkeypatch):
+    needs("cpp")
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path))
+    with Executor(1, Sandbox(require=Level.LIMITS)) as executor:
+        for number in range(2):
+            program = programs.program("cpp", "passed")
+            wanted = [replace(program, text=f"{program.text}// {number} {one}") for one in range(3)]
+            verdicts = executor.run(wanted, programs.LIMITS)
+            assert [one.outcome for one in verdicts] == [Outcome.PASSED] * 3
+            if number == 0:
+                shutil.rmtree(tmp_path / "headers")
+    assert list(tmp_path.glob("headers/*/wire.hpp.gch"))
 
 
 def test_without_a_folder_to_keep_them_in_headers_are_made_for_one_slot(tmp_path, monkeypatch):

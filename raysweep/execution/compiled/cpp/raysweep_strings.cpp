@@ -1,0 +1,3 @@
+// Compiles what raysweep_strings.hpp says is compiled elsewhere.
+#define RAYSWEEP_STRINGS
+#include "raysweep_strings.hpp"
