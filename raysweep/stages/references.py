@@ -21,7 +21,7 @@ from raysweep.execution.oracle import inside_refused, judge_references, oracle_o
 from raysweep.planning.plan import PairPlan, ReferencesPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.inside import inside_reasons
-from raysweep.programs import Limits, Oracle, Outcome, Program, Verdict
+from raysweep.programs import COMPILED, Limits, Oracle, Outcome, Program, Verdict
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem, ReferenceRun
 from raysweep.rows.parquet import ROWS, write_rows
@@ -30,8 +30,9 @@ from raysweep.storage.store import Store
 MIN_SECONDS = 1.0
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
 """Time limits are these numbers times powers of ten."""
-BATCH_PROGRAMS = 16
-"""Programs in a batch. Reference solutions are few, so batches are small enough to give each slot some."""
+BATCH_PROGRAMS, COMPILED_PROGRAMS = 16, 2
+"""Programs in a batch, in Python and in others, which take a hundred times as long. Reference solutions are few, so
+batches are small enough to give each slot some, and the progress counts batches."""
 
 
 def make_references(plan: ReferencesPlan, work: Work) -> None:
@@ -106,8 +107,8 @@ def _problems(plan: ReferencesPlan) -> Sequence[Problem]:
 
 
 def _verdicts(plan: ReferencesPlan, programs: Sequence[Program], work: Work) -> Iterator[Verdict]:
-    starts = range(0, len(programs), BATCH_PROGRAMS)
-    batches = [programs[start : start + BATCH_PROGRAMS] for start in starts]
+    size = COMPILED_PROGRAMS if any(program.language in COMPILED for program in programs) else BATCH_PROGRAMS
+    batches = [programs[start : start + size] for start in range(0, len(programs), size)]
     job = ExecuteJob([ProgramBatch(list(batch), [plan.limits] * len(batch)) for batch in batches], plan.sandbox)
     done = 0
     rows: dict[int, Sequence[Verdict]] = {}
