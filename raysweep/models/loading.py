@@ -18,7 +18,7 @@ from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
 from raysweep.models.files.configs import require_read
 from raysweep.models.files.tensors import emptied, of_an_adapter, shapes_in
-from raysweep.models.files.tokenizers import unread, written_by
+from raysweep.models.files.tokenizers import as_meant, written_by
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
 
@@ -169,18 +169,13 @@ def load_tokenizer(ref: ModelRef) -> Any:
         RaysweepError: the tokenizer can't be loaded, isn't a fast one (with offsets), or has no end-of-text token.
     """
     auto_model()  # before anything else imports a part of transformers
-    from transformers import AutoTokenizer
-
     ref = tokenizer_place(ref)
+    where = {"revision": ref.revision, "trust_remote_code": ref.trust_remote_code, **cache_alone(ref.location)}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)
-        )
+        tokenizer = as_meant(ref, **where)
     except Exception as error:  # a damaged file raises whatever its parser raises
         said = f"the tokenizer of {ref.location} can't be loaded: {first_line(error)}{written_by(ref)}"
-        raise RaysweepError(unread(ref) or said) from error
-    if why := unread(ref, tokenizer):
-        raise RaysweepError(why)
+        raise RaysweepError(said) from error
     if not tokenizer.is_fast:
         raise RaysweepError(f"the model {ref.location} lacks a fast tokenizer (tokenizer.json), which raysweep needs")
     if ref.eos_token is not None:

@@ -12,13 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from raysweep.models.files.tokenizers import NAMED, added_around, listed_tokens, named_tokens
 from raysweep.models.hub import read_json
 from raysweep.prompts.templates import special_tokens
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 """The files of a tokenizer that are read."""
-NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-"""The control tokens that have a name in transformers."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,9 @@ def vocabulary_in_files(
         return None
     special = {token["content"] for token in added.values() if token.get("special")} | {*named, eos}
     before, after = around
-    after = after or ((eos,) if settings.get("add_eos_token") else ())
+    if (wanted := added_around(settings)) is not None:
+        ends = str(_content(names.get("bos_token"))), eos
+        before, after = ((end,) * is_added for end, is_added in zip(ends, wanted, strict=True))
     return Vocabulary(
         {number: text for text, number in known.items()},
         frozenset({token["content"] for token in added.values()} | {*named}),
@@ -151,14 +152,10 @@ def _around(processor: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple
 
 
 def _named(names: Mapping[str, Any]) -> Iterator[str]:
-    for name in NAMED:
-        if text := _content(names.get(name)):
+    own = (token for _, token in named_tokens(names))
+    for token in (*(names.get(name) for name in NAMED), *listed_tokens(names), *own):
+        if text := _content(token):
             yield text
-    for name in ("additional_special_tokens", "extra_special_tokens"):
-        some = names.get(name) or ()
-        for token in some.values() if isinstance(some, dict) else some:
-            if text := _content(token):
-                yield text
 
 
 def _content(token: Any) -> str | None:

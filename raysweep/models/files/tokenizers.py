@@ -1,60 +1,95 @@
-"""Finds what a tokenizer's files say and another version of transformers than theirs doesn't read as it was meant.
+"""Loads a tokenizer as the version of transformers that wrote its files would.
 
-transformers 5 takes nearly all of a tokenizer from tokenizer.json. transformers 4 ends with an error at some of its
-settings, and with others goes on: its classes of Llama, Gemma, Cohere and GPT-NeoX put other tokens around a text than
-tokenizer.json says. transformers 5 makes some classes anew, so one that was named carelessly splits texts otherwise.
+transformers 5 takes nearly all of a tokenizer from tokenizer.json. transformers 4 fails at its `TokenizersBackend` and
+at a list of `extra_special_tokens`, and some classes put other tokens around a text there. transformers 5 in turn makes
+some classes anew, though tokenizer.json may split texts otherwise, and drops the settings `add_bos_token` and
+`add_eos_token`, which some classes of transformers 4 follow.
 https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md
 """
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from raysweep.models.files.keys import editing, is_newer, place_of
+from raysweep.models.files.keys import is_newer
 from raysweep.models.hub import model_config, model_file
 from raysweep.records import ModelRef
 
 NAME = "tokenizer_config.json"
-PLAIN = "PreTrainedTokenizerFast"
-"""The class that takes tokenizer.json as it is."""
-SAMPLE = "def add(a, b):\n    return a + b\n"
+NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""The control tokens that have a name in transformers."""
+ADDING = {
+    "LlamaTokenizer": True,
+    "CodeLlamaTokenizer": True,
+    "GemmaTokenizer": True,
+    "CohereTokenizer": True,
+    "GPTNeoXTokenizer": False,
+}
+"""Classes of transformers 4 that put `bos_token` and `eos_token` around a text as their settings say, whatever
+tokenizer.json says, and whether they put `bos_token` where nothing is said."""
+SAMPLES = ("def add(a, b):\n    return a + b\n", "  two  2024", "\tÄ </s>a <unk>")
 
 
-def unread(ref: ModelRef, tokenizer: Any = None) -> str:
-    """Return what of a tokenizer's files isn't read as it is meant, with the way out; empty: all is.
+def as_meant(ref: ModelRef, **where: Any) -> Any:
+    """Return a model's tokenizer, loaded by transformers.
 
-    `tokenizer`: what transformers has loaded; None: it couldn't.
+    `where`: further arguments of `from_pretrained`. Raises what transformers raises.
     """
-    from transformers import __version__
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast, __version__
 
-    settings = model_config(ref, NAME) or {}
-    kind, extra = settings.get("tokenizer_class"), settings.get("extra_special_tokens")
+    settings, file = model_config(ref, NAME) or {}, model_file(ref, "tokenizer.json")
     is_old = is_newer("5", __version__)
-    is_of_5 = "backend" in settings or kind == "TokenizersBackend" or isinstance(extra, list)
-    if not settings or "auto_map" in settings or is_of_5 != is_old:
-        return ""
-    said, ways = [], []
-    if kind != PLAIN and ((is_old and tokenizer is None) or not _is_plain(ref, tokenizer, is_of_5)):
-        said.append(f"`tokenizer_class: {kind}`")
-        ways.append(f'write `"tokenizer_class": "{PLAIN}"` into the file')
-    if is_old and isinstance(extra, list):
-        said.append("the list `extra_special_tokens`")
-        filled, empty = "rename `{}` to `additional_special_tokens`", "delete the empty `{}` from the file"
-        ways.append((filled if extra else empty).format("extra_special_tokens"))
-    if not said:
-        return ""
-    wrote = (model_config(ref) or {}).get("transformers_version")
-    version = (wrote if is_newer(wrote, __version__) else "5") if is_of_5 else "4"
-    if is_of_5:
-        ways[0] = f'install that version (`pip install "transformers>={version}"`), or {ways[0]}'
-    return (
-        f"{place_of(ref.location, NAME)} is of transformers {version}, and transformers {__version__} doesn't read "
-        f"{' and '.join(said)} as {'they are' if len(said) > 1 else 'it is'} meant: texts would become other tokens "
-        f"than tokenizer.json says; {editing(ref.location, ' and '.join(ways))}"
-    )
+    if file is None or not settings or "auto_map" in settings or is_of_5(settings) != is_old:
+        return AutoTokenizer.from_pretrained(ref.location, **where)
+    if is_old:
+        return PreTrainedTokenizerFast.from_pretrained(ref.location, **_settings_of_4(settings), **where)
+    tokenizer = AutoTokenizer.from_pretrained(ref.location, **where)
+    known, ids = _in_file(file, file.stat().st_mtime_ns)
+    if not settings.get("add_prefix_space") and (ids != _ids(tokenizer) or len(tokenizer) > len(known)):
+        names = {name: token for name in NAMED if (token := getattr(tokenizer, name, None)) in known}
+        names["padding_side"] = tokenizer.padding_side
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(ref.location, **names, **where)
+    if (wanted := added_around(settings)) is not None and wanted != _added(tokenizer):
+        tokenizer.add_bos_token, tokenizer.add_eos_token = wanted
+    return tokenizer
+
+
+def is_of_5(settings: Mapping[str, Any]) -> bool:
+    """Return whether transformers 5 wrote a tokenizer_config.json."""
+    is_list = isinstance(settings.get("extra_special_tokens"), list)
+    return "backend" in settings or settings.get("tokenizer_class") == "TokenizersBackend" or is_list
+
+
+def added_around(settings: Mapping[str, Any]) -> tuple[bool, bool] | None:
+    """Return whether `bos_token` and `eos_token` are put around a text; None: tokenizer.json says so."""
+    usual = ADDING.get(str(settings.get("tokenizer_class")).removesuffix("Fast"))
+    if usual is None or is_of_5(settings):
+        return None
+    wanted = settings.get("add_bos_token", usual), settings.get("add_eos_token", False)
+    return bool(wanted[0] and settings.get("bos_token")), bool(wanted[1] and settings.get("eos_token"))
+
+
+def named_tokens(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the control tokens with a name of the model's own, such as `image_token`, and their names."""
+    extra = settings.get("extra_special_tokens")
+    if isinstance(extra, Mapping):
+        yield from extra.items()
+    if is_of_5(settings):
+        yield from (
+            (name, token)
+            for name, token in settings.items()
+            if name.endswith("_token") and name not in NAMED and isinstance(token, str)
+        )
+
+
+def listed_tokens(settings: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the control tokens without a name."""
+    for name in ("additional_special_tokens", "extra_special_tokens"):
+        if isinstance(tokens := settings.get(name), list):
+            yield from tokens
 
 
 def written_by(ref: ModelRef) -> str:
@@ -67,20 +102,34 @@ def written_by(ref: ModelRef) -> str:
     return f'; transformers {wrote} wrote it and {__version__} reads it: `pip install "transformers>={wrote}"`'
 
 
-def _is_plain(ref: ModelRef, tokenizer: Any, around: bool) -> bool:
-    """Return whether a tokenizer makes of a text what its tokenizer.json does; `around`: also in what it adds to it."""
-    file = model_file(ref, "tokenizer.json")
-    if tokenizer is None or file is None or getattr(tokenizer, "add_prefix_space", None):
-        return True
-    with contextlib.suppress(Exception):  # tokens that it lacks: whoever uses the tokenizer is told
-        ids = tokenizer(SAMPLE, add_special_tokens=around)["input_ids"]
-        return bool(ids == list(_ids_in_file(file, file.stat().st_mtime_ns, around)))
-    return True
+def _settings_of_4(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `PreTrainedTokenizerFast`, which takes tokenizer.json as it is, must be told beside a file of 5."""
+    import transformers
+
+    own = getattr(transformers, f"{settings.get('tokenizer_class')}Fast", None)
+    return {
+        "extra_special_tokens": dict(named_tokens(settings)),
+        "additional_special_tokens": [*listed_tokens(settings)],
+        "model_input_names": getattr(own, "model_input_names", ["input_ids", "attention_mask"]),
+        "padding_side": getattr(own, "padding_side", "right"),
+        **{name: settings[name] for name in ("model_input_names", "padding_side") if name in settings},
+    }
 
 
-@lru_cache(maxsize=8)
-def _ids_in_file(file: Path, changed: int, around: bool) -> tuple[int, ...]:
-    """Return the sample's tokens; `changed`: when the file was."""
+def _added(tokenizer: Any) -> tuple[bool, bool]:
+    whole = tokenizer("a")["input_ids"]
+    return tokenizer.bos_token_id in whole[:1], tokenizer.eos_token_id in whole[-1:]
+
+
+def _ids(tokenizer: Any) -> list[list[int]]:
+    return [list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in SAMPLES]
+
+
+@lru_cache(maxsize=2)
+def _in_file(file: Path, changed: int) -> tuple[frozenset[str], list[list[int]]]:
+    """Return a tokenizer's tokens, and those of the samples; `changed`: when the file was."""
     from tokenizers import Tokenizer
 
-    return tuple(Tokenizer.from_file(str(file)).encode(SAMPLE, add_special_tokens=around).ids)
+    tokenizer = Tokenizer.from_file(str(file))
+    ids = [list(tokenizer.encode(text, add_special_tokens=False).ids) for text in SAMPLES]
+    return frozenset(tokenizer.get_vocab()), ids
