@@ -85,8 +85,16 @@ def _jittered(network: Any) -> Iterator[None]:
         signs = torch.randint(2, output.shape, generator=random) * 2 - 1
         return output * (1 + step * signs).to(output)
 
-    hook = network.get_input_embeddings().register_forward_hook(moved)
+    hooks = [module.register_forward_hook(moved) for module in embedding_modules(network)]
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
+
+
+def embedding_modules(network: Any) -> set[Any]:
+    """Return the modules that texts are read with: in transformers 5 an encoder and a decoder have one each."""
+    has_encoder = getattr(network.config, "is_encoder_decoder", False)
+    parts = [network.get_encoder(), network.get_decoder()] if has_encoder else [network]
+    return {part.get_input_embeddings() for part in parts}

@@ -84,7 +84,8 @@ def _require_apart(model: Any, names: Collection[str], family: str) -> None:
     """
     if architecture_of(model.config) != "seq2seq":
         return
-    shared = {*EMBEDDED, *([output_layer(model)] if model.config.tie_word_embeddings else [])}
+    is_tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    shared = {*EMBEDDED, *([output_layer(model)] if is_tied else [])}
     if wrong := [name for name in names if name.rpartition(".")[2] in shared]:
         raise HopelessError(
             f"encoder, decoder and output layer of this {family} model share their embeddings, which no adapter can "

@@ -15,6 +15,7 @@ from raysweep.generators.base import GENERATORS
 from raysweep.generators.beams import NOT_BEGUN, Continuation, Search
 from raysweep.generators.rows import WrittenRow
 from raysweep.models.loading import load_model
+from raysweep.models.rounding import embedding_modules
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
 from raysweep.testing.tiny import pairs
 from tests.generators import writing
@@ -132,7 +133,8 @@ def test_a_stop_string_ends_a_text_as_its_end_does(random):
 def test_when_memory_runs_out_fewer_prompts_are_searched_for_at_a_time(name, random):
     expected = create(made(random, name), decoding()).generate(requests())
     generator, scarce = create(made(random, name), decoding(), batch_tokens=4000), Scarce(2 * BEAMS)
-    generator.network.get_input_embeddings().register_forward_pre_hook(scarce)
+    for module in embedding_modules(generator.network):
+        module.register_forward_pre_hook(scarce)
     assert generator.generate(requests()) == expected and scarce.failures > 0
     scarce.rows = BEAMS - 1
     with pytest.raises(RaysweepError, match="memory ran out with the beams of a single prompt; take fewer `beams`"):

@@ -22,6 +22,7 @@ from raysweep.generators.rows import Tokens
 from raysweep.generators.sampling import SEEDS, choose_tokens
 from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model
+from raysweep.models.rounding import embedding_modules
 from raysweep.models.scratch import EOS, train_tokenizer
 from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Problem, TrainingRow
@@ -474,7 +475,8 @@ def test_when_memory_runs_out_fewer_rows_are_written_together_and_texts_stay(fam
     expected = make(trained(family), Decoding(20, 1.0)).generate(asked)
     generator = make(trained(family), Decoding(20, 1.0), batch_tokens=3000)
     scarce = Scarce(9)
-    generator.network.get_input_embeddings().register_forward_pre_hook(scarce)
+    for module in embedding_modules(generator.network):
+        module.register_forward_pre_hook(scarce)
     assert generator.generate(asked) == expected
     assert scarce.failures > 0
     first = scarce.failures

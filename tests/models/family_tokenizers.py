@@ -88,7 +88,7 @@ def _deepseek() -> Any:
 
 
 def _bloom() -> Any:
-    from transformers import BloomTokenizerFast
+    import transformers
 
     split = pre_tokenizers.Sequence(
         [
@@ -96,7 +96,9 @@ def _bloom() -> Any:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    return BloomTokenizerFast(tokenizer_object=_byte_level(split, ["<unk>", "<s>", "</s>", "<pad>"]))
+    special = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+    own = getattr(transformers, "BloomTokenizerFast", transformers.PreTrainedTokenizerFast)  # 5.20 has none
+    return own(tokenizer_object=_byte_level(split, list(special.values())), **special)
 
 
 def _codet5() -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from raysweep.errors import HopelessError, UnfitModel, UsageError
 from raysweep.models.loading import adapter_misfit, load_model, load_tokenizer
@@ -22,6 +23,7 @@ from raysweep.trainers.full import load_for_training
 from raysweep.trainers.loop import TrainingLoop
 from raysweep.trainers.objectives.sft import Sft
 from tests.models.configs import make_random
+from tests.models.test_traits import rewrite
 from tests.models.tiny import cases
 from tests.trainers.conftest import difference, encoded, loop_of, tensors_of, train, train_and_resume
 from tests.trainers.test_distributed import train_together
@@ -224,7 +226,11 @@ def test_adapters_of_shared_embeddings_are_refused(lora, make_job):
 
 def test_an_output_layer_of_its_own_can_be_adapted(make_job, tmp_path):
     job = make_job("t5", trainer="lora", steps=5, lr=5e-2, lora={"preset": "study"})
-    job = dataclasses.replace(job, base=make_tiny("t5", tmp_path / "untied", tie_word_embeddings=False))
+    base = make_tiny("t5", tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    save_file({**tensors, "lm_head.weight": tensors["shared.weight"] / 16}, tmp_path / "model.safetensors")
+    rewrite(tmp_path / "config.json", tie_word_embeddings=False, scale_decoder_outputs=None)
+    job = dataclasses.replace(job, base=base)
     train(job)
     assert any("lm_head" in name for name in tensors_of(job.out))
     torch.testing.assert_close(logits_of(loaded(job).merge_and_unload()), logits_of(loaded(job)), atol=2e-5, rtol=0)

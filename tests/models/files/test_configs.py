@@ -206,11 +206,11 @@ LOST = [
             ("use_qk_norm", True),
             ("no_rope_layers", [1, 0]),
             ("sliding_window", [16]),
-            ("layer_types", 2),
+            ("layer_types", ["sliding_attention"] * 2),
         ]
     ),
     ("llama", {"sliding_window": 16, "max_position_embeddings": None}, "`sliding_window` (16)"),
-    ("llama", {"transformers_version": NEWER, "sinks": True}, f"by transformers {NEWER}, has `sinks` (True)"),
+    ("llama", {"transformers_version": NEWER, "whirls": True}, f"by transformers {NEWER}, has `whirls` (True)"),
     ("llama", {"logits_scaling": 8.0}, "`logits_scaling` (8.0)"),
     ("llama", {"head_dim": 16, "attention_multiplier": 0.5}, "`attention_multiplier` (0.5)"),
     ("gpt2", {"head_dim": 8}, "`head_dim` (8)"),

@@ -18,6 +18,7 @@ from raysweep.trainers.base import Recipe
 from raysweep.trainers.objectives.responses import encode_apart, encode_response
 from raysweep.trainers.objectives.sft import Sft
 from tests.models.family_tokenizers import FAMILIES, FIM, tokenizer_of
+from tests.models.tiny import TRANSFORMERS_4
 
 HUNK = Hunk("def gcd(a, b):\n    if b == 0:\n", "        return b\n", "    return gcd(b, a % b)\n")
 JAVA = Hunk("int gcd(int a, int b) {\n", "\treturn gcd(a % b, b);\n", "}\n")
@@ -123,6 +124,7 @@ def test_code_behind_a_hole_is_read_with_no_blank_of_the_tokenizers(family, suff
     assert ids[start:end] == (tokens_of(family, hunk.after, tokenizer) if hunk.after else [])
 
 
+@pytest.mark.skipif(not TRANSFORMERS_4, reason="transformers 5's tokenizer puts no suffix first")
 @pytest.mark.parametrize("suffix_first", [False, True])
 @pytest.mark.parametrize("hunk", [HUNK, JAVA, Hunk("    a()\n", "", "  b()\n"), Hunk("a\n", "", "\n\tb\n")])
 def test_both_orders_are_those_of_codellamas_own_tokenizer(suffix_first, hunk, tokenizers):
