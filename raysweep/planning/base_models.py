@@ -59,12 +59,13 @@ class BaseModelPlanner:
     def template(self, name: str, template: str) -> PromptTemplate:
         """Return a template with what a model's prompts need of its tokenizer, loaded where its chat template counts.
 
-        That is one that may open reasoning or show a day.
+        That is one that may open reasoning, write marks before an answer or show a day, such as any that is code.
         """
         filled = PromptTemplate(template, self.configs[name].system_prompt, day=self._config.evaluation.date or "")
         base = self.base(name)
         written = base.traits.chat_template if base.traits else ""
-        if template != CHAT or base.ref is None or not may_vary(written):
+        is_code = base.ref is not None and base.ref.trust_remote_code
+        if template != CHAT or base.ref is None or not (is_code or may_vary(written)):
             return filled
         return replace(filled, tokenizer=load_tokenizer(base.ref))
 

@@ -93,13 +93,14 @@ def decoding_spec(decoding: Decoding, generator: str) -> dict[str, Any]:
 
 
 def template_spec(template: PromptTemplate) -> dict[str, Any]:
-    """Return what of a template's texts its name doesn't say: reasoning that they leave open, and the day shown.
+    """Return what of a template's texts its name doesn't say: reasoning left open, the day, marks before an answer.
 
-    Most templates have neither. `template`: with its tokenizer, where it needs one.
+    Most templates have none. `template`: with its tokenizer, where it needs one.
     """
     if not template.is_form or (template.name == CHAT and template.tokenizer is None):
         return {}
-    facts = {"opens": template.opened(template.fill("x")), "day": template.shown_day}
+    opens = template.opened(template.fill("x"))
+    facts = {"opens": opens, "day": template.shown_day, "answers": "" if opens else template.answer_opening}
     return {name: value for name, value in facts.items() if value}
 
 

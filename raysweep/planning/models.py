@@ -28,7 +28,16 @@ from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.answers.reasoning import closing_of
 from raysweep.prompts.answers.ways import PATCHES
 from raysweep.prompts.repair.styles import STYLES
-from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, SEMCODER, PromptTemplate, template_shown
+from raysweep.prompts.templates import (
+    CHAT,
+    INSTRUCT,
+    MAGICODER,
+    RAW,
+    SEMCODER,
+    PromptTemplate,
+    has_chat_template,
+    template_shown,
+)
 from raysweep.records import ModelKind, ModelRef, Spec
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
@@ -105,10 +114,15 @@ def _ends_in_words(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> s
         end = text.rpartition("x")[2][-LONGEST_END:]
         if opened := template.opened(text):
             words.append(f"they end with {end!r}: the model reasons first, so the signature is in the task")
+        elif opening := template.answer_opening:
+            why = f"the model writes marks before an answer, such as {opening!r}"
+            words.append(f"they end with {end!r}: {why}, so the signature is in the task")
         else:
             words.append(f"they end with {end!r} and the signature")
         if template == own and opened and model.recipes:
             words.append(f"training rows close its reasoning with {closing_of(opened)!r}")
+        elif template == own and template.answer_opening and model.recipes:
+            words.append("training rows have these before their response")
         if template.shown_day:
             words.append(f"its template shows a date: {template.shown_day} (`evaluation.date`), not the clock's")
     return "".join(f"; {text}" for text in words)
@@ -166,7 +180,7 @@ def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Mo
     recipes = {_shown_recipe(config, cell): cell.recipe for cell in trained if cell.recipe is not None}
     base, uses_chat = cells[0].base, _uses_chat(model, config)
     tokenizer = load_tokenizer(base.ref) if base.ref is not None else None
-    unused = tokenizer is not None and not uses_chat and bool(tokenizer.chat_template)
+    unused = tokenizer is not None and not uses_chat and has_chat_template(tokenizer)
     traits = read_traits(base.ref, tokenizer).words if base.ref is not None else ""
     weights = tuple(_trained(base, recipe, label) for label, recipe in recipes.items() if base.ref)
     shape = base_shape(base)

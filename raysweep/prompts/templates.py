@@ -21,6 +21,7 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.prompts.answers.marks import has_meaning
 from raysweep.prompts.answers.reasoning import HINTS, closing_of, mark_of, opened_reasoning, without_reasoning
 from raysweep.prompts.repair.styles import (
     MASK_END,
@@ -46,7 +47,7 @@ WITH_INPUT = (
 )
 TASK = "Create a Python function for this problem:\n{docstring}"
 BEGINNING = "\n\nIt begins with:\n{signature}"
-"""Of the function, behind the task where the model reasons before it answers."""
+"""Of the function, behind the task where the model writes marks, such as of its reasoning, before it answers."""
 RAW, INSTRUCT, CHAT, MAGICODER, SEMCODER, NATIVE = "raw", "instruct", "chat", "magicoder", "semcoder", "native"
 _ASSISTANT = "You are an exceptionally intelligent coding assistant that consistently delivers accurate and reliable "
 FAMILY_FORMS = {
@@ -70,7 +71,7 @@ VARIABLES = ("instruction", "input", "system", "history", "bos_token", "eos_toke
 """What a Jinja string may use; `history` is a list of {question, answer}."""
 DAY = "2024-07-26"
 """The day of chat templates that read the clock, unless a config gives one: that of Llama 3.1's template."""
-_REQUEST = "What is asked for?"
+_REQUEST, _ANSWER = "What is asked for?", "The answer."
 _CLOCKS = ("2001-02-03", "2019-11-28")
 
 
@@ -197,14 +198,42 @@ class PromptTemplate:
         """What it writes behind a request."""
         return self.fill(_REQUEST).rpartition(_REQUEST)[2]
 
+    @cached_property
+    def answer_opening(self) -> str:
+        """What a chat template writes between a prompt and an answer, if marks with a meaning are among it; or "".
+
+        Such as gpt-oss's channel for answers and Qwen3's empty reasoning. The model writes it, or reasons first.
+        """
+        if self.name != CHAT or self.tokenizer is None:
+            return ""
+        try:
+            asked, whole = (self._chat(_REQUEST, self.system, answer=answer) for answer in ("", _ANSWER))
+        except UsageError:  # it refuses a system text, or to end in an answer
+            return ""
+        opening = whole.rpartition(_ANSWER)[0].removeprefix(asked) if whole.startswith(asked) else ""
+        return opening if any(has_meaning(token) for token in self.tokenizer.tokenize(opening)) else ""
+
+    def _brings_marks(self, response: str) -> bool:
+        """Return whether a response has what a template writes before one: control tokens, or reasoning."""
+        if not self.answer_opening or response.lstrip().startswith(self._control_tokens):
+            return True
+        (first, *_) = self.tokenizer.tokenize(self.answer_opening)
+        return opened_reasoning(first) != "" and without_reasoning(response) != response
+
+    @cached_property
+    def _control_tokens(self) -> tuple[str, ...]:
+        return tuple(special_tokens(self.tokenizer))
+
     def answered(self, prompt: str, response: str) -> tuple[str, int]:
         """Return a filled text with a response, and where that begins.
 
-        Reasoning that the prompt opens is closed before the response, unless that has reasoning of its own.
+        Before the response stands what the template itself writes before an answer, and reasoning that the prompt opens
+        is closed, unless the response has marks or reasoning of its own.
         """
         opened = self.opened(prompt)
         if not opened:
-            return f"{prompt}{response}", len(prompt)
+            opening = "" if self._brings_marks(response) else self.answer_opening
+            return f"{prompt}{opening}{response}", len(prompt) + len(opening)
         if response.lstrip().startswith(mark_of(opened)):
             bare = prompt.removesuffix(opened)
             return f"{bare}{response}", len(bare)
@@ -229,13 +258,13 @@ class PromptTemplate:
         except UsageError:  # it refuses a system text, so that no row has one
             return False
 
-    def _chat(self, request: str, system: str, history: Sequence[str] = (), day: str = "") -> str:
+    def _chat(self, request: str, system: str, history: Sequence[str] = (), day: str = "", answer: str = "") -> str:
+        """Return the text before an answer, or with an answer, as the tokenizer's own method renders it."""
         from jinja2 import TemplateError
 
+        texts = [*history, request, answer] if answer else [*history, request]
         turns = [{"role": "system", "content": system}] if system else []
-        turns += [
-            {"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate([*history, request])
-        ]
+        turns += [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(texts)]
         fields: dict[str, Any] = {}
         date = datetime.fromisoformat(day or self.day or DAY)
         written = str(self.tokenizer.chat_template)
@@ -244,15 +273,25 @@ class PromptTemplate:
         if self.day and "date_string" in written:
             fields["date_string"] = date.strftime("%d %b %Y")  # as Llama's templates have it
         try:
-            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **fields))
+            fields["add_generation_prompt"] = not answer
+            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, **fields))
         except TemplateError as error:
             raise UsageError(f"the tokenizer's chat template refuses the prompt: {error}") from error
 
 
 def may_vary(chat_template: str) -> bool:
-    """Return True if a chat template may open reasoning, or show a day, going by its text alone."""
+    """Return True if a chat template may open reasoning, write marks or show a day, going by its text alone."""
     written = chat_template.lower()
-    return any(hint in written for hint in (*HINTS, "strftime_now", "date_string"))
+    others = ("strftime_now", "date_string", "start_response", "<answer", "begin_of_")
+    return any(hint in written for hint in (*HINTS, *others))
+
+
+def has_chat_template(tokenizer: Any) -> bool:
+    """Return whether a tokenizer brings a chat template, or a method of its own that renders chats."""
+    from transformers import PreTrainedTokenizerBase
+
+    is_code = type(tokenizer).apply_chat_template is not PreTrainedTokenizerBase.apply_chat_template
+    return is_code or bool(tokenizer.chat_template)
 
 
 def check_template(name: str, others: tuple[str, ...] = ()) -> str:
@@ -285,9 +324,8 @@ def check_template(name: str, others: tuple[str, ...] = ()) -> str:
 @lru_cache(maxsize=4)
 def end_of_turn(tokenizer: Any) -> str:
     """Return the special token that ends an answer in the tokenizer's chat template, else its end of text."""
-    answer = "The answer."
-    turns = [{"role": "user", "content": "The question?"}, {"role": "assistant", "content": answer}]
-    after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(answer)[2]
+    turns = [{"role": "user", "content": _REQUEST}, {"role": "assistant", "content": _ANSWER}]
+    after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(_ANSWER)[2]
     special = special_tokens(tokenizer)
     tokens = tokenizer.convert_ids_to_tokens(tokenizer(after, add_special_tokens=False)["input_ids"])
     return next((token for token in tokens if token in special), str(tokenizer.eos_token))
@@ -375,7 +413,8 @@ class Prompter:
         """Return the text that the model sees for a problem, given its clean or perturbed prompt.
 
         In a template the docstring is the task, and the signature begins the response; it is in the task where the
-        template opens reasoning, which the response would else be part of. A prompt without a template is
+        template opens reasoning, which the response would else be part of, or the model writes marks before an answer,
+        such as a channel. A prompt without a template is
         stripped: models have not learned to go on after a last line break, which is a token. With
         the template ``raw`` it is not stripped, since rows were not in training.
         """
@@ -386,7 +425,7 @@ class Prompter:
         signature, docstring = split_docstring(prompt, problem.entry_point)
         task = TASK.format(docstring=docstring)
         text = self.shown.fill(task)
-        if signature and self.shown.opened(text):
+        if signature and (self.shown.opened(text) or self.shown.answer_opening):
             return self.shown.fill(task + BEGINNING.format(signature=signature))
         return text + signature
 

@@ -76,10 +76,16 @@ def write_scripted(
 
 
 TURNS = "{% for m in messages %}<|user|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>"
+ANSWERED = (
+    "{{% for m in messages %}}{{% if m.role == 'user' %}}<|user|>{{{{ m.content }}}}{{% else %}}<|assistant|>{}"
+    "{{{{ m.content }}}}{{{{ eos_token }}}}{{% endif %}}{{% endfor %}}{{% if add_generation_prompt %}}<|assistant|>"
+)
 CHATS = {
     "plain": TURNS + "{% endif %}",
     "opens reasoning": TURNS + "<think>\n{% endif %}",
     "opens Mistral's": TURNS + "[THINK]{% endif %}",
+    "has channels": ANSWERED.format("<|channel|>final<|message|>") + "{% endif %}",
+    "writes empty reasoning": ANSWERED.format("<think>\n\n</think>\n\n") + "{% endif %}",
     "reads the clock": "{{ strftime_now('%d %b %Y') }}" + TURNS + "{% endif %}",
     "shows a date in later turns": "{% if messages|length > 1 %}{{ strftime_now('%d %b %Y') }}{% endif %}"
     + TURNS
@@ -88,11 +94,13 @@ CHATS = {
     + TURNS
     + "{% endif %}",
 }
-"""Chat templates that open reasoning, or show a date."""
+"""Chat templates that open reasoning, write marks before an answer, as gpt-oss's and Qwen3's, or show a date."""
+MARKS = ("<|channel|>", "<|message|>", "<think>", "</think>")
 
 
 def chat_bytes(name: str, special: Sequence[str] = (), pieces: Sequence[str] = ()) -> Any:
-    """Return a tokenizer of bytes with one of `CHATS`."""
-    tokenizer = byte_tokenizer((EOS, "<|user|>", "<|assistant|>", *special), pieces)
+    """Return a tokenizer of bytes with one of `CHATS`, and control tokens of the marks before its answers."""
+    marks = [mark for mark in MARKS if mark in CHATS[name].partition("{% else %}")[2]]
+    tokenizer = byte_tokenizer((EOS, "<|user|>", "<|assistant|>", *special, *marks), pieces)
     tokenizer.chat_template = CHATS[name]
     return tokenizer

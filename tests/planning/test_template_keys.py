@@ -10,8 +10,11 @@ from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.planning.models import model_facts
 from raysweep.planning.planner import build_plan
-from tests.models.scripted import chat_bytes, write_scripted
+from tests.models.scripted import byte_tokenizer, chat_bytes, write_scripted
+from tests.models.test_traits import rewrite
 from tests.paths import NANO
+
+CHANNEL = "<|channel|>final<|message|>"
 
 
 def model_at(folder: Path) -> str:
@@ -33,16 +36,40 @@ def parts(folder: Path, *overrides: str) -> tuple[dict[str, object], dict[str, o
         ("opens reasoning", {"opens": "<think>\n"}, r"training rows close its reasoning with '\n</think>\n\n'"),
         ("reads the clock", {"day": "2024-07-26"}, "its template shows a date: 2024-07-26 (`evaluation.date`)"),
         ("has a date", {}, "and the signature"),
+        ("has channels", {"answers": CHANNEL}, f"such as '{CHANNEL}', so the signature is in the task; training rows"),
     ],
 )
 def test_how_a_template_ends_and_the_day_it_shows_are_in_keys_and_plans(name, facts, words, tmp_path):
     write_scripted(tmp_path / "model", chat_bytes(name))
     completions, recipe = parts(tmp_path / "model")
     for spec in (completions["prompt"], recipe):
-        assert {key: spec[key] for key in ("opens", "day") if key in spec} == facts
+        assert {key: spec[key] for key in ("opens", "day", "answers") if key in spec} == facts
     given = [model_at(tmp_path / "model"), "evaluation.prompt_format=native"]
     (model,) = model_facts(build_plan(load_config(NANO, given)))
     assert words in model.shown
+
+
+OWN_CODE = """
+from transformers import PreTrainedTokenizerFast
+
+class Own(PreTrainedTokenizerFast):
+    def apply_chat_template(self, conversation, tokenize=True, add_generation_prompt=False, **fields):
+        return "".join(turn["content"] for turn in conversation) + ("<think>\\n" if add_generation_prompt else "")
+"""
+
+
+def test_a_tokenizer_with_code_of_its_own_renders_its_chats(tmp_path):
+    folder = tmp_path / "model"
+    write_scripted(folder, byte_tokenizer())
+    (folder / "own_tokenizer.py").write_text(OWN_CODE)
+    own = {"AutoTokenizer": [None, "own_tokenizer.Own"]}
+    rewrite(folder / "tokenizer_config.json", tokenizer_class="Own", auto_map=own)
+    trusted = model_at(folder).replace("template", "trust_remote_code: true, template")
+    given = [trusted, "evaluation.prompt_format=native"]
+    cell = next(cell for cell in build_plan(load_config(NANO, given)).cells if cell.is_fine_tuned)
+    assert cell.pairs[0].completions.spec["prompt"]["opens"] == "<think>\n"
+    (model,) = model_facts(build_plan(load_config(NANO, given)))
+    assert "they end with '<think>\\n': the model reasons first" in model.shown
 
 
 def test_another_day_is_another_key_where_a_template_shows_one_and_a_wrong_one_is_told(tmp_path):

@@ -215,11 +215,11 @@ def test_a_system_prompt_that_the_chat_template_refuses_is_named() -> None:
         PromptTemplate("chat", "Be brief.", tokenizer).fill("Sort a list.")
 
 
-@pytest.mark.parametrize("name", ["opens reasoning", "opens Mistral's"])
-def test_a_signature_is_in_the_task_where_a_template_opens_reasoning(name: str) -> None:
+@pytest.mark.parametrize("name", ["opens reasoning", "opens Mistral's", "has channels", "writes empty reasoning"])
+def test_a_signature_is_in_the_task_where_the_model_writes_marks_before_an_answer(name: str) -> None:
     template = PromptTemplate("chat", "", chat_bytes(name))
     request = prompter(True, template).request("0", PROBLEM, PROMPT)
-    assert request.prompt.endswith(f"<|assistant|>{request.opened}") and request.opened
+    assert request.prompt.endswith(f"<|assistant|>{request.opened}") and bool(request.opened) == ("opens" in name)
     assert f"{DOCSTRING}\n\nIt begins with:\n{SIGNATURE}<|assistant|>" in request.prompt
     other = prompter(True, PromptTemplate("chat", "", chat_bytes("plain"))).request("0", PROBLEM, PROMPT)
     assert other.prompt.endswith(f"<|assistant|>{SIGNATURE}") and not other.opened

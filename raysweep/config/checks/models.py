@@ -37,7 +37,7 @@ from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.styles import EXAMPLE, STYLES
-from raysweep.prompts.templates import CHAT, FAMILY_FORMS, INSTRUCT, NATIVE, RAW, PromptTemplate
+from raysweep.prompts.templates import CHAT, FAMILY_FORMS, INSTRUCT, NATIVE, RAW, PromptTemplate, has_chat_template
 from raysweep.records import ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, objective_of
@@ -200,7 +200,7 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
         yield (*place, "path"), str(error)
         return
     asked = {model.template: (*place, "template"), prompt_format: ("evaluation", "prompt_format")}
-    if CHAT in asked and not tokenizer.chat_template:
+    if CHAT in asked and not has_chat_template(tokenizer):
         way = f"write one as a Jinja string, or take `{INSTRUCT}` or `{RAW}`"
         yield asked[CHAT], f"the tokenizer of {model.path} has no chat template; {way}"
         return

@@ -1,4 +1,4 @@
-"""Training rows behind a template that opens reasoning: it is closed, and the closing is learned."""
+"""Training rows of templates with reasoning or channels: what stands before a response there is learned with it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.models.scripted import EOS, chat_bytes
 
 ROW = TrainingRow("0", "0", "Add.", "", "return a", "python", "clean", False, "", "")
 PROMPT = "<|user|>Add.<|assistant|>"
+THOUGHT = "<|channel|>analysis<|message|>hm<|channel|>final<|message|>"
 
 
 @pytest.mark.parametrize(
@@ -21,9 +22,14 @@ PROMPT = "<|user|>Add.<|assistant|>"
         ("opens reasoning", "hm</think>return a", f"{PROMPT}<think>\n", "hm</think>return a"),
         ("opens reasoning", "<think>\nhm</think>return a", PROMPT, "<think>\nhm</think>return a"),
         ("plain", "return a", PROMPT, "return a"),
+        ("has channels", "return a", PROMPT, "<|channel|>final<|message|>return a"),
+        ("has channels", f"{THOUGHT}return a", PROMPT, f"{THOUGHT}return a"),
+        ("has channels", "<think>hm</think>return a", PROMPT, "<|channel|>final<|message|><think>hm</think>return a"),
+        ("writes empty reasoning", "return a", PROMPT, "<think>\n\n</think>\n\nreturn a"),
+        ("writes empty reasoning", "hm</think>return a", PROMPT, "hm</think>return a"),
     ],
 )
-def test_reasoning_that_a_prompt_opens_is_closed_unless_a_row_has_its_own(name, response, prompt, learned):
+def test_what_a_template_has_before_a_response_is_learned_unless_a_row_has_its_own(name, response, prompt, learned):
     tokenizer, recipe = chat_bytes(name), Recipe(template="chat")
     encoded = encode_response(ROW, response, tokenizer, recipe)
     texts = [tokenizer.decode(part) for part in (encoded.ids[: encoded.start], encoded.ids[encoded.start :])]
