@@ -33,6 +33,16 @@ NORM = re.compile(r"(^|_)qk_(layer)?norm$")
 """Names of keys that switch norms of queries and keys on."""
 HAS_NORM = frozenset({"q_norm", "query_norm", "q_layernorm", "query_layernorm", "qk_norm"})
 """What models call the norm of queries."""
+FIXED: dict[str, Any] = {
+    "pretraining_tp": 1,
+    "scale_decoder_outputs": True,
+    "swiglu_alpha": 1.702,
+    "swiglu_limit": 7.0,
+    "time_step_limit": [0.0, {"__float__": "Infinity"}],
+}
+"""What versions that don't read a key do all the same, where the embeddings of T5's ends are tied."""
+RENAMED = {"num_local_experts": "num_experts", "scale_decoder_outputs": "tie_word_embeddings"}
+"""Keys of newer versions, and the older ones that mean the same."""
 WORD = re.compile(r"\w+")
 IN_CONFIGS = re.compile(r"self\.(\w+)|(\w+) *[:=]|(?:getattr|get|pop)\( *(?:\w+, *)?[\"'](\w+)")
 """A field, a parameter or an optional key in the code of a config."""
@@ -66,7 +76,10 @@ def unread(ref: ModelRef) -> str:
             return _rope_in_words(location, at, wrong, keys, wrote, not names.isdisjoint(KEYS))
         left = {at + key: value for key, value in fields.items() if _is_lost(key, value, fields, names | around, wrote)}
         if left:
-            return unread_in_words(location, "config.json", left, "transformers", __version__, wrote)
+            old = {RENAMED[key]: fields[key] for key in fields if RENAMED.get(key) in names and at + key in left}
+            inside = f" within `{at[:-1]}`" * bool(at)
+            write = f"`{json.dumps(old)[1:-1]}`{inside}" if len(old) == len(left) else ""
+            return unread_in_words(location, "config.json", left, "transformers", __version__, wrote, write)
     generation, known = model_config(ref, "generation_config.json") or {}, _names_of_generation()
     wrote = generation.get("transformers_version")
     left = {key: value for key, value in generation.items() if counts(key, value) and key not in known}
@@ -92,13 +105,25 @@ def _parts(
 def _is_lost(key: str, value: Any, fields: Mapping[str, Any], names: frozenset[str], version: Any) -> bool:
     from transformers import __version__
 
-    if key in KEYS or key in names or not counts(key, value):
+    if key in KEYS or key in names:
+        return False
+    if key in FIXED:
+        return bool(value != FIXED[key]) and not _is_derived(key, value, fields)
+    if not counts(key, value):
         return False
     if SHAPING.search(key) and not isinstance(value, bool | str):
         return not _is_usual(key, value, fields)
     if NORM.search(key):
         return HAS_NORM.isdisjoint(names)
-    return is_newer(version, __version__) and key not in _names_of_generation() and not _is_shared(key)
+    is_new = is_newer(version, __version__) and key not in _names_of_generation() and not _is_shared(key)
+    return is_new and not _is_derived(key, value, fields)
+
+
+def _is_derived(key: str, value: Any, fields: Mapping[str, Any]) -> bool:
+    """Return whether a key says what others say too."""
+    heads = [fields.get(name, 0) for name in ("qk_nope_head_dim", "qk_rope_head_dim")]
+    is_sum = key == "qk_head_dim" and value == sum(heads)
+    return bool(is_sum or (key in RENAMED and value == fields.get(RENAMED[key])))
 
 
 def _is_usual(key: str, value: Any, fields: Mapping[str, Any]) -> bool:

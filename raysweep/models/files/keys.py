@@ -10,8 +10,9 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-ABOUT = re.compile(r"^(_|unsloth)|(version|name|path)$")
-"""Names of keys that say how a file came about, and nothing of what the model does."""
+ABOUT = re.compile(r"^(_|unsloth|num_nextn_predict|use_associative_scan$)|(version|name|path|_loss_coef)$")
+"""Names of keys that say how a file came about, how the model trains or in which order it sums, and nothing of what it
+writes."""
 
 
 def counts(key: str, value: Any) -> bool:
@@ -41,10 +42,13 @@ def editing(location: str, what: str) -> str:
     return f"{what} (in a copy of the model: `hf download {location} --local-dir FOLDER`, then `path: FOLDER`)"
 
 
-def unread_in_words(location: str, name: str, left: Mapping[str, Any], package: str, installed: str, wrote: Any) -> str:
+def unread_in_words(
+    location: str, name: str, left: Mapping[str, Any], package: str, installed: str, wrote: Any, write: str = ""
+) -> str:
     """Return the message for keys of a file, given with their values, that a package doesn't read.
 
     `package`: the one that reads the file, of the version `installed`. `wrote`: the one that wrote it, as it says.
+    `write`: what says the same to the installed one; empty: nothing does.
     """
     short = reprlib.Repr()
     short.maxdict = short.maxlist = 3
@@ -53,8 +57,9 @@ def unread_in_words(location: str, name: str, left: Mapping[str, Any], package: 
     newer = is_newer(wrote, installed)
     by = f", written by {package} {wrote}," if wrote else ""
     way = f'install that version (`pip install "{package}>={wrote}"`), or ' if newer else ""
-    own = editing(location, f"delete {it} from the file")
+    without = f"{editing(location, f'delete {it} from the file')} if the model doesn't need {it}"
+    own = editing(location, f"write {write} into the file") if write else without
     return (
         f"{place_of(location, name)}{by} has {keys}, which {package} {installed} doesn't read: the model may be "
-        f"another one without {it}; {way}{own} if the model doesn't need {it}"
+        f"another one without {it}; {way}{own}"
     )

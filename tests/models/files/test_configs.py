@@ -101,6 +101,28 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "query_pre_attn_scalar": 256,
         "transformers_version": NEWER,
     },
+    "gpt-oss of a newer version": {
+        "model_type": "gpt_oss",
+        "swiglu_alpha": 1.702,
+        "swiglu_limit": 7.0,
+        "router_aux_loss_coef": 0.9,
+        "transformers_version": NEWER,
+    },
+    "deepseek-v2 of a newer version": {
+        "model_type": "deepseek_v2",
+        "qk_nope_head_dim": 8,
+        "qk_rope_head_dim": 8,
+        "qk_head_dim": 16,
+        "pretraining_tp": 1,
+        "num_nextn_predict_layers": 1,
+        "transformers_version": NEWER,
+    },
+    "mamba of a newer version": {
+        "model_type": "mamba",
+        "use_associative_scan": True,
+        "time_step_limit": [0.0, {"__float__": "Infinity"}],
+        "transformers_version": NEWER,
+    },
     "neutral": {"model_type": "llama", "logits_scaling": 1, "layer_types": ["full_attention"] * 2},
 }
 """Fields of published files, some of which mean nothing, and some of files that tools have changed."""
@@ -231,6 +253,22 @@ def test_a_key_that_is_not_read_is_named_and_deleting_it_helps(kind, fields, nam
     lost = re.search(r"`(?:text_config\.)?(\w+)` \(", told)[1]
     inner = {"text_config": {"model_type": "gemma3_text"}} if "text_config" in fields else {lost: None}
     rewrite(tmp_path / "config.json", **inner)
+    assert unread(ref) == ""
+
+
+@pytest.mark.skipif(not TRANSFORMERS_4, reason="transformers 5 reads them")
+@pytest.mark.parametrize(
+    ("kind", "fields", "way"),
+    [
+        ("t5", {"scale_decoder_outputs": False, "tie_word_embeddings": True}, {"tie_word_embeddings": False}),
+        ("qwen3_moe", {"num_local_experts": 4, "num_experts": None}, {"num_experts": 4}),
+    ],
+)
+def test_a_key_of_a_newer_version_that_an_older_one_says_too_is_told_with_that(kind, fields, way, tmp_path):
+    ref = config_of(kind, tmp_path, transformers_version="5.2.0", **fields)
+    told = unread(ref)
+    assert told.endswith(f'"transformers>=5.2.0"`), or write `{json.dumps(way)[1:-1]}` into the file')
+    rewrite(tmp_path / "config.json", **way)
     assert unread(ref) == ""
 
 
