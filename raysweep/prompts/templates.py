@@ -21,8 +21,15 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.prompts.answers.marks import has_meaning
-from raysweep.prompts.answers.reasoning import HINTS, closing_of, mark_of, opened_reasoning, without_reasoning
+from raysweep.prompts.answers.marks import has_meanings
+from raysweep.prompts.answers.reasoning import (
+    HINTS,
+    begins_with_reasoning,
+    closing_of,
+    mark_of,
+    opened_reasoning,
+    without_reasoning,
+)
 from raysweep.prompts.repair.styles import (
     MASK_END,
     STYLES,
@@ -211,14 +218,13 @@ class PromptTemplate:
         except UsageError:  # it refuses a system text, or to end in an answer
             return ""
         opening = whole.rpartition(_ANSWER)[0].removeprefix(asked) if whole.startswith(asked) else ""
-        return opening if any(has_meaning(token) for token in self.tokenizer.tokenize(opening)) else ""
+        return opening if has_meanings(opening) else ""
 
     def _brings_marks(self, response: str) -> bool:
         """Return whether a response has what a template writes before one: control tokens, or reasoning."""
         if not self.answer_opening or response.lstrip().startswith(self._control_tokens):
             return True
-        (first, *_) = self.tokenizer.tokenize(self.answer_opening)
-        return opened_reasoning(first) != "" and without_reasoning(response) != response
+        return begins_with_reasoning(self.answer_opening) and without_reasoning(response) != response
 
     @cached_property
     def _control_tokens(self) -> tuple[str, ...]:

@@ -58,6 +58,11 @@ def has_meaning(token: str) -> bool:
     return marks_reasoning(token) or _CALL.fullmatch(token) is not None
 
 
+def has_meanings(text: str) -> bool:
+    """Return True if a text has marks such as these, whether or not they are control tokens."""
+    return has_reasoning(text) or _CALL.search(text) is not None
+
+
 def is_marked(text: str) -> bool:
     """Return True if a text has fences, marks around code, or reasoning; most completions have none."""
     return has_fences(text) or has_reasoning(text) or has_marks(text) or DSML in text

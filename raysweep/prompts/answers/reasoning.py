@@ -187,6 +187,12 @@ def opened_reasoning(prompt: str, written: str = "") -> str:
     return f"{marks[-1][0]}{behind}" if is_open else ""
 
 
+def begins_with_reasoning(text: str) -> bool:
+    """Return True if a text begins with a mark that opens reasoning."""
+    found = _OPENED.match(text)
+    return found is not None and found["mark"] is not None
+
+
 def mark_of(opened: str) -> str:
     """Return the mark alone of reasoning that a prompt opened (`opened_reasoning`)."""
     found = _OPENED.match(opened)
