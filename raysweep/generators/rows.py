@@ -87,6 +87,11 @@ class Tokens:
         ended = budget <= 0 or not prompt or is_long
         return WrittenRow(request, prompt, budget, ends, stop, ended=ended, variant=variant)
 
+    @property
+    def keeps_control_tokens(self) -> bool:
+        """Whether texts have some of the tokenizer's control tokens, those with a meaning."""
+        return self._left_out is not None
+
     def _room(self, prompt: int) -> int:
         if self.positions is None:
             return self._max_new_tokens

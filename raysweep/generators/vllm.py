@@ -180,10 +180,11 @@ class Vllm(Generator):
         with self._lock:
             tokens = self._reader(model)
         rows = [tokens.row(request) for request in requests]
-        self._write([row for row in rows if not row.ended], self._adapter(model))
+        keeps = tokens.keeps_control_tokens
+        self._write([row for row in rows if not row.ended], self._adapter(model), keeps)
         return [tokens.completion(row) for row in rows]
 
-    def _write(self, rows: list[WrittenRow], adapter: Any) -> None:
+    def _write(self, rows: list[WrittenRow], adapter: Any, keeps: bool) -> None:
         from vllm import TokensPrompt
 
         asked: dict[str, list[WrittenRow]] = {}
@@ -192,7 +193,7 @@ class Vllm(Generator):
                 for group in _together(rows):
                     name = str(next(self._numbers))
                     prompt = TokensPrompt(prompt_token_ids=group[0].prompt)
-                    self._engine.add_request(name, prompt, self._parameters(group), lora_request=adapter)
+                    self._engine.add_request(name, prompt, self._parameters(group, keeps), lora_request=adapter)
                     asked[name] = group
                 self._lock.notify_all()
             waiting = dict(asked)
@@ -224,8 +225,12 @@ class Vllm(Generator):
                 if ended or self._error:
                     self._lock.notify_all()
 
-    def _parameters(self, rows: Sequence[WrittenRow]) -> Any:
-        """Return vLLM's parameters for the samples of a prompt; vLLM adds 1 to the seed for each next sample."""
+    def _parameters(self, rows: Sequence[WrittenRow], keeps: bool) -> Any:
+        """Return vLLM's parameters for the samples of a prompt; vLLM adds 1 to the seed for each next sample.
+
+        Texts are decoded from its tokens (`Tokens`); vLLM's own text, in which it looks for stop strings, must have the
+        control tokens that these keep (`keeps`), or it would stop where two parts around one make such a string.
+        """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -241,6 +246,8 @@ class Vllm(Generator):
             stop_token_ids=list(first.ends),
             ignore_eos=True,  # all ends are among the stop tokens
             detokenize=bool(first.stop),
+            skip_special_tokens=not keeps,
+            spaces_between_special_tokens=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 

@@ -34,6 +34,7 @@ from raysweep.testing.services import FolderServices
 from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.full import Full
 from tests.engine.ray.hosts.test_hosts import run
+from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 from tests.models.test_versions import TARGETS, make_adapter
 from tests.paths import NANO
 from tests.patience import PATIENCE, eventually
@@ -117,6 +118,16 @@ def test_texts_end_at_each_end_that_a_models_files_name(bases, keeper, tmp_path)
     (tmp_path / "model" / "generation_config.json").write_text(json.dumps(ends))
     ours, theirs = here(asked), texts(run(asked, keeper(**{asked.label: "llama"}), tmp_path)[0])
     assert "eos" in {completion.stop for completion in ours.values()}
+    assert not differences(asked, ours, theirs)
+
+
+def test_control_tokens_with_a_meaning_are_kept_and_no_stop_string_spans_one(keeper, tmp_path):
+    tokenizer = byte_tokenizer((EOS, "[THINK]", "[/THINK]"), ["so\n", "def x"])
+    chain = ["[THINK]", "so\n", "[/THINK]", "def x", EOS]
+    model = write_scripted(tmp_path / "model", tokenizer, chain, rows=320)  # heads of 80 numbers, which vLLM has
+    asked = job(model, model, "scripted.base", GREEDY, prompts=2)
+    ours, theirs = here(asked), texts(run(asked, keeper(**{asked.label: "llama"}), tmp_path)[0])
+    assert {completion.text for completion in ours.values()} == {"[THINK]so\n[/THINK]def x"}
     assert not differences(asked, ours, theirs)
 
 
