@@ -86,6 +86,7 @@ CHATS = {
     "opens Mistral's": TURNS + "[THINK]{% endif %}",
     "has channels": ANSWERED.format("<|channel|>final<|message|>") + "{% endif %}",
     "writes empty reasoning": ANSWERED.format("<think>\n\n</think>\n\n") + "{% endif %}",
+    "has responses": ANSWERED.format("<|START_RESPONSE|>") + "{% endif %}",
     "reads the clock": "{{ strftime_now('%d %b %Y') }}" + TURNS + "{% endif %}",
     "shows a date in later turns": "{% if messages|length > 1 %}{{ strftime_now('%d %b %Y') }}{% endif %}"
     + TURNS
@@ -94,8 +95,9 @@ CHATS = {
     + TURNS
     + "{% endif %}",
 }
-"""Chat templates that open reasoning, write marks before an answer, as gpt-oss's and Qwen3's, or show a date."""
-MARKS = ("<|channel|>", "<|message|>", "<think>", "</think>")
+"""Chat templates that open reasoning, write marks before an answer, as those of gpt-oss, Qwen3 and Cohere, or show a
+date."""
+MARKS = ("<|channel|>", "<|message|>", "<think>", "</think>", "<|START_RESPONSE|>")
 
 
 def chat_bytes(name: str, special: Sequence[str] = (), pieces: Sequence[str] = ()) -> Any:
