@@ -98,7 +98,9 @@ def _auto_models() -> dict[str, Any]:
                 AutoModelForCausalLM,
                 AutoModelForSeq2SeqLM,
                 PreTrainedModel,  # noqa: F401 loads the modules behind it
+                utils,
             )
+        utils.logging.disable_progress_bar()  # one for each model that 5 loads or saves, beside raysweep's own
         keep_imports()
     finally:
         if collects:
