@@ -98,14 +98,24 @@ def _auto_models() -> dict[str, Any]:
                 AutoModelForCausalLM,
                 AutoModelForSeq2SeqLM,
                 PreTrainedModel,  # noqa: F401 loads the modules behind it
-                utils,
             )
-        utils.logging.disable_progress_bar()  # one for each model that 5 loads or saves, beside raysweep's own
+        _hide_bars()
         keep_imports()
     finally:
         if collects:
             gc.enable()
     return {"causal": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
+
+
+def _hide_bars() -> None:
+    """Keep transformers 5 from showing a bar for each model that it loads or saves; those of downloads stay."""
+    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+    from transformers.utils import logging
+
+    hides_downloads = are_progress_bars_disabled()
+    logging.disable_progress_bar()  # of downloads too
+    if not hides_downloads:
+        enable_progress_bars()
 
 
 @contextlib.contextmanager
