@@ -109,7 +109,7 @@ def _auto_models() -> dict[str, Any]:
 
 def _hide_bars() -> None:
     """Keep transformers 5 from showing a bar for each model that it loads or saves; those of downloads stay."""
-    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils import logging
 
     hides_downloads = are_progress_bars_disabled()
