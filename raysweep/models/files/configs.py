@@ -10,6 +10,7 @@ code of their own.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -33,12 +34,12 @@ NORM = re.compile(r"(^|_)qk_(layer)?norm$")
 """Names of keys that switch norms of queries and keys on."""
 HAS_NORM = frozenset({"q_norm", "query_norm", "q_layernorm", "query_layernorm", "qk_norm"})
 """What models call the norm of queries."""
-FIXED: dict[str, Any] = {
-    "pretraining_tp": 1,
-    "scale_decoder_outputs": True,
-    "swiglu_alpha": 1.702,
-    "swiglu_limit": 7.0,
-    "time_step_limit": [0.0, {"__float__": "Infinity"}],
+FIXED: dict[str, tuple[Any, ...]] = {
+    "pretraining_tp": (None, 1),
+    "scale_decoder_outputs": (None, True),
+    "swiglu_alpha": (None, 1.702),
+    "swiglu_limit": (None, 7.0),
+    "time_step_limit": (None, [0.0, math.inf], [0.0, {"__float__": "Infinity"}]),
 }
 """What versions that don't read a key do all the same, where the embeddings of T5's ends are tied."""
 RENAMED = {"num_local_experts": "num_experts", "scale_decoder_outputs": "tie_word_embeddings"}
@@ -108,7 +109,7 @@ def _is_lost(key: str, value: Any, fields: Mapping[str, Any], names: frozenset[s
     if key in KEYS or key in names:
         return False
     if key in FIXED:
-        return bool(value != FIXED[key]) and not _is_derived(key, value, fields)
+        return value not in FIXED[key] and not _is_derived(key, value, fields)
     if not counts(key, value):
         return False
     if SHAPING.search(key) and not isinstance(value, bool | str):

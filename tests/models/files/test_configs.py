@@ -123,6 +123,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "time_step_limit": [0.0, {"__float__": "Infinity"}],
         "transformers_version": NEWER,
     },
+    "zamba2": {"model_type": "zamba2", "time_step_limit": None},
     "neutral": {"model_type": "llama", "logits_scaling": 1, "layer_types": ["full_attention"] * 2},
 }
 """Fields of published files, some of which mean nothing, and some of files that tools have changed."""
