@@ -224,7 +224,7 @@ class PromptTemplate:
         """Return whether a response has what a template writes before one: control tokens, or reasoning."""
         if not self.answer_opening or response.lstrip().startswith(self._control_tokens):
             return True
-        return begins_with_reasoning(self.answer_opening) and without_reasoning(response) != response
+        return begins_with_reasoning(self.answer_opening.lstrip()) and without_reasoning(response) != response
 
     @cached_property
     def _control_tokens(self) -> tuple[str, ...]:

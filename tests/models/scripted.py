@@ -86,6 +86,7 @@ CHATS = {
     "opens Mistral's": TURNS + "[THINK]{% endif %}",
     "has channels": ANSWERED.format("<|channel|>final<|message|>") + "{% endif %}",
     "writes empty reasoning": ANSWERED.format("<think>\n\n</think>\n\n") + "{% endif %}",
+    "writes empty reasoning in a line": ANSWERED.format("\n<think></think>\n") + "{% endif %}",
     "has responses": ANSWERED.format("<|START_RESPONSE|>") + "{% endif %}",
     "reads the clock": "{{ strftime_now('%d %b %Y') }}" + TURNS + "{% endif %}",
     "shows a date in later turns": "{% if messages|length > 1 %}{{ strftime_now('%d %b %Y') }}{% endif %}"
@@ -95,8 +96,8 @@ CHATS = {
     + TURNS
     + "{% endif %}",
 }
-"""Chat templates that open reasoning, write marks before an answer, as those of gpt-oss, Qwen3 and Cohere, or show a
-date."""
+"""Chat templates that open reasoning, write marks before an answer, as those of gpt-oss, Qwen3, GLM and Cohere, or show
+a date."""
 MARKS = ("<|channel|>", "<|message|>", "<think>", "</think>", "<|START_RESPONSE|>")
 
 

@@ -27,6 +27,8 @@ THOUGHT = "<|channel|>analysis<|message|>hm<|channel|>final<|message|>"
         ("has channels", "<think>hm</think>return a", PROMPT, "<|channel|>final<|message|><think>hm</think>return a"),
         ("writes empty reasoning", "return a", PROMPT, "<think>\n\n</think>\n\nreturn a"),
         ("writes empty reasoning", "hm</think>return a", PROMPT, "hm</think>return a"),
+        ("writes empty reasoning in a line", "return a", PROMPT, "\n<think></think>\nreturn a"),
+        ("writes empty reasoning in a line", "hm</think>return a", PROMPT, "hm</think>return a"),
     ],
 )
 def test_what_a_template_has_before_a_response_is_learned_unless_a_row_has_its_own(name, response, prompt, learned):
