@@ -266,8 +266,6 @@ class PromptTemplate:
 
     def _chat(self, request: str, system: str, history: Sequence[str] = (), day: str = "", answer: str = "") -> str:
         """Return the text before an answer, or with an answer, as the tokenizer's own method renders it."""
-        from jinja2 import TemplateError
-
         texts = [*history, request, answer] if answer else [*history, request]
         turns = [{"role": "system", "content": system}] if system else []
         turns += [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(texts)]
@@ -278,11 +276,7 @@ class PromptTemplate:
             fields["strftime_now"] = date.strftime
         if self.day and "date_string" in written:
             fields["date_string"] = date.strftime("%d %b %Y")  # as Llama's templates have it
-        try:
-            fields["add_generation_prompt"] = not answer
-            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, **fields))
-        except TemplateError as error:
-            raise UsageError(f"the tokenizer's chat template refuses the prompt: {error}") from error
+        return _rendered(self.tokenizer, turns, add_generation_prompt=not answer, **fields)
 
 
 def may_vary(chat_template: str) -> bool:
@@ -330,11 +324,24 @@ def check_template(name: str, others: tuple[str, ...] = ()) -> str:
 @lru_cache(maxsize=4)
 def end_of_turn(tokenizer: Any) -> str:
     """Return the special token that ends an answer in the tokenizer's chat template, else its end of text."""
-    turns = [{"role": "user", "content": _REQUEST}, {"role": "assistant", "content": _ANSWER}]
-    after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(_ANSWER)[2]
+    question, answer = {"role": "user", "content": _REQUEST}, {"role": "assistant", "content": _ANSWER}
+    try:
+        whole = _rendered(tokenizer, [question, answer])
+    except UsageError:  # it refuses to end in an answer
+        whole = _rendered(tokenizer, [question, answer, question])
+    after = whole.rpartition(_ANSWER)[2]
     special = special_tokens(tokenizer)
     tokens = tokenizer.convert_ids_to_tokens(tokenizer(after, add_special_tokens=False)["input_ids"])
     return next((token for token in tokens if token in special), str(tokenizer.eos_token))
+
+
+def _rendered(tokenizer: Any, turns: Sequence[Mapping[str, str]], **fields: Any) -> str:
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, **fields))
+    except Exception as error:  # a template is a program
+        way = f"take another template, such as `{INSTRUCT}` or a Jinja string"
+        way += ", or leave out the system text" if turns[0]["role"] == "system" else ""
+        raise UsageError(f"the tokenizer's chat template refuses the prompt: {error}; {way}") from error
 
 
 def special_tokens(tokenizer: Any) -> dict[str, int]:

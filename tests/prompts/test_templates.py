@@ -215,6 +215,13 @@ def test_a_system_prompt_that_the_chat_template_refuses_is_named() -> None:
         PromptTemplate("chat", "Be brief.", tokenizer).fill("Sort a list.")
 
 
+def test_a_template_that_refuses_to_end_in_an_answer_tells_its_end_before_a_question() -> None:
+    tokenizer = chat_tokenizer("chatml")
+    refusing = "{% if messages[-1]['role'] == 'assistant' %}{{ raise_exception('no answer') }}{% endif %}"
+    tokenizer.chat_template = refusing + CHATS["chatml"].template
+    assert PromptTemplate("chat", "", tokenizer).end == CHATS["chatml"].end
+
+
 @pytest.mark.parametrize("name", ["opens reasoning", "opens Mistral's", "has channels", "writes empty reasoning"])
 def test_a_signature_is_in_the_task_where_the_model_writes_marks_before_an_answer(name: str) -> None:
     template = PromptTemplate("chat", "", chat_bytes(name))

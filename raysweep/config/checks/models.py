@@ -200,8 +200,8 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
         yield (*place, "path"), str(error)
         return
     asked = {model.template: (*place, "template"), prompt_format: ("evaluation", "prompt_format")}
+    way = f"write one as a Jinja string, or take `{INSTRUCT}` or `{RAW}`"
     if CHAT in asked and not has_chat_template(tokenizer):
-        way = f"write one as a Jinja string, or take `{INSTRUCT}` or `{RAW}`"
         yield asked[CHAT], f"the tokenizer of {model.path} has no chat template; {way}"
         return
     if lacking := list(token_mistakes(config, model, resolved.architecture, tokenizer.get_vocab(), place)):
@@ -211,7 +211,11 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
         for name in asked:
             day, shown = config.evaluation.date or "", INSTRUCT if name == NATIVE else name
             template = PromptTemplate(shown, model.system_prompt, tokenizer, day)
-            template.fill(EXAMPLE if name in STYLES else "Add two numbers.")
+            asking = EXAMPLE if name in STYLES else "Add two numbers."
+            if asking not in template.fill(asking) and shown == CHAT:
+                why = f"the chat template of {model.path} leaves out the question, as one for messages in parts"
+                yield asked[name], f"{why}; {way}"
+                return
     except UsageError as error:
         yield (*place, "system_prompt" if model.system_prompt else "template"), str(error)
         return

@@ -318,6 +318,29 @@ def test_a_chat_template_must_be_there_and_take_the_prompt(tmp_path, monkeypatch
     (model / "chat_template.jinja").write_text(refusing)
     (found,) = of_model_at(model, chat, "models.0.system_prompt=Be brief.")
     assert "models.0.system_prompt: the tokenizer's chat template refuses the prompt: no system role" in found
+    assert found.endswith("or leave out the system text")
+    (model / "chat_template.jinja").write_text(refusing + TAKING)
+    assert of_model_at(model, chat) == []
+
+
+TAKING = "{% for m in messages %}{{ m.content }}{% endfor %}"
+REFUSED = {
+    "of parts": ("{% for m in messages %}{% for p in m.content %}{{ p.t }}{% endfor %}{% endfor %}", "leaves out"),
+    "with a mistake": ("{% for m in messages %}{{ m.content + 1 }}{% endfor %}", "refuses the prompt: can only conc"),
+    "with names": ([{"name": "rag", "template": TAKING}], "refuses the prompt: This model has multiple chat templates"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_chat_template_that_cannot_show_a_question_is_told_and_another_one_is_taken(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (template, why), model = REFUSED[name], tiny_folder(tmp_path / "chat")
+    (model / "chat_template.jinja").unlink()
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": template}))
+    (found,) = of_model_at(model, "models.0.template=chat")
+    assert re.search(rf"models.0.template: the .*chat template .*{why}.*; .*`instruct`", found)
+    assert of_model_at(model, "models.0.template=instruct") == []
 
 
 def test_a_damaged_tokenizer_is_told_in_one_line(tmp_path, monkeypatch):
