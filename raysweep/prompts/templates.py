@@ -282,8 +282,8 @@ class PromptTemplate:
 def may_vary(chat_template: str) -> bool:
     """Return True if a chat template may open reasoning, write marks or show a day, going by its text alone."""
     written = chat_template.lower()
-    others = ("strftime_now", "date_string", "start_response", "<answer", "begin_of_")
-    return any(hint in written for hint in (*HINTS, *others))
+    dates, codes = ("strftime_now", "date_string"), ("begin_of_", "<code", "<execute", "[begin", "[python")
+    return any(hint in written for hint in (*HINTS, *dates, *codes, "<answer", "<response", "start_response"))
 
 
 def has_chat_template(tokenizer: Any) -> bool:

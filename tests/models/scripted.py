@@ -87,6 +87,7 @@ CHATS = {
     "has channels": ANSWERED.format("<|channel|>final<|message|>") + "{% endif %}",
     "writes empty reasoning": ANSWERED.format("<think>\n\n</think>\n\n") + "{% endif %}",
     "writes empty reasoning in a line": ANSWERED.format("\n<think></think>\n") + "{% endif %}",
+    "has code tags": ANSWERED.format("<code>\n") + "{% endif %}",
     "has responses": ANSWERED.format("<|START_RESPONSE|>") + "{% endif %}",
     "reads the clock": "{{ strftime_now('%d %b %Y') }}" + TURNS + "{% endif %}",
     "shows a date in later turns": "{% if messages|length > 1 %}{{ strftime_now('%d %b %Y') }}{% endif %}"

@@ -37,6 +37,7 @@ def parts(folder: Path, *overrides: str) -> tuple[dict[str, object], dict[str, o
         ("reads the clock", {"day": "2024-07-26"}, "its template shows a date: 2024-07-26 (`evaluation.date`)"),
         ("has a date", {}, "and the signature"),
         ("has channels", {"answers": CHANNEL}, f"such as '{CHANNEL}', so the signature is in the task; training rows"),
+        ("has code tags", {"answers": "<code>\n"}, r"such as '<code>\n', so the signature is in the task"),
     ],
 )
 def test_how_a_template_ends_and_the_day_it_shows_are_in_keys_and_plans(name, facts, words, tmp_path):
