@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.models.files.keys import is_newer
-from raysweep.models.hub import model_config, model_file
+from raysweep.models.hub import model_config, model_file, read_json
 from raysweep.records import ModelRef
 
 NAME = "tokenizer_config.json"
@@ -45,13 +45,15 @@ def as_meant(ref: ModelRef, **where: Any) -> Any:
     if file is None or not settings or "auto_map" in settings or is_of_5(settings) != is_old:
         return AutoTokenizer.from_pretrained(ref.location, **where)
     if is_old:
-        return PreTrainedTokenizerFast.from_pretrained(ref.location, **_settings_of_4(settings), **where)
+        return PreTrainedTokenizerFast.from_pretrained(ref.location, **_settings_of_4(settings, file), **where)
     tokenizer = AutoTokenizer.from_pretrained(ref.location, **where)
     known, ids = _in_file(file, file.stat().st_mtime_ns)
     if not settings.get("add_prefix_space") and (ids != _ids(tokenizer) or len(tokenizer) > len(known)):
         names = {name: token for name in NAMED if (token := getattr(tokenizer, name, None)) in known}
         names["padding_side"] = tokenizer.padding_side
         tokenizer = PreTrainedTokenizerFast.from_pretrained(ref.location, **names, **where)
+    if tokenizer.is_fast and hasattr(split := tokenizer.backend_tokenizer.pre_tokenizer, "add_prefix_space"):
+        split.add_prefix_space = bool(settings.get("add_prefix_space"))
     if (wanted := added_around(settings)) is not None and wanted != _added(tokenizer):
         tokenizer.add_bos_token, tokenizer.add_eos_token = wanted
     return tokenizer
@@ -102,8 +104,8 @@ def written_by(ref: ModelRef) -> str:
     return f'; transformers {wrote} wrote it and {__version__} reads it: `pip install "transformers>={wrote}"`'
 
 
-def _settings_of_4(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `PreTrainedTokenizerFast`, which takes tokenizer.json as it is, must be told beside a file of 5."""
+def _settings_of_4(settings: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Return what `PreTrainedTokenizerFast` must be told beside a file of 5 to take tokenizer.json as it is."""
     import transformers
 
     own = getattr(transformers, f"{settings.get('tokenizer_class')}Fast", None)
@@ -112,6 +114,7 @@ def _settings_of_4(settings: Mapping[str, Any]) -> dict[str, Any]:
         "additional_special_tokens": [*listed_tokens(settings)],
         "model_input_names": getattr(own, "model_input_names", ["input_ids", "attention_mask"]),
         "padding_side": getattr(own, "padding_side", "right"),
+        "add_prefix_space": (read_json(file).get("pre_tokenizer") or {}).get("add_prefix_space", False),
         **{name: settings[name] for name in ("model_input_names", "padding_side") if name in settings},
     }
 

@@ -55,13 +55,18 @@ def ids_in_file(folder: Path) -> list[list[int]]:
     return [list(tokenizer.encode(text).ids) for text in SAMPLES]
 
 
-def written(folder: Path, begins: bool = False, **settings: Any) -> ModelRef:
-    """Write a tokenizer of bytes with other settings than its own; None removes one. `begins`: texts do with BOS."""
+def written(folder: Path, begins: bool = False, prefix: bool = False, **settings: Any) -> ModelRef:
+    """Write a tokenizer of bytes with other settings than its own; None removes one.
+
+    `begins`: texts do with BOS. `prefix`: its file says that they do with a blank.
+    """
     tokenizer = byte_tokenizer((EOS, BOS, "<unk>", *CONTROL), bos_token=BOS, unk_token="<unk>")
     if begins:
         around = TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.bos_token_id)])
         tokenizer.backend_tokenizer.post_processor = around
     ref = write_scripted(folder, tokenizer)
+    content = json.loads((folder / "tokenizer.json").read_text())
+    rewrite(folder / "tokenizer.json", pre_tokenizer={**content["pre_tokenizer"], "add_prefix_space": prefix})
     (folder / "special_tokens_map.json").unlink(missing_ok=True)
     rewrite(folder / NAME, **settings)
     return ref
@@ -103,6 +108,17 @@ def test_a_tokenizer_of_transformers_4_puts_around_a_text_what_its_settings_say(
     assert [tokenizer(text)["input_ids"] for text in SAMPLES] == expected
     assert len(tokenizer) == len(Tokenizer.from_file(str(tmp_path / "tokenizer.json")).get_vocab())
     require_files_tell(tokenizer, tmp_path)
+
+
+@pytest.mark.parametrize("setting", [None, False, True])
+@pytest.mark.parametrize("in_file", [False, True])
+@pytest.mark.parametrize("backend", [None, "tokenizers"])
+def test_tokenizer_json_of_5_and_settings_of_4_say_whether_a_blank_begins_texts(backend, in_file, setting, tmp_path):
+    gone = {"extra_special_tokens": None, "added_tokens_decoder": None}
+    kind = "TokenizersBackend" if backend else "PreTrainedTokenizerFast"
+    ref = written(tmp_path, prefix=in_file, backend=backend, tokenizer_class=kind, add_prefix_space=setting, **gone)
+    tokenizer = load_tokenizer(ref)
+    assert tokenizer.decode(tokenizer("a")["input_ids"]) == (" a" if (in_file if backend else setting) else "a")
 
 
 def test_a_class_that_transformers_5_makes_anew_splits_texts_as_tokenizer_json_does(tmp_path):
