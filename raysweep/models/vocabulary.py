@@ -93,11 +93,12 @@ def vocabulary_in_files(
     for text in named:
         if text not in known:  # transformers adds it
             known[text] = max(known.values(), default=-1) + 1
-    if eos is None or eos not in known:
+    wanted = added_around(settings, names.get("bos_token"), eos)
+    if eos is None or eos not in known or (wanted and "bos_token" not in names):
         return None
     special = {token["content"] for token in added.values() if token.get("special")} | {*named, eos}
     before, after = around
-    if (wanted := added_around(settings)) is not None:
+    if wanted is not None:
         ends = str(_content(names.get("bos_token"))), eos
         before, after = ((end,) * is_added for end, is_added in zip(ends, wanted, strict=True))
     return Vocabulary(

@@ -54,7 +54,8 @@ def as_meant(ref: ModelRef, **where: Any) -> Any:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(ref.location, **names, **where)
     if tokenizer.is_fast and hasattr(split := tokenizer.backend_tokenizer.pre_tokenizer, "add_prefix_space"):
         split.add_prefix_space = bool(settings.get("add_prefix_space"))
-    if (wanted := added_around(settings)) is not None and wanted != _added(tokenizer):
+    wanted = added_around(settings, tokenizer.bos_token, tokenizer.eos_token)
+    if wanted is not None and wanted != _added(tokenizer):
         tokenizer.add_bos_token, tokenizer.add_eos_token = wanted
     return tokenizer
 
@@ -65,13 +66,12 @@ def is_of_5(settings: Mapping[str, Any]) -> bool:
     return "backend" in settings or settings.get("tokenizer_class") == "TokenizersBackend" or is_list
 
 
-def added_around(settings: Mapping[str, Any]) -> tuple[bool, bool] | None:
-    """Return whether `bos_token` and `eos_token` are put around a text; None: tokenizer.json says so."""
+def added_around(settings: Mapping[str, Any], bos: Any, eos: Any) -> tuple[bool, bool] | None:
+    """Return whether a tokenizer's `bos_token` and `eos_token` are put around a text; None: tokenizer.json says so."""
     usual = ADDING.get(str(settings.get("tokenizer_class")).removesuffix("Fast"))
     if usual is None or is_of_5(settings):
         return None
-    wanted = settings.get("add_bos_token", usual), settings.get("add_eos_token", False)
-    return bool(wanted[0] and settings.get("bos_token")), bool(wanted[1] and settings.get("eos_token"))
+    return bool(bos and settings.get("add_bos_token", usual)), bool(eos and settings.get("add_eos_token"))
 
 
 def named_tokens(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from raysweep.errors import RaysweepError
 from raysweep.models.files.tokenizers import NAME, SAMPLES
 from raysweep.models.loading import load_tokenizer
+from raysweep.models.traits import read_traits
 from raysweep.models.vocabulary import FILES, vocabulary_in_files, vocabulary_of
 from raysweep.records import ModelRef
 from tests.models.family_tokenizers import tokenizer_of
@@ -119,6 +120,16 @@ def test_tokenizer_json_of_5_and_settings_of_4_say_whether_a_blank_begins_texts(
     ref = written(tmp_path, prefix=in_file, backend=backend, tokenizer_class=kind, add_prefix_space=setting, **gone)
     tokenizer = load_tokenizer(ref)
     assert tokenizer.decode(tokenizer("a")["input_ids"]) == (" a" if (in_file if backend else setting) else "a")
+
+
+@pytest.mark.parametrize("named", [{"bos_token": BOS}, {}])
+def test_a_beginning_that_an_old_map_of_special_tokens_or_the_class_names_is_put_before_texts(named, tmp_path):
+    gone = dict.fromkeys(("backend", "added_tokens_decoder", "eos_token", "bos_token"))
+    ref = written(tmp_path, tokenizer_class="LlamaTokenizer", **gone)
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"eos_token": EOS, **named}))
+    tokenizer = load_tokenizer(ref)
+    assert tokenizer("a")["input_ids"][0] == tokenizer.convert_tokens_to_ids(BOS)
+    assert read_traits(ref).before == (BOS,)
 
 
 def test_a_class_that_transformers_5_makes_anew_splits_texts_as_tokenizer_json_does(tmp_path):
