@@ -84,26 +84,26 @@ def vocabulary_in_files(
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{tokenizer} holds no tokenizer") from error
     settings = read_json(config)
-    decoder = settings.get("added_tokens_decoder") or {}
+    decoder = sorted((settings.get("added_tokens_decoder") or {}).items(), key=lambda item: int(item[0]))
     names = settings if decoder or special_map is None else {**settings, **read_json(special_map)}
-    added = {**file_tokens, **{int(n): {"special": False, **token} for n, token in decoder.items()}}
+    added = {token["content"]: token for token in [*file_tokens.values(), *(token for _, token in decoder)]}
     named = list(_named(names))
     eos = eos or _content(names.get("eos_token"))
-    known = {**model_tokens, **{token["content"]: number for number, token in added.items()}}
-    for text in named:
+    known = {**model_tokens, **{token["content"]: number for number, token in file_tokens.items()}}
+    for text in (*added, *named):
         if text not in known:  # transformers adds it
             known[text] = max(known.values(), default=-1) + 1
     wanted = added_around(settings, names.get("bos_token"), eos)
     if eos is None or eos not in known or (wanted and "bos_token" not in names):
         return None
-    special = {token["content"] for token in added.values() if token.get("special")} | {*named, eos}
+    special = {text for text, token in added.items() if token.get("special")} | {*named, eos}
     before, after = around
     if wanted is not None:
         ends = str(_content(names.get("bos_token"))), eos
         before, after = ((end,) * is_added for end, is_added in zip(ends, wanted, strict=True))
     return Vocabulary(
         {number: text for text, number in known.items()},
-        frozenset({token["content"] for token in added.values()} | {*named}),
+        frozenset({*added, *named}),
         {text: known[text] for text in special},
         eos,
         before,

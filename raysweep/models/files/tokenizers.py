@@ -48,7 +48,8 @@ def as_meant(ref: ModelRef, **where: Any) -> Any:
         return PreTrainedTokenizerFast.from_pretrained(ref.location, **_settings_of_4(settings, file), **where)
     tokenizer = AutoTokenizer.from_pretrained(ref.location, **where)
     known, ids = _in_file(file, file.stat().st_mtime_ns)
-    if not settings.get("add_prefix_space") and (ids != _ids(tokenizer) or len(tokenizer) > len(known)):
+    is_same = ids == _ids(tokenizer) and tokenizer.get_vocab().items() <= known.items()
+    if not settings.get("add_prefix_space") and not is_same:
         names = {name: token for name in NAMED if (token := getattr(tokenizer, name, None)) in known}
         names["padding_side"] = tokenizer.padding_side
         tokenizer = PreTrainedTokenizerFast.from_pretrained(ref.location, **names, **where)
@@ -129,10 +130,10 @@ def _ids(tokenizer: Any) -> list[list[int]]:
 
 
 @lru_cache(maxsize=2)
-def _in_file(file: Path, changed: int) -> tuple[frozenset[str], list[list[int]]]:
-    """Return a tokenizer's tokens, and those of the samples; `changed`: when the file was."""
+def _in_file(file: Path, changed: int) -> tuple[dict[str, int], list[list[int]]]:
+    """Return a tokenizer's tokens with their numbers, and those of the samples; `changed`: when the file was."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(file))
     ids = [list(tokenizer.encode(text, add_special_tokens=False).ids) for text in SAMPLES]
-    return frozenset(tokenizer.get_vocab()), ids
+    return tokenizer.get_vocab(), ids

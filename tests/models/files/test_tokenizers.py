@@ -132,6 +132,18 @@ def test_a_beginning_that_an_old_map_of_special_tokens_or_the_class_names_is_put
     assert read_traits(ref).before == (BOS,)
 
 
+@pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "Qwen2Tokenizer"])
+def test_tokens_have_the_numbers_of_tokenizer_json_whatever_the_settings_say(name, tmp_path):
+    numbers = [byte_tokenizer((EOS, BOS, "<unk>", *CONTROL)).convert_tokens_to_ids(text) for text in CONTROL]
+    swapped = {
+        str(number): {"content": text, "special": True} for number, text in zip(numbers, CONTROL[::-1], strict=True)
+    }
+    ref = written(tmp_path, backend=None, tokenizer_class=name, added_tokens_decoder=swapped)
+    tokenizer = load_tokenizer(ref)
+    assert tokenizer.convert_tokens_to_ids(CONTROL) == numbers
+    require_files_tell(tokenizer, tmp_path)
+
+
 def test_a_class_that_transformers_5_makes_anew_splits_texts_as_tokenizer_json_does(tmp_path):
     tokenizer_of("codellama").save_pretrained(tmp_path)
     of_5 = dict.fromkeys(("backend", "add_prefix_space", "extra_special_tokens"))
