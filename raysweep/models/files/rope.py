@@ -55,10 +55,7 @@ def misread(written: Mapping[str, Any], loaded: Any, names: Set[str]) -> list[tu
     taken = {(claim.layers, claim.name): claim.value for claim in reversed([*_claims(read, names)])}
     wrong = []
     for claim in _claims(written):
-        if names.isdisjoint({NEW, claim.key.partition(".")[0]}) and not claim.key.startswith(NEW):
-            value = USUAL.get(claim.name)  # transformers keeps the key, and no code of the model's type reads it
-        else:
-            value = _taken(claim, taken, fields)
+        value = _taken(claim, taken, fields)
         if not _is_equal(claim.value, value):
             wrong.append((claim, value))
     return wrong
@@ -99,7 +96,7 @@ def _claims(config: Mapping[str, Any], names: Set[str] | None = None) -> Iterato
     for key, (layers, name) in OLD.items():
         if config.get(key) is not None and (names is None or key in names):
             yield Claim(key, layers, name, config[key])
-    if isinstance(scaling := config.get(SCALING), Mapping):
+    if isinstance(scaling := config.get(SCALING), Mapping) and (names is None or SCALING in names):
         yield from _of_layers(SCALING, WHOLE, scaling)
     new = config.get(NEW)
     if not isinstance(new, Mapping):

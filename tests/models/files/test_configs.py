@@ -124,6 +124,12 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "transformers_version": NEWER,
     },
     "zamba2": {"model_type": "zamba2", "time_step_limit": None},
+    "base in three spellings": {
+        "model_type": "llama",
+        "rope_theta": 5e5,
+        "rotary_emb_base": 5e5,
+        "rope_parameters": {"rope_theta": 5e5},
+    },
     "neutral": {"model_type": "llama", "logits_scaling": 1, "layer_types": ["full_attention"] * 2},
 }
 """Fields of published files, some of which mean nothing, and some of files that tools have changed."""
