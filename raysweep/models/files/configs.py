@@ -35,7 +35,6 @@ NORM = re.compile(r"(^|_)qk_(layer)?norm$")
 HAS_NORM = frozenset({"q_norm", "query_norm", "q_layernorm", "query_layernorm", "qk_norm"})
 """What models call the norm of queries."""
 FIXED: dict[str, tuple[Any, ...]] = {
-    "pretraining_tp": (None, 1),
     "scale_decoder_outputs": (None, True),
     "swiglu_alpha": (None, 1.702),
     "swiglu_limit": (None, 7.0),

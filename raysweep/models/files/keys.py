@@ -10,7 +10,9 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-ABOUT = re.compile(r"^(_|unsloth|num_nextn_predict|use_associative_scan$)|(version|name|path|_loss_coef)$")
+ABOUT = re.compile(
+    r"^(_|unsloth|num_nextn_predict|(use_associative_scan|pretraining_tp)$)|(version|name|path|_loss_coef)$"
+)
 """Names of keys that say how a file came about, how the model trains or in which order it sums, and nothing of what it
 writes."""
 

@@ -113,7 +113,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "qk_nope_head_dim": 8,
         "qk_rope_head_dim": 8,
         "qk_head_dim": 16,
-        "pretraining_tp": 1,
+        "pretraining_tp": 2,
         "num_nextn_predict_layers": 1,
         "transformers_version": NEWER,
     },
