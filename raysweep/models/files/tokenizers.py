@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from raysweep.errors import RaysweepError
 from raysweep.models.files.keys import is_newer
 from raysweep.models.hub import model_config, model_file, read_json
 from raysweep.records import ModelRef
@@ -30,6 +31,7 @@ ADDING = {
 }
 """Classes of transformers 4 that put `bos_token` and `eos_token` around a text as their settings say, whatever
 tokenizer.json says, and whether they put `bos_token` where nothing is said."""
+SENTENCEPIECE = "tokenizer.model"
 SAMPLES = ("def add(a, b):\n    return a + b\n", "  two  2024", "\tÄ </s>a <unk>")
 
 
@@ -43,7 +45,10 @@ def as_meant(ref: ModelRef, **where: Any) -> Any:
     settings, file = model_config(ref, NAME) or {}, model_file(ref, "tokenizer.json")
     is_old = is_newer("5", __version__)
     if file is None or not settings or "auto_map" in settings or is_of_5(settings) != is_old:
-        return AutoTokenizer.from_pretrained(ref.location, **where)
+        tokenizer = AutoTokenizer.from_pretrained(ref.location, **where)
+        if file is None and not is_old:
+            _require_as_trained(ref, tokenizer)
+        return tokenizer
     if is_old:
         return PreTrainedTokenizerFast.from_pretrained(ref.location, **_settings_of_4(settings, file), **where)
     tokenizer = AutoTokenizer.from_pretrained(ref.location, **where)
@@ -59,6 +64,24 @@ def as_meant(ref: ModelRef, **where: Any) -> Any:
     if wanted is not None and wanted != _added(tokenizer):
         tokenizer.add_bos_token, tokenizer.add_eos_token = wanted
     return tokenizer
+
+
+def _require_as_trained(ref: ModelRef, tokenizer: Any) -> None:
+    """Raise RaysweepError if transformers 5 splits texts otherwise than the sentencepiece model that it read."""
+    from transformers import __version__
+
+    if (file := model_file(ref, SENTENCEPIECE)) is None or "auto_map" in (model_config(ref, NAME) or {}):
+        return
+    from sentencepiece import SentencePieceProcessor
+
+    processor = SentencePieceProcessor(model_file=str(file))
+    for text in SAMPLES[:2]:
+        if list(tokenizer(text, add_special_tokens=False)["input_ids"]) != processor.encode(text):
+            raise RaysweepError(
+                f"transformers {__version__} makes other tokens of {text!r} than {SENTENCEPIECE} says, and there is no "
+                f'tokenizer.json; have transformers 4 write one (`pip install "transformers<5"`, then '
+                "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))"
+            )
 
 
 def is_of_5(settings: Mapping[str, Any]) -> bool:

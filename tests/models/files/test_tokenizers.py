@@ -153,6 +153,35 @@ def test_a_class_that_transformers_5_makes_anew_splits_texts_as_tokenizer_json_d
     assert [tokenizer(text)["input_ids"] for text in SAMPLES] == ids_in_file(tmp_path)
 
 
+def test_a_sentencepiece_model_alone_is_read_as_it_says_or_refused_until_transformers_4_has_written_it(tmp_path):
+    sentencepiece = pytest.importorskip("sentencepiece", reason="tokenizer.model is one of its models")
+    (tmp_path / "rows.txt").write_text(f"{SAMPLES[0]}{SAMPLES[1]}\n" * 9)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(tmp_path / "rows.txt"),
+        model_prefix=str(tmp_path / "tokenizer"),
+        vocab_size=300,
+        model_type="bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    ends = {"bos_token": BOS, "eos_token": "</s>", "unk_token": "<unk>"}
+    (tmp_path / NAME).write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", "legacy": True, **ends}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    ref = ModelRef(str(tmp_path))
+    if not TRANSFORMERS_4:
+        with pytest.raises(
+            RaysweepError, match=r"other tokens of '  two  2024' than tokenizer\.model says.* 4 write one"
+        ):
+            load_tokenizer(ref)
+        return
+    expected = sentencepiece.SentencePieceProcessor(str(tmp_path / "tokenizer.model")).encode(SAMPLES[1])
+    load_tokenizer(ref).save_pretrained(tmp_path)
+    assert load_tokenizer(ref)(SAMPLES[1], add_special_tokens=False)["input_ids"] == expected
+
+
 def test_a_failure_says_whose_version_wrote_the_folder(tmp_path):
     ref = write_scripted(tmp_path, byte_tokenizer())
     rewrite(tmp_path / "config.json", transformers_version="99.0.0")
