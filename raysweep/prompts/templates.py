@@ -129,18 +129,14 @@ class PromptTemplate:
                 place for a system text of the row's own or for earlier turns.
         """
         text = self._filled(instruction, further, suffix_first, system, history)
-        if system or history:
-            self._require_shown(text, {"system text": ("system", [system]), "earlier turns": ("history", history[::2])})
-        return text
-
-    def _require_shown(self, text: str, asked: Mapping[str, tuple[str, Sequence[str]]]) -> None:
-        has_place = _shown_variables(self.name)
-        for what, (variable, parts) in asked.items():
+        has_place = _shown_variables(self.name) if system or history else frozenset()
+        for what, variable, parts in (("system text", "system", [system]), ("earlier turns", "history", history[::2])):
             if any(parts) and (variable not in has_place or not all(part.strip() in text for part in parts)):
                 raise UsageError(
                     f"the template {self.name:.60} leaves out a row's {what}; take one that shows them, such as "
                     f"`{INSTRUCT}` or a Jinja string with `system` and `history`, or remove such rows"
                 )
+        return text
 
     def _filled(self, instruction: str, further: str, suffix_first: bool, system: str, history: Sequence[str]) -> str:
         if self.name in STYLES:

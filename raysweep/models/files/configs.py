@@ -149,15 +149,12 @@ def _names_in_code(config: type[Any]) -> frozenset[str]:
     import sys
 
     names = {name for pair in getattr(config, "attribute_map", {}).items() for name in pair}
-    for folder in {Path(sys.modules[one.__module__].__file__ or "").parent for one in config.__mro__ if _is_model(one)}:
+    modules = {one.__module__ for one in config.__mro__ if one.__module__.startswith("transformers.models.")}
+    for folder in {Path(sys.modules[module].__file__ or "").parent for module in modules}:
         for part, pattern in (("configuration", IN_CONFIGS), ("modeling", IN_MODELS)):
             code = "\n".join(file.read_text(encoding="utf-8") for file in folder.glob(f"{part}_*.py"))
             names |= {name for found in pattern.findall(code) for name in found}
     return frozenset(names)
-
-
-def _is_model(config: type) -> bool:
-    return config.__module__.startswith("transformers.models.")
 
 
 @cache

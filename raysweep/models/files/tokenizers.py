@@ -53,7 +53,8 @@ def as_meant(ref: ModelRef, **where: Any) -> Any:
         return PreTrainedTokenizerFast.from_pretrained(ref.location, **_settings_of_4(settings, file), **where)
     tokenizer = AutoTokenizer.from_pretrained(ref.location, **where)
     known, ids = _in_file(file, file.stat().st_mtime_ns)
-    is_same = ids == _ids(tokenizer) and tokenizer.get_vocab().items() <= known.items()
+    own = [list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in SAMPLES]
+    is_same = ids == own and tokenizer.get_vocab().items() <= known.items()
     if not settings.get("add_prefix_space") and not is_same:
         names = {name: token for name in NAMED if (token := getattr(tokenizer, name, None)) in known}
         names["padding_side"] = tokenizer.padding_side
@@ -61,7 +62,9 @@ def as_meant(ref: ModelRef, **where: Any) -> Any:
     if tokenizer.is_fast and hasattr(split := tokenizer.backend_tokenizer.pre_tokenizer, "add_prefix_space"):
         split.add_prefix_space = bool(settings.get("add_prefix_space"))
     wanted = added_around(settings, tokenizer.bos_token, tokenizer.eos_token)
-    if wanted is not None and wanted != _added(tokenizer):
+    whole = tokenizer("a")["input_ids"]
+    added = tokenizer.bos_token_id in whole[:1], tokenizer.eos_token_id in whole[-1:]
+    if wanted is not None and wanted != added:
         tokenizer.add_bos_token, tokenizer.add_eos_token = wanted
     return tokenizer
 
@@ -141,15 +144,6 @@ def _settings_of_4(settings: Mapping[str, Any], file: Path) -> dict[str, Any]:
         "add_prefix_space": (read_json(file).get("pre_tokenizer") or {}).get("add_prefix_space", False),
         **{name: settings[name] for name in ("model_input_names", "padding_side") if name in settings},
     }
-
-
-def _added(tokenizer: Any) -> tuple[bool, bool]:
-    whole = tokenizer("a")["input_ids"]
-    return tokenizer.bos_token_id in whole[:1], tokenizer.eos_token_id in whole[-1:]
-
-
-def _ids(tokenizer: Any) -> list[list[int]]:
-    return [list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in SAMPLES]
 
 
 @lru_cache(maxsize=2)
