@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
-from raysweep.models.families.base import FAMILIES
+from raysweep.models.families.base import FAMILIES, fields_of
+from raysweep.models.files.rope import NEW, SCALING, THETA
 from raysweep.records import Spec
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ def prepare_scratch(
     """
     tokenizer = train_tokenizer(texts, vocab_size, special_tokens)
     config = FAMILIES.create(Spec(family)).tiny_config(len(tokenizer), tokenizer.eos_token_id)
-    known = set(config.to_dict()) | set(config.attribute_map)
-    if unknown := sorted(set(size) - known):
+    if unknown := sorted(set(size) - fields_of(config)):
         raise UsageError(f"`size` of model family {family!r} has no field {unknown[0]!r}")
     config.update(dict(size))
-    if getattr(config, "layer_types", None) and "layer_types" not in size:  # one a layer; their number may be another
-        config = type(config).from_dict({name: of for name, of in config.to_dict().items() if name != "layer_types"})
+    anew = {"layer_types", *([] if {THETA, SCALING}.isdisjoint(size) else [NEW])} - set(size)
+    if any(getattr(config, name, None) for name in anew):  # one type a layer, whose number may be another
+        config = type(config).from_dict({name: of for name, of in config.to_dict().items() if name not in anew})
     out.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(out)
     tokenizer.save_pretrained(out)

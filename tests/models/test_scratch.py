@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from raysweep.errors import UsageError
+from raysweep.models.files.configs import unread
 from raysweep.models.scratch import EOS, prepare_scratch, train_tokenizer
+from raysweep.records import ModelRef
 from raysweep.testing.tiny import pairs
-from tests.models.tiny import FAMILIES
+from tests.models.tiny import FAMILIES, TRANSFORMERS_4
 
 TEXTS = [p + o for p, o in pairs()]
 
@@ -32,6 +34,13 @@ def test_the_same_texts_give_the_same_files(tmp_path):
 def test_a_field_that_no_config_has_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no field 'hidden_sise'"):
         prepare_scratch("llama", TEXTS, 320, {"hidden_sise": 64}, tmp_path)
+
+
+def test_a_base_of_rope_is_given_alike_to_each_version_of_transformers(tmp_path):
+    prepare_scratch("llama", TEXTS, 320, {"rope_theta": 5e5}, tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path)
+    assert (config.rope_theta if TRANSFORMERS_4 else config.rope_parameters["rope_theta"]) == 5e5
+    assert unread(ModelRef(str(tmp_path))) == ""
 
 
 TOKENIZER = train_tokenizer(TEXTS, 320)

@@ -30,7 +30,7 @@ from raysweep.config.training import ONLY
 from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
-from raysweep.models.families.base import FAMILIES, ModelFamily, ia3_targets
+from raysweep.models.families.base import FAMILIES, ModelFamily, fields_of, ia3_targets
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.hub import model_config
 from raysweep.models.loadable import quantization, unloadable
@@ -336,7 +336,7 @@ def _pretraining(config: SweepConfig, pretrain: PretrainConfig) -> Iterator[Mist
     # those to which transformers gives a value are right
     if odd := [field for field in pretrain.size if not re.search(rf"(?m)^\s+{re.escape(field)}(: [^=\n]+)?=", source)]:
         made = FAMILIES.create(Spec(family)).tiny_config(pretrain.vocab_size, 0)
-        known = set(made.to_dict()) | set(made.attribute_map)
+        known = fields_of(made)
         for field in odd:
             if field not in known:
                 why = f"the config of model family {family!r} has no such field{did_you_mean(field, known)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysweep.errors import UsageError
+from raysweep.models.files.rope import NEW, SCALING, THETA
 from raysweep.registry import Registry
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ class ModelFamily:
         """Return the fields of `tiny_config` where they are those of `tiny`, with one token that begins and ends."""
         ends = {"vocab_size": vocab_size, "bos_token_id": eos_token_id, "eos_token_id": eos_token_id}
         return {**self.tiny, **ends, **size}
+
+
+def fields_of(config: PretrainedConfig) -> frozenset[str]:
+    """Return the names of a config's fields, also those under which transformers 4 has what 5 has in another one."""
+    names = {*config.to_dict(), *config.attribute_map}
+    return frozenset(names | ({THETA, SCALING} if NEW in names else set()))
 
 
 def lora_targets(model_type: str, preset: str | None = None) -> list[str] | str:
