@@ -51,6 +51,7 @@ def as_meant(ref: ModelRef, **where: Any) -> Any:
         return tokenizer
     if is_old:
         return PreTrainedTokenizerFast.from_pretrained(ref.location, **_settings_of_4(settings, file), **where)
+    settings.setdefault("tokenizer_class", (model_config(ref) or {}).get("tokenizer_class"))
     tokenizer = AutoTokenizer.from_pretrained(ref.location, **where)
     known, ids = _in_file(file, file.stat().st_mtime_ns)
     own = [list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in SAMPLES]

@@ -132,6 +132,13 @@ def test_a_beginning_that_an_old_map_of_special_tokens_or_the_class_names_is_put
     assert read_traits(ref).before == (BOS,)
 
 
+def test_a_class_that_only_config_json_names_puts_its_beginning_before_texts(tmp_path):
+    ref = written(tmp_path, **dict.fromkeys(("backend", "tokenizer_class")))
+    rewrite(tmp_path / "config.json", tokenizer_class="LlamaTokenizer")
+    assert load_tokenizer(ref)("a")["input_ids"][0] == load_tokenizer(ref).convert_tokens_to_ids(BOS)
+    assert read_traits(ref).before == (BOS,)
+
+
 @pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "Qwen2Tokenizer"])
 def test_tokens_have_the_numbers_of_tokenizer_json_whatever_the_settings_say(name, tmp_path):
     numbers = [byte_tokenizer((EOS, BOS, "<unk>", *CONTROL)).convert_tokens_to_ids(text) for text in CONTROL]
