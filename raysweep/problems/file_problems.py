@@ -7,6 +7,7 @@ and SafeCoder.
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import warnings
 from abc import abstractmethod
@@ -20,6 +21,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.execution.python.source_names import declared_names, tasks_named_as_builtins
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS, LANGUAGES, PYTHON, Program
 from raysweep.prompts.regions import merge
@@ -138,25 +140,38 @@ def with_helpers(prompt: str, entry_point: str, test: str) -> str:
     return "\n".join([*map(ast.unparse, [*imports, *helpers]), test])
 
 
-def with_names(code: str, entry_point: str, test: str) -> str:
+def with_names(code: str, entry_point: str | None, test: str) -> str:
     """Return tests, with ``global a, b`` before them if they read names that a prompt or reference defines.
 
     Judges take no other names from a candidate than the one to write and those that tests state in this way: MBPP/927
     asks for the height of a tree `root`, which only the reference solution defines.
+
+    `entry_point`: the name to write; None for tests that run as they are: they ask for the names that they read, and
+    state those beside them that a library or Python has too, such as `Counter` or `max`.
     """
     defined = {name for names in _TOP_LEVEL.findall(code) for name in names} - {entry_point}
     if not defined & set(re.findall(r"\w+", test)):
         return test
     try:
-        nodes = list(ast.walk(ast.parse(test)))
+        tree = ast.parse(test)
     except (SyntaxError, ValueError):
         return test
+    nodes = list(ast.walk(tree))
     names = [node for node in nodes if isinstance(node, ast.Name)]
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
     bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     bound = bound.union(*(_bound_by(node) for node in nodes if isinstance(node, (*_HELPERS, ast.ClassDef))))
-    read = {node.id for node in names} & defined - bound - {entry_point}
-    return f"global {', '.join(sorted(read))}\n{test}" if read else test
+    read = {node.id for node in names} - bound
+    stated = read & defined
+    if entry_point is None:
+        own = {name for name in read if not hasattr(builtins, name)}
+        stated -= declared_names(tree, own) if own else {*tasks_named_as_builtins(tree)}
+    if not stated:
+        return test
+    futures = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    lines = test.split("\n")
+    lines.insert(futures[-1].end_lineno or 0 if futures else 0, f"global {', '.join(sorted(stated))}")
+    return "\n".join(lines)
 
 
 def _bound_by(node: ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) -> set[str]:
@@ -275,7 +290,7 @@ def multipl_e_problem(row: JsonRow, stop: Sequence[str]) -> Problem:
         task_id=row.text("name"),
         prompt=prompt,
         entry_point=functions[-1],
-        test=with_helpers(prompt, functions[-1], row.text("tests", "")),
+        test=with_names(prompt, None, with_helpers(prompt, functions[-1], row.text("tests", ""))),
         stop=tuple(dict.fromkeys([*own, *stop])),
         fields=row.fields,
     )

@@ -32,6 +32,7 @@ from raysweep.problems.file_problems import (
     ScriptedProblem,
     full_path,
     with_helpers,
+    with_names,
     without_examples,
 )
 from raysweep.problems.jsonl import humaneval_problem
@@ -122,7 +123,7 @@ def _google_problem(row: JsonRow) -> Problem:
         task_id=f"MBPP/{task_id}" if isinstance(task_id, int) else row.text("task_id"),
         prompt=prompt,
         entry_point=entry_point,
-        test=with_helpers(prompt, entry_point, "\n".join(tests)),
+        test=with_names(prompt + (reference or ""), None, with_helpers(prompt, entry_point, "\n".join(tests))),
         reference=reference,
         stop=STOP,
         fields=row.fields,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator, Set
 
 from raysweep.execution.python.libraries import is_of_library
+
+BUILTINS = frozenset(vars(builtins))
 
 
 def single_imports(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
@@ -60,8 +63,24 @@ def declared_names(tree: ast.Module, own: Set[str]) -> Set[str]:
     calls = [node.value for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
     given = [one for call in calls if root_of(call.func) in defined for one in given_to(call)]
     named = {name for one in given for name in names_in(one)} & own
-    stated = {name for node in tree.body if isinstance(node, ast.Global) for name in node.names}
-    return stated | (named or {name for name in own if not is_of_library(name)} or own)
+    return stated_names(tree) | (named or {name for name in own if not is_of_library(name)} or own)
+
+
+def stated_names(tree: ast.Module) -> set[str]:
+    """Return the names that statements ``global g`` outside of functions name: they are a candidate's."""
+    return {name for node in tree.body if isinstance(node, ast.Global) for name in node.names}
+
+
+def tasks_named_as_builtins(tree: ast.Module) -> list[str]:
+    """Return the built-in function that tests call or pass on outside of functions, unless there are several.
+
+    Types such as `set` and `bool` are left out: tests convert results with them.
+    """
+    outer = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    calls = [node for one in outer for node in ast.walk(one) if isinstance(node, ast.Call)]
+    names = {node.id for call in calls for node in (call.func, *call.args) if isinstance(node, ast.Name)}
+    found = sorted(name for name in names & BUILTINS if not isinstance(vars(builtins)[name], type))
+    return found if len(found) == 1 else []
 
 
 def given_to(call: ast.Call) -> list[ast.expr]:

@@ -112,7 +112,8 @@ def _script(row: JsonRow, tests: str, entry_point: str) -> str:
             f"{row.place}: `tests` runs nothing, so any program passes; write asserts, functions test_..., or a "
             "function check(candidate), outside of classes and of `if __name__ == ...`"
         )
-    return with_names(row.text("correct"), entry_point, "\n".join([tests, *calls]))
+    tests = with_names(row.text("correct"), entry_point, "\n".join([tests, *calls]))
+    return with_names(row.text("correct"), None, tests)
 
 
 def _is_text_or_guard(node: ast.stmt) -> bool:

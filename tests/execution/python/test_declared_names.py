@@ -19,6 +19,9 @@ OF_LIBRARIES = [
     ("import math\n" + ADD, CHECK.format("assert math.isclose(candidate(1, 2), 3)"), True),
     ("def gcd(a, b): return 3", "assert gcd(6, 9) == 3", True),
     ("def enc(a): return a + 1\ndef dec(a): return a - 1", "assert enc(1) == 2\nassert dec(5) == 4", True),
+    ("Counter = 3\n" + ADD, "global Counter\n" + CHECK.format("assert candidate(1, 2) == Counter"), True),
+    ("def gcd(a, b): return 3", "def check(f):\n    for x in f(6, 9), gcd(6, 9): assert x == 3\ncheck(gcd)", True),
+    ("def max(x): return 3\n" + ADD, "global max\nassert max(()) == add(1, 2)", True),
     ("def add(a, b): return a + b\nlist = lambda x: [3]", "assert list((add(1, 1),)) == [3]", False),
 ]
 
@@ -84,3 +87,26 @@ def test_a_librarys_name_is_not_taken_for_another_one(strict, library):
 )
 def test_names_that_a_prompt_or_reference_defines_are_stated(code, test, stated):
     assert with_names(code, "f", test) == f"{stated}{test}"
+
+
+BOX = "class Box: pass\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "test", "stated"),
+    [
+        (BOX + "class Counter: pass\n", "Counter(Box())", "global Counter\nCounter(Box())"),
+        (BOX + "class Counter: pass\n", "import collections\nCounter(1)", "import collections\nCounter(1)"),
+        (BOX, "from collections import Counter\nCounter(Box())", "from collections import Counter\nCounter(Box())"),
+        (BOX + "def max(x): pass\n", "max(Box())", "global max\nmax(Box())"),
+        ("def sum(a, b): pass\n", "sum(1, 2)", "sum(1, 2)"),
+        ("def gcd(a, b): pass\n", "gcd(1, 2)", "gcd(1, 2)"),
+        (
+            BOX + "class Text: pass\n",
+            "from __future__ import annotations\nText(Box())",
+            "from __future__ import annotations\nglobal Text\nText(Box())",
+        ),
+    ],
+)
+def test_tests_that_run_as_they_are_state_names_of_a_library_alone(code, test, stated):
+    assert with_names(code, None, test) == stated

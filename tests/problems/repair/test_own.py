@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,16 @@ def test_functions_of_tests_are_called_and_check_gets_the_function_called_as_the
     assert [problem.entry_point for problem in mine] == ["half", "half", "f"]
     faults, mended = zip(*outcomes(mine), strict=True)
     assert faults == (Outcome.EXCEPTION, Outcome.FAILED, Outcome.SYNTAX_ERROR) and set(mended) == {Outcome.PASSED}
+
+
+def test_a_class_of_the_file_is_meant_where_a_library_has_one_of_that_name(tmp_path: Path) -> None:
+    code = "class Box:\n    pass\n\n\nclass Counter:\n    def __init__(self, n):\n        self.n = n\n"
+    tests = "def test_it():\n    c = Counter(Box)\n    assert c.n is Box\n"
+    row = {"name": "Counter", "buggy": code.replace("= n", "= 1"), "correct": code, "tests": tests}
+    (mine,) = problems(tmp_path, row)
+    right = replace(mine.assemble(mine.reference or ""), oracle=Oracle.INSIDE)
+    with Executor(1, Sandbox(require=Level.LIMITS)) as executor:
+        assert executor.run([right], Limits(timeout=5))[0].outcome == Outcome.PASSED
 
 
 def test_a_model_sees_the_function_in_cpp_and_tests_know_what_stands_before_its_body(tmp_path: Path) -> None:

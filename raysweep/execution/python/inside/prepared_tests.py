@@ -22,7 +22,13 @@ from raysweep.execution.python.libraries import is_of_library, library_values
 from raysweep.execution.python.outcomes import TESTS
 from raysweep.execution.python.processes import names_used
 from raysweep.execution.python.screen import code_objects, is_pure
-from raysweep.execution.python.source_names import bound_names, declared_names, imported_modules, single_imports
+from raysweep.execution.python.source_names import (
+    bound_names,
+    declared_names,
+    imported_modules,
+    single_imports,
+    stated_names,
+)
 
 _BUILTINS = dict(vars(builtins))
 _PRIVATE_MODULES: dict[str, ModuleType] = {}
@@ -65,11 +71,12 @@ def prepare(text: str) -> PreparedTests:
     targets = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
     patched = {one.value.id for one in targets if isinstance(one.value, ast.Name)} & import_code.keys()
     bound = frozenset(bound_names(tree.body))
-    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - bound - _BUILTINS.keys()
+    builtin_names = _BUILTINS.keys() - stated_names(tree)
+    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} & loaded - bound - builtin_names
     return PreparedTests(
         text=text,
         pure=is_pure(plain, text, ALLOWED_TEST_MODULES),
-        names_read=frozenset(loaded - _BUILTINS.keys()),
+        names_read=frozenset(loaded - builtin_names),
         builtins_read=frozenset(plain.co_names) & _BUILTINS.keys(),
         names_bound=bound,
         libraries={name: library_values(name) for name in own - declared_names(tree, own) if is_of_library(name)},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import importlib
 import symtable
 from collections import Counter
@@ -20,6 +19,7 @@ from raysweep.execution.python.outside.beside import Beside, beside_calls
 from raysweep.execution.python.outside.codec import encoded
 from raysweep.execution.python.screen import code_objects
 from raysweep.execution.python.source_names import (
+    BUILTINS,
     bound_names,
     declared_names,
     given_to,
@@ -28,10 +28,11 @@ from raysweep.execution.python.source_names import (
     names_in,
     root_of,
     single_imports,
+    stated_names,
+    tasks_named_as_builtins,
 )
 from raysweep.programs import Outcome
 
-_BUILTINS = frozenset(vars(builtins))
 _CLOCKS = frozenset({"time", "datetime", "uuid"})
 """Modules that give tests something else each time: their verdict doesn't depend on the answers alone."""
 MAX_CALLS_BYTES = 4 * 2**20  # of the calls of one problem
@@ -130,14 +131,15 @@ def _hash(answers: Sequence[bytes]) -> bytes:
 def compile_tests(text: str) -> AskedTests:
     tree = ast.parse(text)
     code = compile(text, TESTS, "exec", dont_inherit=True)
-    loaded = {name for part in code_objects(code) for name in part.co_names} - _BUILTINS
+    builtin_names = BUILTINS - stated_names(tree)
+    loaded = {name for part in code_objects(code) for name in part.co_names} - builtin_names
     loaded &= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}  # not attributes
     bound = frozenset(bound_names(tree.body))
     imports = {name: ast.unparse(module) for name, module in single_imports(tree)}
     common = (_read_before_bound(tree.body) & loaded & bound) - imports.keys()
     own = sorted(loaded - bound)
-    wanted = own, sorted(common), [] if own else _tasks_named_as_builtins(tree)
-    not_candidates = _BUILTINS - set(wanted[2]) | imported_names(tree)
+    wanted = own, sorted(common), [] if own else tasks_named_as_builtins(tree)
+    not_candidates = builtin_names - set(wanted[2]) | imported_names(tree)
     for name in imported_modules(tree):  # now, so that the time doesn't count for a candidate
         with suppress(Exception):  # the tests will raise it again, for every program
             importlib.import_module(name)
@@ -170,18 +172,6 @@ def _read_before_bound(statements: Sequence[ast.stmt]) -> set[str]:
             read |= (names | (binds if isinstance(statement, ast.AugAssign) else set())) - bound
         bound |= binds
     return read
-
-
-def _tasks_named_as_builtins(tree: ast.Module) -> list[str]:
-    """Return the built-in function that tests call or pass on outside of functions, unless there are several.
-
-    Types such as `set` and `bool` are left out: tests convert results with them.
-    """
-    outer = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    calls = [node for one in outer for node in ast.walk(one) if isinstance(node, ast.Call)]
-    names = {node.id for call in calls for node in (call.func, *call.args) if isinstance(node, ast.Name)}
-    found = sorted(name for name in names & _BUILTINS if not isinstance(vars(builtins)[name], type))
-    return found if len(found) == 1 else []
 
 
 def _arguments_may_depend_on_answers(tree: ast.Module, own: Set[str]) -> bool:
