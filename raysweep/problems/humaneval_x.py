@@ -30,6 +30,7 @@ from raysweep.problems.file_problems import (
     language_of,
     reference_of,
     with_helpers,
+    with_names,
 )
 from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS, PYTHON, Program
 from raysweep.prompts.comments import entry_point_of, split_comment_prompt
@@ -169,7 +170,7 @@ def _python_problem(row: JsonRow) -> PythonProblem:
         task_id=row.label("task_id"),
         prompt=prompt,
         entry_point=call[1],
-        test=with_helpers(prompt, call[1], test[: call.start()].rstrip()),
+        test=with_names(prompt, call[1], with_helpers(prompt, call[1], test[: call.start()].rstrip())),
         reference=reference_of(row),
         stop=STOP,
         fields=row.fields,
