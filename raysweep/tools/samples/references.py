@@ -18,7 +18,7 @@ class References:
     """The reference solutions of problems, by keys of 32 bytes, which programs of samples don't have."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        programs = {one.task_id: one.assemble(one.reference) for one in problems if one.reference}
+        programs = {one.task_id: one.assemble(one.reference) for one in problems if one.reference is not None}
         self._programs = {bytes.fromhex(program.sha): program for program in programs.values()}
         self._keys = {task_id: bytes.fromhex(program.sha) for task_id, program in programs.items()}
         self._found: dict[bytes, Oracle] = {}

@@ -15,6 +15,7 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.execution.pool import Executor
 from raysweep.problems.jsonl import JsonlProblems
+from raysweep.problems.repair.own import OwnRepairs
 from raysweep.problems.repair.quixbugs import QuixBugs
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Oracle, Outcome, Verdict
 from raysweep.prompts.answers.ways import Extract
@@ -319,3 +320,13 @@ def test_for_repair_a_completion_is_a_patch_and_a_solution_the_whole_patched_fil
     judged = rows_of(tmp_path / "o.jsonl")
     assert [row["passed"] for row in judged] == [True, True, False]
     assert judged[1]["program"] == mended
+
+
+def test_a_reference_that_only_takes_lines_out_tells_where_tests_run(tmp_path):
+    code = "class Tally:\n    def up(self, n):\n        n += 1\n        return n\n"
+    tests = "def test_it():\n    t = Tally()\n    assert t.up(3) == 3\n"
+    row = {"name": "T/0", "buggy": code, "correct": code.replace("        n += 1\n", ""), "tests": tests}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row))
+    path = samples(tmp_path, (0, "        pass\n"))
+    job = SampleJob(path, OwnRepairs(str(tmp_path / "p.jsonl")), None, Limits(), DEFAULT_SANDBOX, 1)
+    assert SampleRun(job, silent).run(silent).outcomes == {"passed": 1}
