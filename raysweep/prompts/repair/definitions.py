@@ -10,7 +10,7 @@ import ast
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -46,7 +46,8 @@ class Part:
     parts: tuple[Part, ...] = ()  # what it holds
 
 
-def text_lines(code: str, language: str) -> set[int] | None:
+@lru_cache(maxsize=16)  # a long answer that can't be read takes a second in Java
+def text_lines(code: str, language: str) -> Set[int] | None:
     """Return the indexes of lines that begin within a string or a comment; None if the code can't be read."""
     if language == PYTHON:
         tree = _python_tree(code)
@@ -66,7 +67,7 @@ def text_lines(code: str, language: str) -> set[int] | None:
 
 def is_readable(code: str, language: str) -> bool:
     """Return True if a code can be read from its beginning to its end."""
-    return _python_tree(code) is not None if language == PYTHON else not tree_of(code, language).has_error
+    return text_lines(code, language) is not None
 
 
 def names_around(place: HunkPlace) -> list[str]:
