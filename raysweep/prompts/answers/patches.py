@@ -195,6 +195,9 @@ def _lines(text: str, place: HunkPlace) -> str | None:
     if edits or marked_lines(_beside_texts(text, place)):
         return None
     new = [one for one in blocks if one[0].split() != place.hunk.split()] or blocks
+    called = re.compile(rf"\b(?:{'|'.join(map(re.escape, names_around(place)))})\b")
+    if not called.search(place.hunk):  # what calls the code is an example of its use
+        new = [one for one in new if not called.search(one[0])] or new
     codes: list[str] = []
     for readings in new:
         if not any(readings[0].strip() in code for code in codes):  # what others hold is a part of them, or of a string

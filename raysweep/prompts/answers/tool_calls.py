@@ -25,7 +25,8 @@ DEEPEST = 4
 _START = re.compile(r"^[ \t]*(?=[\[{])|(?<=[>\]])(?=[\[{])|(?<=[\w:;])[ \t]?(?=\[?\{\")", re.MULTILINE)
 _CALL = re.compile(r"\s*(?:[\[{]|\w[\w.]*\()")
 _NAMED = re.compile(
-    r"code|solution|program|answer|completion|implementation|source|script|content|input", re.IGNORECASE
+    r"code|solution|program|answer|completion|implementation|source|script|content|input|patch|fixed|hunk|replacement",
+    re.IGNORECASE,
 )
 _WEAK = re.compile(r"content|input|lang|type|name|path", re.IGNORECASE)
 """In names beside which a text without a name of code may be the code."""

@@ -220,6 +220,14 @@ def test_the_lines_of_a_hunk_are_a_patch_as_ever(name):
     assert extracted(PROBLEMS["function"], recursive, Extract.NONE).found is Found.PATCH
 
 
+def test_lines_are_told_from_an_example_of_their_use_and_found_in_json():
+    java, lines = PROBLEMS["Java"], PROBLEMS["Java"].reference
+    example = f"{fenced(lines, 'java')}Use it:\n{fenced('System.out.println(A.twice(3));', 'java')}"
+    for answer in (example, json.dumps({"patch": lines})):
+        taken = extracted(java, answer, Extract.AUTO)
+        assert taken.is_exact and taken.found is Found.LINES, taken.program.text
+
+
 def test_a_diff_that_does_not_fit_the_file_is_no_patch_and_another_function_stays_in_the_hunks_place():
     problem = PROBLEMS["function"]
     unfit = extracted(problem, "@@ -1 +1 @@\n-    return 7\n+    return 8\n", Extract.AUTO)
