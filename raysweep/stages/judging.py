@@ -20,7 +20,8 @@ from raysweep.hashing import canonical_json, text_sha
 from raysweep.planning.choice import chosen_count
 from raysweep.planning.plan import PairPlan, ResultsPlan
 from raysweep.programs import AUDIT_AGREED, NOT_RUN, Lane, Level, Outcome, Program, Sandbox, Verdict
-from raysweep.prompts.answers.extraction import Found, extracted
+from raysweep.prompts.answers.extraction import extracted
+from raysweep.prompts.answers.found import Found
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows

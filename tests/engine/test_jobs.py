@@ -15,7 +15,8 @@ from raysweep.engine.jobs import KeptGenerator
 from raysweep.generators.base import Generator, LiveModel
 from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_tokenizer
-from raysweep.prompts.answers.extraction import Extract, Found, extracted
+from raysweep.prompts.answers.extraction import Extract, extracted
+from raysweep.prompts.answers.found import Found
 from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import Completion, Decoding, GenerationRequest, Problem, Spec
 from tests.models.scripted import EOS, chat_bytes, write_scripted

@@ -16,7 +16,8 @@ from raysweep.generators.rows import Tokens
 from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.models.traits import read_traits
-from raysweep.prompts.answers.extraction import Extract, Found, extracted
+from raysweep.prompts.answers.extraction import Extract, extracted
+from raysweep.prompts.answers.found import Found
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Problem
 from raysweep.testing.tiny import tiny_network
 from tests.generators.writing import texts_of_generate

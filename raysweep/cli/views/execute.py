@@ -9,7 +9,7 @@ from typing import Any
 from raysweep.cli.views.console import new_console, print_json, rate_text
 from raysweep.execution.oracle import NO_BOUNDARY
 from raysweep.programs import PYTHON, Lane, Oracle
-from raysweep.prompts.answers.extraction import in_words
+from raysweep.prompts.answers.found import in_words
 from raysweep.tools.samples.scores import SampleRate, SampleScores
 from raysweep.units import count, share
 

@@ -5,6 +5,7 @@ pieces, and so have the compiled languages.
 
     ways.py        the ways to make a program of an answer, as settings name them
     extraction.py  takes a program out of an answer: the choice among its candidates
+    found.py       names where a program or a patch was, and tells counts of that in words
     patches.py     takes the patch of a file out of an answer
     markdown.py    finds code blocks in an answer, whatever language the code is in
     reasoning.py   finds reasoning in an answer, and at the end of a prompt that opens it

@@ -8,14 +8,14 @@ defines the entry point. `extracted` is the only place where this is decided, fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
 from raysweep.programs import Program
 from raysweep.prompts.answers.evalplus import sanitized
+from raysweep.prompts.answers.found import Found
 from raysweep.prompts.answers.markdown import after_fences, before_fences, code_blocks, code_spans, has_fences
 from raysweep.prompts.answers.marks import (
     behind_calls,
@@ -28,7 +28,7 @@ from raysweep.prompts.answers.marks import (
     without_brackets,
     without_end,
 )
-from raysweep.prompts.answers.patches import PatchKind, ReadPatch, file_in, read_patch
+from raysweep.prompts.answers.patches import ReadPatch, file_in, read_patch
 from raysweep.prompts.answers.python import PythonReader
 from raysweep.prompts.answers.readers import READERS, CodePiece, Reader
 from raysweep.prompts.answers.reasoning import reasoning_spans, without_reasoning
@@ -40,23 +40,6 @@ from raysweep.records import Problem
 
 LONGEST = 200_000
 """Characters of an answer that are looked at; a longer one is judged as it is written."""
-
-
-class Found(StrEnum):
-    """Where an answer's program was."""
-
-    WRITTEN = ""  # not looked for
-    FENCE = "fence"  # in a block of code
-    TEXT = "text"  # beside prose, without a fence
-    CALL = "call"  # in JSON, such as a tool call's arguments
-    BODY = "body"  # the answer continues the prompt
-    NOTHING = "nothing"  # there is none: the answer is judged as it is written
-    PATCH = "patch"  # a patch of a file: lines in the hunk's place, as they are written
-    LINES = "lines"  # the same, of a block of code, of JSON, or with another indent
-    EDITS = "edits"  # a patch: edits, such as a diff
-    WHOLE = "whole"  # a patch: the function, class or file around the hunk
-    MISPLACED = "misplaced"  # more than lines, such as fences or a diff, in the hunk's place, judged there
-    NO_PATCH = "no patch"  # none: there is nothing to judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +84,16 @@ def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_fil
         patch = problem.patch_of_file(file_in(problem, answer) if way is Extract.AUTO else answer)
     elif answer is not None:
         is_read = asked is RepairAnswer.HUNK and len(answer) <= LONGEST
-        read = read_patch(problem, answer) if is_read else ReadPatch(answer, PatchKind.LINES)
+        read = read_patch(problem, answer) if is_read else ReadPatch(answer, Found.LINES)
         if way is not Extract.AUTO or not is_read:
             patch = problem.patch(answer, asked)
-            is_lines = read.kind is PatchKind.LINES and read.is_written(answer)
+            is_lines = read.kind is Found.LINES and read.is_written(answer)
             found = Found.PATCH if is_lines else Found.MISPLACED
-        elif read.kind is PatchKind.LINES:
+        elif read.kind is Found.LINES:
             patch = problem.patch(read.text, asked)
             found = Found.PATCH if read.text == answer else Found.LINES
-        elif read.kind is not PatchKind.NONE:
-            patch = problem.patch_of_file(read.text)
-            found = Found.EDITS if read.kind is PatchKind.EDITS else Found.WHOLE
+        elif read.kind is not Found.NO_PATCH:
+            patch, found = problem.patch_of_file(read.text), read.kind
     if patch is None:
         return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
     return Extracted(patch.program, found, patch.is_exact)
@@ -284,29 +266,3 @@ def _is_excerpt(piece: CodePiece, others: Sequence[CodePiece]) -> bool:
         if any(every[at : at + len(lines)] == lines for at in range(len(every) - len(lines) + 1)):
             return True
     return False
-
-
-def in_words(counts: Mapping[str, int]) -> str:
-    total = sum(counts.values())
-    if total and counts.get(Found.NOTHING, 0) == total:
-        return f"no code found in any of {total:,} answers, which are run as they are written"
-    places = [f"{counts[found]:,} {where}" for found, where in _WHERE.items() if counts.get(found)]
-    return f"{total:,} answers: {', '.join(places)}"
-
-
-_WHERE = {
-    Found.FENCE: "with a program in a block of code",
-    Found.TEXT: "with one beside prose, in no block",
-    Found.CALL: "with one in JSON or a tool call",
-    Found.BODY: "that continue the prompt",
-    Found.NOTHING: "without a program, run as they are written",
-    Found.PATCH: "with a patch",
-    Found.LINES: "with the lines of one in a block of code, in JSON, or with another indent",
-    Found.EDITS: "with edits, such as a diff",
-    Found.WHOLE: "with the function, class or file around the hunk",
-    Found.MISPLACED: (
-        "with fences, prose, a whole function or a diff in the hunk's place, judged as lines of the hunk (`raysweep "
-        "execute --extract auto` takes the patch out and puts it where it belongs)"
-    ),
-    Found.NO_PATCH: "without a patch",
-}

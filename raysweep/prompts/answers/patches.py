@@ -11,9 +11,9 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from raysweep.programs import PYTHON
+from raysweep.prompts.answers.found import Found
 from raysweep.prompts.answers.markdown import code_blocks, code_spans
 from raysweep.prompts.answers.marks import fenced, has_marks, is_marked, with_plain_tags, without_end
 from raysweep.prompts.answers.readers import READERS
@@ -29,21 +29,15 @@ _CODE = re.compile(r"[\n=(){};]|\b(?:return|raise|break|continue|pass|import)\b"
 _MARK = re.compile(r"\s*(?:<|\[/?[A-Z][A-Z_ ]+\])")
 
 
-class PatchKind(Enum):
-    """What an answer to a problem for repair is."""
-
-    NONE = "none"  # it has reasoning alone, or edits that don't fit the file
-    LINES = "lines"  # in the hunk's place
-    EDITS = "edits"
-    WHOLE = "whole"  # the function, class or file around the hunk
-
-
 @dataclass(frozen=True, slots=True)
 class ReadPatch:
-    """What a chat's answer is read as. `text`: the lines, or the whole file."""
+    """What a chat's answer is read as. `text`: the lines, or the whole file.
+
+    `kind`: LINES, EDITS or WHOLE; NO_PATCH where it has reasoning alone, or edits that don't fit the file.
+    """
 
     text: str = ""
-    kind: PatchKind = PatchKind.NONE
+    kind: Found = Found.NO_PATCH
 
     def is_written(self, answer: str) -> bool:
         """Return True if the lines are the answer, but for its indent."""
@@ -59,7 +53,7 @@ def read_patch(problem: RepairProblem, answer: str) -> ReadPatch:
             return read
         is_plain = not any(sign in answer for sign in (*names_around(place), "`")) and not marked_lines(answer)
         if read is None and (is_code or is_plain or _is_code(answer, place)):
-            return ReadPatch(_indented(answer, place), PatchKind.LINES)
+            return ReadPatch(_indented(answer, place), Found.LINES)
     said = _without_reasoning(problem, answer)
     if not said.strip():
         return ReadPatch()
@@ -69,7 +63,7 @@ def read_patch(problem: RepairProblem, answer: str) -> ReadPatch:
     new = [read for read in files if read.text.split() != place.file.split()]
     lines = _lines(text, place)
     if not new and lines is not None and not (files and lines == text):
-        return ReadPatch(_indented(lines, place), PatchKind.LINES)
+        return ReadPatch(_indented(lines, place), Found.LINES)
     return [*new, *files, ReadPatch()][0]  # what repeats the faulty code is rather a quotation
 
 
@@ -103,17 +97,17 @@ def _file_of(text: str, place: HunkPlace) -> ReadPatch | None:
         is_of_code = len(marked_lines(code)) == len(marked_lines(text)) and _are_in_texts(code, place)
         if not is_of_code or file is None:
             return _edited(edits, place)
-        return ReadPatch(file, PatchKind.WHOLE)
+        return ReadPatch(file, Found.WHOLE)
     is_of_text = edits and place.first in (text_lines(place.file, place.language) or ())  # the hunk is of a string
     if is_of_text and (read := _edited(edits, place)).text:
         return read
     file = _defined(text, place)[1]
-    return None if file is None else ReadPatch(file, PatchKind.WHOLE)
+    return None if file is None else ReadPatch(file, Found.WHOLE)
 
 
 def _edited(edits: Sequence[Edit], place: HunkPlace) -> ReadPatch:
     file = with_edits(edits, place)
-    return ReadPatch() if file is None else ReadPatch(file, PatchKind.EDITS)
+    return ReadPatch() if file is None else ReadPatch(file, Found.EDITS)
 
 
 def _defined(text: str, place: HunkPlace) -> tuple[str, str | None]:

@@ -18,7 +18,7 @@ from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.planning.plan import LeakagePlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Level, Oracle
-from raysweep.prompts.answers.extraction import in_words
+from raysweep.prompts.answers.found import in_words
 from raysweep.records import Leak
 from raysweep.stages.references import MIN_SECONDS
 from raysweep.storage.store import Store

@@ -23,7 +23,8 @@ from typing import Any
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.file_problems import language_of
 from raysweep.programs import Outcome
-from raysweep.prompts.answers.extraction import Extracted, Found, extracted
+from raysweep.prompts.answers.extraction import Extracted, extracted
+from raysweep.prompts.answers.found import Found
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow

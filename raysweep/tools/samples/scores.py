@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from raysweep.metrics.passing import rate_of, task_rates
 from raysweep.metrics.verdicts import Tally
 from raysweep.programs import AUDIT_AGREED, Lane, Level, Oracle, Outcome, Verdict, part_passed
-from raysweep.prompts.answers.extraction import Found
+from raysweep.prompts.answers.found import Found
 from raysweep.records import Problem
 from raysweep.stats.intervals import mean_interval
 

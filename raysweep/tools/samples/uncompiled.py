@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 
 from raysweep.programs import PYTHON
-from raysweep.prompts.answers.extraction import Found, extracted
+from raysweep.prompts.answers.extraction import extracted
+from raysweep.prompts.answers.found import Found
 from raysweep.prompts.answers.marks import is_marked
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem

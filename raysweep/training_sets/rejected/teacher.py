@@ -15,7 +15,8 @@ from itertools import chain
 from typing import Final
 
 from raysweep.errors import HopelessError
-from raysweep.prompts.answers.extraction import Found, extracted
+from raysweep.prompts.answers.extraction import extracted
+from raysweep.prompts.answers.found import Found
 from raysweep.prompts.answers.markdown import block_margin, block_spans, code_blocks
 from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.prompts.answers.ways import Extract

@@ -9,7 +9,8 @@ import pytest
 from raysweep.execution.pool import Executor
 from raysweep.problems.humaneval_x import CompiledProblem
 from raysweep.programs import Level, Limits, Oracle, Outcome, Sandbox
-from raysweep.prompts.answers.extraction import Extracted, Found, extracted
+from raysweep.prompts.answers.extraction import Extracted, extracted
+from raysweep.prompts.answers.found import Found
 from raysweep.prompts.answers.ways import Extract
 from tests.execution.compiled.processes import needs
 

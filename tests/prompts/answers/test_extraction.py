@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from raysweep.prompts.answers import extraction
-from raysweep.prompts.answers.extraction import Extracted, Found, extracted, in_words
+from raysweep.prompts.answers.extraction import Extracted, extracted
+from raysweep.prompts.answers.found import Found, in_words
 from raysweep.prompts.answers.ways import Extract
 from raysweep.prompts.repair.hunks import Hunk, marked
 from raysweep.prompts.repair.problems import RepairProblem

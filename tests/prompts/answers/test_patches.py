@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from raysweep.prompts.answers.extraction import Extract, Found, extracted, in_words
+from raysweep.prompts.answers.extraction import Extract, extracted
+from raysweep.prompts.answers.found import Found, in_words
 from raysweep.prompts.repair.hunks import Hunk, marked
 from raysweep.prompts.repair.problems import RepairProblem
 
