@@ -44,11 +44,12 @@ def sample_files(samples: Path) -> Sequence[Path]:
             f"{samples} has YAML, as SafeCoder and MultiPL-E's first version save it, which isn't read; write each "
             "file as a line of JSON, with its `name`, `language`, `prompt` and `completions`"
         )
-    files = [*tasks, *sorted(samples.glob("*.jsonl*")), *sorted(samples.glob("*/*.jsonl*"))]
+    inner = sorted({file.parents[1] for file in samples.glob("*/*/*.py")})
+    files = [*inner, *tasks, *sorted(samples.glob("*.jsonl*")), *sorted(samples.glob("*/*.jsonl*"))]
     named = [str(file.relative_to(samples)) for file in files[:_SHOWN]]
     raise UsageError(
-        f"{samples} is a folder, and not one of EvalPlus's (TASK/0.py, ...) or MultiPL-E's (TASK.json.gz, ...); name a "
-        f"file in it: {', '.join(named) or 'one of samples'}"
+        f"{samples} is a folder, and not one of EvalPlus's (TASK/0.py, ...) or MultiPL-E's (TASK.json.gz, ...); name "
+        f"samples in it: {', '.join(named) or 'there are none that are known'}"
     )
 
 

@@ -50,14 +50,15 @@ def test_multipl_e_has_a_file_of_completions_for_each_task_and_results_beside_it
     [
         (
             {"generations_humaneval.json": json.dumps([[BODY]]), "evaluation_results.json": "{}"},
-            "name a file in it: evaluation_results.json, generations_humaneval.json",
+            "name samples in it: evaluation_results.json, generations_humaneval.json",
             "generations_humaneval.json",
         ),
         (
             {"model/samples.jsonl": json.dumps({"task_id": 0, "solution": BODY}), "HumanEval_0/log.txt": ""},
-            "and not one of EvalPlus's (TASK/0.py, ...) or MultiPL-E's (TASK.json.gz, ...); name a file in it: model/s",
+            "and not one of EvalPlus's (TASK/0.py, ...) or MultiPL-E's (TASK.json.gz, ...); name samples in it: model/",
             "model/samples.jsonl",
         ),
+        ({"model/HumanEval_0/0.py": BODY}, "name samples in it: model", "model"),
         (
             {"x.results.json": "{}", "right/x.json": json.dumps(COMPLETIONS)},
             "has MultiPL-E's results, whose programs have its tests in them; give the folder of completions",
