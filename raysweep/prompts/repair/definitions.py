@@ -281,16 +281,13 @@ def _named(node: Node) -> tuple[str, str, str, Node | None]:
     if body is not None and (name is not None or declarator is not None):
         parameters = (node if declarator is None else declarator).child_by_field_name("parameters")
         called = name if name is not None else declarator.child_by_field_name("declarator") if declarator else None
-        types = " ".join(text_of(one.child_by_field_name("type") or one) for one in _children(parameters))
+        listed = parameters.named_children if parameters is not None else ()
+        types = " ".join(text_of(one.child_by_field_name("type") or one) for one in listed)
         return "function", text_of(called) if called else "", types, body
     named = (
         declarator.child_by_field_name("name") or declarator.child_by_field_name("declarator") if declarator else None
     )
     return "value", " ".join(text_of(named or declarator or node).split()), "", None
-
-
-def _children(node: Node | None) -> Sequence[Node]:
-    return node.named_children if node is not None else ()
 
 
 def _index(code: str, byte: int) -> int:
