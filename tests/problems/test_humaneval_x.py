@@ -126,6 +126,13 @@ def test_a_published_row_in_python_has_the_function_that_its_tests_call_and_the_
     assert "".join(part.text for part in problems.segments(problem) if part.natural).strip() == "Return a half power."
 
 
+def test_names_that_a_prompt_in_python_defines_are_read_from_the_candidate(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    test = "def check(root):\n    assert root(Pair(4)) == 2\n\ncheck(root)\n"
+    path.write_text(json.dumps({**PYTHON, "prompt": f"class Pair(int): pass\n{PYTHON['prompt']}", "test": test}) + "\n")
+    assert HumanEvalX(str(path)).problems()[0].test.startswith("global Pair\ndef check")
+
+
 def test_a_row_in_python_whose_tests_call_nothing_is_refused_with_a_way_that_works(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({**PYTHON, "test": TESTS.removesuffix("check(root)")}) + "\n")

@@ -153,6 +153,12 @@ def test_rows_of_multipl_e_are_problems_whose_tests_run_as_they_are(tmp_path):
     assert outcomes == [Outcome.PASSED, Outcome.FAILED] * 3
 
 
+def test_tests_of_multipl_e_state_a_class_of_the_prompt_that_a_library_has_too(tmp_path):
+    prompt, tests = f"class Counter: pass\n{MULTIPL_E['prompt']}", f"Counter()\n{MULTIPL_E['tests']}"
+    (problem,) = problem_set(tmp_path, {**MULTIPL_E, "prompt": prompt, "tests": tests}).problems()
+    assert problem.test.startswith("global Counter\n") and problem.test.endswith(tests)
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
