@@ -197,7 +197,7 @@ BART = {
     "init_std": 0.2,
 }
 T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 2, "initializer_factor": 3.0}
-WITH_ENCODERS = {"t5": T5, "umt5": T5, "longt5": T5, "bart": BART, "plbart": BART, "pegasus": BART}
+WITH_ENCODERS = {"t5": T5, "umt5": {**T5, "num_layers": 3}, "longt5": T5, "bart": BART, "plbart": BART, "pegasus": BART}
 """Of models with an encoder and a decoder; their random weights are such that a text depends on what is before it."""
 
 
