@@ -42,7 +42,9 @@ class Uncompiled:
             self._tried += 1
             taken = extracted(problem, sample.text, Extract.AUTO, alone=sample.whole)
             judged = extracted(problem, sample.text, self._extract, alone=sample.whole)
-            self._helped += taken.found is not Found.NOTHING and taken.program != judged.program
+            self._helped += taken.found is not Found.NOTHING and _differ(
+                taken.program.text, judged.program.text, problem.language
+            )
 
     def advice(self, samples: int) -> str:
         """Return a sentence, or "" if no option helps and most of the `samples` of the file compile."""
@@ -57,6 +59,10 @@ class Uncompiled:
             of = "of them" if self._tried == self._samples else f"of the first {self._tried:,}"
             text += f"; --extract auto finds a program in {self._helped:,} {of}"
         return text
+
+
+def _differ(taken: str, judged: str, language: str) -> bool:
+    return taken != judged if language == PYTHON else taken.split() != judged.split()  # blanks don't help a compiler
 
 
 def _reason(sample: Sample, problem: Problem) -> str:
