@@ -15,6 +15,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from raysweep.analysis.comparisons.sums import (
+    BASELINE_IS_0,
     Cells,
     SumChange,
     change_over_seeds,
@@ -42,13 +43,14 @@ BEST = 2.0
 """The weight, and the alpha, that the study found best."""
 FULL, HARD = "bigcodebench-full", "bigcodebench-hard"
 HUMANEVAL = ("humaneval-plus", "humaneval")
+NO_GAIN = "the baseline passes nothing, so that it has no relative change"
 CASES = (
     "A case is a model with two recipes on one training set, or of hard problems a model; of several seeds the means "
     "count. Shown: 0 lies outside of the 95 % interval of the relative change of the sum over problems."
 )
 AGREES = (
-    "Agrees: whether all cases are as the study says, of DPO whether some are, and of a share whether the printed one "
-    "lies inside the interval of this sweep's."
+    "Agrees: whether all cases are as the study says, of DPO whether some are; not shown: they aren't, and no case shows "
+    "the reverse. Of a share: whether the printed one lies inside the interval of this sweep's."
 )
 
 
@@ -80,7 +82,7 @@ def _finders(evidence: Evidence, sets: Sequence[str]) -> Mapping[str, Finder]:
         pairs = [(one, other) for one in recipes for other in baselines if one != other]
         models = dict.fromkeys(cell.model for cell in cells)
         found = [_change(cells, model, *pair, sets) for pair in pairs for model in models]
-        return [change for change in found if not math.isnan(change.value)]
+        return [change for change in found if not math.isnan(change.value) or change.note == BASELINE_IS_0]
 
     best_weight, best_alpha = weights.get(BEST), alphas.get(BEST)
     mended = partial(_segments, evidence, sets, Mended(id="mended", title="mended", of="mended", recipes=[FAIT]))
@@ -111,23 +113,40 @@ def _change(cells: Cells, model: str, recipe: str, baseline: str, sets: Collecti
 
 
 def _above(changes: Sequence[SumChange], *, or_equal: bool = False) -> ClaimCells | None:
-    if not changes:
-        return None
-    above = sum(change.value > 0 or (or_equal and change.value == 0) for change in changes)
+    known = _defined(changes)
+    if not known:
+        return _undefined(len(changes))
+    above = sum(change.value > 0 or (or_equal and change.value == 0) for change in known)
     words = "at least as high" if or_equal else "higher"
-    shown, reverse = (sum(map(check, changes)) for check in (_is_above, _is_below))
-    text = (
-        f"{words} in {above:,} of {count(len(changes), 'case')}, shown in {shown:,}; the reverse shown in {reverse:,}"
-    )
-    return TableCell.said(text), yes(above == len(changes))
+    shown, reverse = (sum(map(check, known)) for check in (_is_above, _is_below))
+    text = f"{words} in {above:,} of {count(len(known), 'case')}, shown in {shown:,}; the reverse shown in {reverse:,}"
+    return _said(text, len(changes) - len(known)), _agrees(above == len(known), reverse > 0)
 
 
 def _some_below(changes: Sequence[SumChange]) -> ClaimCells | None:
-    if not changes:
-        return None
-    below = sum(change.value < 0 for change in changes)
-    text = f"{below:,} of {count(len(changes), 'case')}, shown in {sum(map(_is_below, changes)):,}"
-    return TableCell.said(text), yes(below > 0)
+    known = _defined(changes)
+    if not known:
+        return _undefined(len(changes))
+    below = sum(change.value < 0 for change in known)
+    text = f"{below:,} of {count(len(known), 'case')}, shown in {sum(map(_is_below, known)):,}"
+    return _said(text, len(changes) - len(known)), _agrees(below > 0, all(map(_is_above, known)))
+
+
+def _agrees(as_said: bool, reverse: bool) -> TableCell:
+    """`reverse`: whether the intervals show the reverse of the claim."""
+    return yes(as_said) if as_said or reverse else TableCell.said("not shown")
+
+
+def _defined(changes: Sequence[SumChange]) -> list[SumChange]:
+    return [change for change in changes if not math.isnan(change.value)]
+
+
+def _said(text: str, undefined: int) -> TableCell:
+    return TableCell.said(f"{text}; without {count(undefined, 'case')}, where {NO_GAIN}" if undefined else text)
+
+
+def _undefined(cases: int) -> ClaimCells | None:
+    return (TableCell.said(f"undefined in {count(cases, 'case')}: {NO_GAIN}"), TableCell.said("–")) if cases else None
 
 
 def _is_above(change: SumChange) -> bool:
@@ -143,15 +162,20 @@ def _hard_above_full(cells: Cells, sets: Collection[str]) -> ClaimCells | None:
     of_set = {
         name: {cell: {name: rates[name]} for cell, rates in cells.items() if name in rates} for name in (FULL, HARD)
     }
-    gains: list[tuple[str, float, float]] = []
+    gains, undefined = list[tuple[str, float, float]](), 0
     for model in dict.fromkeys(cell.model for cell in cells):
-        full, hard = (_change(of_set[name], model, FAIT, BASE, sets).value for name in (FULL, HARD))
-        gains += [] if math.isnan(full) or math.isnan(hard) else [(model, full, hard)]
+        pair = [_change(of_set[name], model, FAIT, BASE, sets) for name in (FULL, HARD)]
+        full, hard = (change.value for change in pair)
+        is_defined = not math.isnan(full) and not math.isnan(hard)
+        gains += [(model, full, hard)] if is_defined else []
+        undefined += not is_defined and any(change.note == BASELINE_IS_0 for change in pair)
     if not gains:
-        return None
+        return _undefined(undefined)
     above = sum(hard > full for _, full, hard in gains)
     each = "; ".join(f"{model} {_percent(full)} and {_percent(hard)}" for model, full, hard in gains)
-    return TableCell.said(f"{above:,} of {count(len(gains), 'case')} ({each})"), yes(above == len(gains))
+    text = f"{above:,} of {count(len(gains), 'case')} ({each})"
+    agrees = _agrees(above == len(gains), any(hard < full for _, full, hard in gains))
+    return _said(text, undefined), agrees
 
 
 def _percent(share: float) -> str:

@@ -101,7 +101,7 @@ def test_each_claim_in_words_stands_beside_its_cases():
         "DPO falls below the model before fine-tuning": ("1 of 1 case, shown in 0", "yes"),
     }  # fmt: skip
     other = said(evidence("m", PASSED | {"fixed-2": 5, "dpo": 9, "alpha-1": 9}))
-    assert [agrees for _, agrees in other.values()] == ["no", "yes", "yes", "no", "no"]
+    assert [agrees for _, agrees in other.values()] == ["no", "yes", "yes", "not shown", "not shown"]
     assert other["a weight of 2 is the best of the fixed weights"][0].endswith("the reverse shown in 3")
 
 
@@ -112,6 +112,26 @@ def test_each_claim_in_words_stands_beside_its_cases():
 def test_the_gain_on_hard_problems_stands_beside_that_on_all(hard, words, agrees):
     found = said(evidence("m", {"none": 8, "fait": 16}, hard, ("bigcodebench-full", "bigcodebench-hard")))
     assert found["hard problems gain more"] == (words, agrees)
+
+
+def test_a_tie_of_all_problems_is_not_shown():
+    found = said(evidence("m", {"none": 8, "fait": 10, "fixed-2": 10, "fixed-3": 10}))
+    assert {agrees for _, agrees in found.values()} == {"not shown"}
+
+
+def test_a_baseline_that_passes_nothing_has_no_relative_change():
+    found = said(evidence("m", {"none": 0, "dpo": 0, "fait": 5, "fixed-2": 4, "fixed-3": 0}))
+    why = "the baseline passes nothing, so that it has no relative change"
+    assert found == {
+        "a weight of 2 is the best of the fixed weights": (f"undefined in 1 case: {why}", "–"),
+        "dynamic weights (fait) are above the best fixed weight": (
+            "higher in 1 of 1 case, shown in 0; the reverse shown in 0", "yes",
+        ),
+        "DPO falls below the model before fine-tuning": (f"undefined in 1 case: {why}", "–"),
+    }  # fmt: skip
+    of_sets = ("bigcodebench-full", "bigcodebench-hard")
+    hard = said(evidence("m", {"none": 0, "fait": 3}, sets=of_sets))
+    assert hard == {"hard problems gain more": (f"undefined in 1 case: {why}", "–")}
 
 
 def test_shares_of_error_segments_stand_beside_those_of_the_studys_models():
