@@ -49,7 +49,7 @@ CASES = (
     "count. Shown: 0 lies outside of the 95 % interval of the relative change of the sum over problems."
 )
 AGREES = (
-    "Agrees: whether all cases are as the study says, of DPO whether some are; not shown: they aren't, and no case shows "
+    "Agrees: whether all cases are as the study says, of DPO whether some are; not shown: they aren't, and none shows "
     "the reverse. Of a share: whether the printed one lies inside the interval of this sweep's."
 )
 
