@@ -18,11 +18,12 @@ def repair_mistakes(config: SweepConfig, model: ModelConfig, place: KeyPath) -> 
     """Yield where a model's template, problem sets and training rows don't go together; `place`: of the model."""
     template, prompt_format = PromptTemplate(model.template), config.evaluation.prompt_format
     shown = [template_shown(prompt_format, tuned, template).name for tuned in (False, True)[: 1 + bool(model.recipes)]]
+    asked: KeyPath = (*place, "template") if prompt_format == NATIVE else ("evaluation", "prompt_format")
     sets = {spec.name: PROBLEMS.get(spec.name).repair for spec in config.evaluation.problems}
     others = [name for name, repairs in sets.items() if not repairs]
     if others and (repairing := [name for name in shown if name in STYLES]):
         yield (
-            (*place, "template"),
+            asked,
             f"the template {repairing[0]!r} shows code with a fault, and problem set {others[0]} has none; give models "
             "that are to repair a config with problem sets for repair alone, or take another template",
         )
@@ -30,7 +31,7 @@ def repair_mistakes(config: SweepConfig, model: ModelConfig, place: KeyPath) -> 
     if len(others) < len(sets) and wrong:
         repairs = next(name for name, is_one in sets.items() if is_one)
         yield (
-            (*place, "template"),
+            asked,
             f"problem set {repairs} is code with a fault, which the template {wrong[0]!r} can't show; take one for "
             "repair, such as repair_buggy_line",
         )

@@ -154,6 +154,10 @@ def test_a_format_of_all_prompts_is_one_for_each_models_architecture(model: list
     config(model, recipes=recipes, evaluation={"problems": [MINI], "prompt_format": fits})
     with pytest.raises(UsageError, match=rf"1 error\n.*evaluation.prompt_format: the template '{wrong}' is for an? "):
         config(model, recipes=recipes, evaluation={"problems": [MINI], "prompt_format": wrong})
+    with pytest.raises(
+        UsageError, match=r"1 error\n.*evaluation.prompt_format: .* the template 'magicoder' can't show"
+    ):
+        config(model, recipes=recipes, evaluation={"problems": [MINI], "prompt_format": "magicoder"})
 
 
 @pytest.mark.parametrize("shown", ["zero_shot_infill", "repair_infill"])
