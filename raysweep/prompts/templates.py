@@ -317,6 +317,20 @@ def check_template(name: str, others: tuple[str, ...] = ()) -> str:
     return name
 
 
+def check_line_ends(name: str) -> None:
+    r"""Raise UsageError if a Jinja string writes a backslash and an n and no line end, as where a shell left ``\n``."""
+    if "{" not in name or "\n" in name:
+        return
+    import jinja2
+
+    data = "".join(text for _, kind, text in jinja2.Environment().lex(name) if kind == "data")
+    if "\\n" in data:
+        raise UsageError(
+            f"template '{name}' has a backslash and an n where a line end is meant; in a shell write $'{name}', in "
+            f"YAML and after --set \"{name}\" with its double quotes, and for these two characters {{{{ '\\\\n' }}}}"
+        )
+
+
 @lru_cache(maxsize=4)
 def end_of_turn(tokenizer: Any) -> str:
     """Return the special token that ends an answer in the tokenizer's chat template, else its end of text."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
+import yaml
 
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_tokenizer
@@ -14,6 +16,7 @@ from raysweep.prompts.templates import (
     SIMULATE,
     Prompter,
     PromptTemplate,
+    check_line_ends,
     check_template,
     split_docstring,
     template_shown,
@@ -143,6 +146,20 @@ def test_a_template_that_leaves_out_a_rows_system_text_or_earlier_turns_is_refus
 def test_what_is_no_template_is_refused(text: str, wrong: str) -> None:
     with pytest.raises(UsageError, match=wrong):
         check_template(text)
+
+
+def test_a_backslash_and_an_n_are_no_line_end_and_each_way_out_is_taken() -> None:
+    written = r"Q: {{ instruction }}\nA:\n"
+    with pytest.raises(UsageError) as caught:
+        check_line_ends(written)
+    as_in_shell, as_yaml, as_characters = re.findall(
+        r"\$'(.*?)', in YAML .* (\".*?\") with .* ({{ .* }})$", str(caught.value)
+    )[0]
+    assert as_in_shell == written and yaml.safe_load(as_yaml) == "Q: {{ instruction }}\nA:\n"
+    ends = "{{ instruction }}{% if '\\n' in input %}{% endif %}" + as_characters
+    for text in (yaml.safe_load(as_yaml), ends, "raw"):
+        check_line_ends(check_template(text))
+    assert PromptTemplate(ends).fill("x") == r"x\n"
 
 
 def test_a_tuned_model_sees_the_template_and_goes_on_from_the_signature_and_a_base_model_the_stripped_prompt() -> None:

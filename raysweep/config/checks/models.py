@@ -37,7 +37,16 @@ from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.styles import EXAMPLE, STYLES
-from raysweep.prompts.templates import CHAT, FAMILY_FORMS, INSTRUCT, NATIVE, RAW, PromptTemplate, has_chat_template
+from raysweep.prompts.templates import (
+    CHAT,
+    FAMILY_FORMS,
+    INSTRUCT,
+    NATIVE,
+    RAW,
+    PromptTemplate,
+    check_line_ends,
+    has_chat_template,
+)
 from raysweep.records import ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, objective_of
@@ -50,6 +59,7 @@ _COUNTS = re.compile(r"^(num|n)_|_(size|layers|heads)$")
 
 
 def check_models(config: SweepConfig) -> Iterator[Mistake]:
+    yield from _line_ends(config)
     for at, model in enumerate(config.models):
         place: KeyPath = ("models", at)
         shown = {config.evaluation.prompt_format, model.template}
@@ -74,6 +84,19 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             yield from _without_turns(config, model, SimpleNamespace(bos_token="<s>", eos_token="</s>"))
         elif model.path is not None:
             yield from _existing(config, model, model.path, place)
+
+
+def _line_ends(config: SweepConfig) -> Iterator[Mistake]:
+    asked: list[tuple[KeyPath, str]] = [(("evaluation", "prompt_format"), config.evaluation.prompt_format)]
+    for at, model in enumerate(config.models):
+        asked.append((("models", at, "template"), model.template))
+        if model.pretrain is not None and model.pretrain.template is not None:
+            asked.append((("models", at, "pretrain", "template"), model.pretrain.template))
+    for path, name in asked:
+        try:
+            check_line_ends(name)
+        except UsageError as error:
+            yield path, error
 
 
 def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath) -> Iterator[Mistake]:

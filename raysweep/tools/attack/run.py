@@ -34,7 +34,7 @@ from raysweep.problems.base import ProblemSet
 from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import extracted
 from raysweep.prompts.answers.ways import Extract, way_of
-from raysweep.prompts.templates import NATIVE, Prompter, PromptTemplate, check_template, template_shown
+from raysweep.prompts.templates import NATIVE, Prompter, PromptTemplate, check_line_ends, check_template, template_shown
 from raysweep.records import Decoding, ModelRef, Problem, Spec
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.seeding import DEFAULT_SEED
@@ -75,6 +75,8 @@ class AttackJob:
             raise UnknownName("search", self.search, SEARCHES)
         check_template(self.prompt_format, (NATIVE,))
         check_template(self.template)
+        for name in (self.prompt_format, self.template):
+            check_line_ends(name)
         if not self.methods:
             raise UsageError("--methods names no perturbation; give some, as in C1,C2,C3")
         for method in self.methods:

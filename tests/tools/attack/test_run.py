@@ -113,6 +113,7 @@ def test_a_larger_budget_leaves_the_first_draw_as_it_is(tmp_path):
         ({"search": "gredy"}, "did you mean 'greedy'"),
         ({"prompt_format": "rwa"}, "did you mean 'raw'"),
         ({"template": "instuct"}, "did you mean 'instruct'"),
+        ({"template": r"{{ instruction }}\n"}, "a backslash and an n where a line end is meant"),
         ({"methods": ()}, "names no perturbation"),
         ({"methods": (Spec("C9"),)}, "unknown perturbation 'C9'"),
     ],
