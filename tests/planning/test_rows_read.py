@@ -38,3 +38,5 @@ def test_rows_in_turns_need_a_template_that_shows_them(tmp_path):
     (found,) = findings(NANO, *changes)
     assert "training.source: row 0000016, for model llama: the template raw leaves out a row's system text" in found
     load_config(NANO, [*changes, INSTRUCT])
+    (found,) = findings(NANO, *changes, "models.0.template=chat")
+    assert "model 'llama' has no chat template" in found

@@ -263,6 +263,8 @@ def _without_turns(config: SweepConfig, model: ModelConfig, tokenizer: Any) -> I
         asked += [(of.place, of.rows, ""), (of.validation_place, of.validation, "")]
     for place, rows, name in asked:
         template = PromptTemplate(name or model.template, model.system_prompt, tokenizer)
+        if template.name == CHAT and model.path is None:
+            continue  # another check says that a model from scratch has no chat template
         try:
             in_turns = getattr(config.source(rows), "in_turns", ()) if rows is not None else ()
         except UsageError:
