@@ -317,6 +317,13 @@ class SourceConfig(SpecConfig):
         return Spec(spec.name, {**spec.args, REJECTED_FIELD: self.rejected.field})
 
 
+def _rejected_hint(value: SpecConfig, registry: Registry[Any]) -> str:
+    if not isinstance(value, SourceConfig) or value.name not in registry.names():
+        return ""
+    others = RejectedConfig.model_fields.keys() - registry.parameters(value.name)
+    return "".join(f"; did you mean `rejected.{name}`?" for name in value.model_extra or {} if name in others)
+
+
 def _spec_of(registry: Registry[Any]) -> DescribedCheck:
     def check(value: SpecConfig, info: ValidationInfo) -> SpecConfig:
         try:
@@ -325,7 +332,7 @@ def _spec_of(registry: Registry[Any]) -> DescribedCheck:
         except MissingInput:
             pass  # raysweep.config.checks reports it with all that is missing
         except UsageError as error:
-            raise ValueError(f"{error}{_file_hint(value, registry)}") from None
+            raise ValueError(f"{error}{_rejected_hint(value, registry)}{_file_hint(value, registry)}") from None
         return value
 
     return DescribedCheck(check, f"{_name_of(registry)}, alone or in a mapping with its arguments")

@@ -86,6 +86,13 @@ def test_rows_without_a_rejected_response_are_refused(objective: str, tmp_path: 
     assert f"(also, pairs) {'compares' if objective == 'dpo' else 'compare'} each response" in found
 
 
+def test_a_setting_of_rejected_responses_beside_them_is_led_there(tmp_path: Path) -> None:
+    source = f"{{name: jsonl, path: {rows(tmp_path / 'rows.jsonl', rejected='a - b')}, rejected: {{field: rejected}}}}"
+    (found,) = refused(tmp_path, source, "training.source.unpaired=drop")
+    assert "has no argument 'unpaired'" in found and "did you mean `rejected.unpaired`?" in found
+    config(tmp_path, source, "training.source.rejected.unpaired=drop")
+
+
 def test_settings_that_can_not_be_meant_are_refused(tmp_path: Path, snapshot: Any) -> None:
     path = rows(tmp_path / "rows.jsonl", rejected="a - b")
 
