@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from raysweep.units import count
+
 
 class Found(StrEnum):
     """Where an answer's program was."""
@@ -26,9 +28,10 @@ class Found(StrEnum):
 def in_words(counts: Mapping[str, int]) -> str:
     total = sum(counts.values())
     if total and counts.get(Found.NOTHING, 0) == total:
-        return f"no code found in any of {total:,} answers, which are run as they are written"
+        of = f"any of {total:,} answers, which are" if total > 1 else "the one answer, which is"
+        return f"no code found in {of} run as {'they are' if total > 1 else 'it is'} written"
     places = [f"{counts[found]:,} {where}" for found, where in _WHERE.items() if counts.get(found)]
-    return f"{total:,} answers: {', '.join(places)}"
+    return f"{count(total, 'answer')}: {', '.join(places)}"
 
 
 _WHERE = {

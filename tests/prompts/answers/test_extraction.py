@@ -351,6 +351,8 @@ def test_counts_of_where_programs_were_in_words():
     assert in_words({"fence": 1200, "nothing": 3}) == (
         "1,203 answers: 1,200 with a program in a block of code, 3 without a program, run as they are written"
     )
+    assert in_words({"patch": 1}) == "1 answer: 1 with a patch"
+    assert in_words({"nothing": 1}) == "no code found in the one answer, which is run as it is written"
     assert in_words({"nothing": 30}) == "no code found in any of 30 answers, which are run as they are written"
 
 
