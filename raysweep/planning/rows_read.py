@@ -15,6 +15,7 @@ from raysweep.units import count
 
 SHOWN = 12
 """Most names that a line has."""
+REJECTED_WAY = "; `rejected: {field: rejected}` and an objective that compares pairs, such as dpo, read `rejected`"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class RowsRead:
         if self.unread:
             more = len(self.unread) - SHOWN
             shown = f"{', '.join(self.unread[:SHOWN])}{f' and {more} more (--json)' if more > 0 else ''}"
-            yield f"{self.where}: not read of its rows: {shown}"
+            way = REJECTED_WAY if "rejected" in self.unread else ""
+            yield f"{self.where}: not read of its rows: {shown}{way}"
         if self.with_history:
             many = f"{self.with_history:,} of {of} {'has' if self.with_history == 1 else 'have'} earlier turns"
             yield f"{self.where}: {many}, which stand in the prompt; the loss is that of the last answer alone"

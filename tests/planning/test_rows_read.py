@@ -26,7 +26,8 @@ def test_columns_that_nobody_reads_and_rows_in_turns_are_told(tmp_path):
     assert lines(tmp_path, *[{**ROW, "system": None, "tools": []}] * 16) == []
     rows = [{"messages": TALK, "id": 1}, {"messages": TALK[1:3], "source": "x"}, {**ROW, "rejected": "a - b"}]
     assert lines(tmp_path, *rows, *[ROW] * 13) == [
-        "training.source: not read of its rows: messages.name, id, source, rejected",
+        "training.source: not read of its rows: messages.name, id, source, rejected; `rejected: {field: "
+        "rejected}` and an objective that compares pairs, such as dpo, read `rejected`",
         "training.source: 1 of 16 rows has earlier turns, which stand in the prompt; the loss is that of the last "
         "answer alone",
         "training.source: 1 of 16 rows with a system text of the row's own",
