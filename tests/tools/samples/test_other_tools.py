@@ -97,6 +97,7 @@ def test_a_set_of_codegeexs_names_takes_samples_of_humanevals(tmp_path):
         ({"eval": {}, "samples": []}, "inspect's log; of each sample", OWN),
         ({"question_id": "1", "code_list": [WHOLE]}, "LiveCodeBench's output; its tests are of what", OWN),
         ({"custom_id": "1", "response": {}}, "the batch output of OpenAI or vLLM; the answer is", OWN),
+        ({"0": [[0, {"passed": True}]]}, "bigcode-evaluation-harness's logs.json; they have verdicts", [[[WHOLE]]]),
         ({"0": {"prediction": "x"}}, "OpenCompass's predictions; each `prediction` answers the problem of", OWN),
         ({"idx": 0, "origin_prompt": "x", "prediction": "x"}, "OpenCompass's predictions; each", OWN),
         ({"doc": {"query": "x"}, "model_response": {"text": []}}, "lighteval's details; `model_response.text`", OWN),

@@ -41,6 +41,7 @@ def test_the_reason_and_the_option_that_helps(snapshot):
         "of all kinds": advice("return a + b", "x = \n", FENCED, of=3),
         "Java": advice(f"```java\n{IN_JAVA}```", IN_JAVA, "return a +;\n}\n}\n", of=3, problem=JAVA),
         "Java, broken bodies": advice(*["    return a +;\n    }\n}\n\n\n"] * 2, of=2, problem=JAVA),
+        "a body as a solution": advice("    return 1\n", of=1, whole=True),
         "a patch": advice("```python\n    return n\n```", of=2, problem=TO_REPAIR),
         "tried already": advice("no code", of=1, way=Extract.AUTO),
         "tried already, few": advice("no code", of=10, way=Extract.AUTO),
