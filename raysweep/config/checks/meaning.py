@@ -20,7 +20,9 @@ from raysweep.config.training import TrainingSetConfig
 from raysweep.errors import Doubt, MissingInput, UsageError
 from raysweep.generators.base import GENERATORS
 from raysweep.problems.base import PROBLEMS
+from raysweep.prompts.templates import RAW, PromptTemplate
 from raysweep.records import CLEAN
+from raysweep.trainers.kinds import fine_tunes
 
 LONG = 500
 """A time limit that is so many times the problem sets' own was meant in milliseconds."""
@@ -33,6 +35,7 @@ RAYS_LABELS = {
 
 def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
     yield from _samples(config)
+    yield from _other_form(config)
     yield from _resources(config)
     yield from _numbers(config)
     yield from _loggers(config)
@@ -57,6 +60,16 @@ def _samples(config: SweepConfig) -> Iterator[Mistake]:
     if not evaluation.early_stopping and evaluation.beams == 1:
         why = "it says when a beam search ends, and there is none; give `beams`, or leave it out"
         yield ("evaluation", "early_stopping"), why
+
+
+def _other_form(config: SweepConfig) -> Iterator[Mistake]:
+    if config.evaluation.prompt_format != RAW:
+        return
+    for model in config.models:
+        trained = any(fine_tunes(config.recipes[name].trainer) for name in model.recipes)
+        if trained and PromptTemplate(model.template).is_form:
+            text = f"{model.name!r} is fine-tuned in the form of its `template` and evaluated on prompts without it"
+            yield ("evaluation", "prompt_format"), Doubt(f"{text}; leave `{RAW}` out to evaluate it as it was trained")
 
 
 def _numbers(config: SweepConfig) -> Iterator[Mistake]:

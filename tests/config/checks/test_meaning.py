@@ -92,6 +92,7 @@ DOUBTFUL = [
     "recipes.tiny.ia3={targets: [q_proj]}",
     "seeds=[1, -1]",
     "evaluation.max_new_tokens=4096",
+    "models.0.template='Q: {{ instruction }}'",
 ]
 
 
@@ -111,6 +112,7 @@ def test_a_config_without_doubts_warns_of_nothing(caplog):
         ["prices={A100: 2, RTX-4090: 1}"],
         ["training.sets=[C1, {name: again, perturbation: C1, draw: 1}]"],
         ["evaluation.pairs={C1: [C1]}"],
+        ["models.0.template='Q: {{ instruction }}'", "evaluation.prompt_format=native"],
         ["execution.timeout=300", "execution.memory_mib=64"],
         ["recipes.tiny.steps=null", "recipes.tiny.epochs=100", "recipes.tiny.lora={}", "recipes.tiny.ia3={}"],
         ["resources.labels={accelerator: A100, ray.io/availability-zone: a}", "seed=0"],
