@@ -84,7 +84,8 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     for rows in facts.rows_read:
         yield from rows.lines
     for step in facts.steps:
-        steps = f"recipe {step.recipe}: {count(step.steps, 'step')} of {step.batch_size:,} on {count(step.rows, 'row')}"
+        rows_at_most = f"at most {count(step.rows, 'row')}"  # what doesn't fit or has no pair is left out
+        steps = f"recipe {step.recipe}: {count(step.steps, 'step')} of {step.batch_size:,} on {rows_at_most}"
         over = f"; {step.left_over:,} of them are left over in each epoch, as fewer than `batch_size`"
         yield steps + over * (step.left_over >= LEFT_OVER * step.rows)
     if to_do.retrained:
@@ -98,7 +99,7 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     for pairs in facts.encoded:
         spent, to_encode = pairs.takes.cpu_seconds, count(pairs.takes.pairs, "preference pair")
         cpu = f"about {duration(spent)} of a CPU" if spent >= 1 else "less than a second"
-        yield f"{pairs.rows}: {to_encode} to encode before the cells, {size(pairs.takes.disk_bytes)}, {cpu}"
+        yield f"{pairs.rows}: at most {to_encode} to encode before the cells, {size(pairs.takes.disk_bytes)}, {cpu}"
     for files in facts.linted:
         of = f"{files.tuned:,} completions of fine-tuned and {files.bases:,} of base models"
         yield f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from raysweep.cli.app import main
+from raysweep.cli.views.plan import print_plan
 from raysweep.config.loading import config_from
 from raysweep.config.schema import SweepConfig
 from raysweep.generators.environments import python_of
@@ -133,7 +134,9 @@ def test_a_teachers_task_asks_for_what_its_model_does(path: str, tmp_path: Path)
     assert rejected.needs.generation.gpus == 0 and not rejected.generates
 
 
-def test_a_plan_counts_the_pairs_that_are_encoded_first(path: str, tmp_path: Path) -> None:
+def test_a_plan_counts_the_pairs_that_are_encoded_first(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     document = config({"path": path}).model_dump(by_alias=True, exclude_unset=True)
     document["recipes"]["fait"] = {"objective": "fait", "steps": 2, "batch_size": 8}
     document["models"][0]["recipes"] = ["full", "fait"]
@@ -143,6 +146,9 @@ def test_a_plan_counts_the_pairs_that_are_encoded_first(path: str, tmp_path: Pat
     assert pairs.rows == "pairs of training set clean for student"
     assert pairs.takes.pairs == 40 and 1_000 < pairs.takes.disk_bytes < 100_000 and 0 < pairs.takes.cpu_seconds < 1
     assert len(plan.cells) == 3 and {model.model for model in facts.models} == {"student"}  # none of the teacher
+    print_plan(facts, as_json=False)
+    told = capsys.readouterr().out
+    assert "at most 40 preference pairs to encode" in told and "2 steps of 8 on at most 40 rows" in told
 
 
 def test_a_plan_names_what_a_teacher_has_to_write(
