@@ -1,26 +1,33 @@
 """CREME: finds the block whose states carry the damage of a perturbed prompt, and aligns them with the original's.
 
-The paper states the localization. The edit is rebuilt from its abstract, its task definition and DINM, which it follows
-(https://arxiv.org/abs/2403.14472, https://github.com/zjunlp/EasyEdit); its settings are assumed.
+The paper states the localization; its text ends before the edit. There are two readings of that. `span: prompt` is
+rebuilt from the abstract, the task definition and DINM, which it follows (https://arxiv.org/abs/2403.14472,
+https://github.com/zjunlp/EasyEdit). `span: written` is what the authors' own package does
+(https://github.com/AyushGupta-Code/CREME-Not-Every-Layer-Counts, a fork with their commits up to f68a356).
 
-With W the output projection of block l's MLP, h_l its block's output and t the last min(T_ori, T_pert) tokens:
+With W the output projection of block l's MLP and h_l its block's output:
 
     L = L_align + lambda L_keep
     L_align = mean over t of ||h_l(P_pert; W')[t] - h_l(P_ori; W)[t]||^2 / d
-    L_keep  = mean over P_ori's tokens of KL(p_W || p_W')         `keep: kl`
-              mean over P_ori's tokens of ||h_l(P_ori; W')[t] - h_l(P_ori; W)[t]||^2 / d         `keep: mse`
+    L_keep  = mean over s of KL(p_W || p_W') on P_ori                             `keep: kl`
+              mean over s of ||h_l(P_ori; W')[s] - h_l(P_ori; W)[s]||^2 / d       `keep: mse`
+
+`span: prompt`: t are the last min(T_ori, T_pert) tokens, s all tokens of P_ori. `span: written`: the first tokens that
+W writes greedily for P_ori follow both prompts, and t and s are these.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import override
 
-from raysweep.errors import Doubt, Finding
+from raysweep.errors import Doubt, Finding, UsageError
+from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import blocks_of
-from raysweep.records import BlockAccuracy, ModelKind
+from raysweep.records import BlockAccuracy, Decoding, GenerationRequest, ModelKind
 from raysweep.trainers.editors.base import (
     EDIT,
     EDITORS,
@@ -47,7 +54,8 @@ if TYPE_CHECKING:
 class Creme(Editor):
     """Localizes by patching states, then trains one MLP output projection to align the prompts' states.
 
-    The change with the lowest loss is returned: none, if no step lowers it. Then the counts say so.
+    With `returns: best` the change with the lowest loss is returned: none, if no step lowers it. Then the counts say
+    so.
 
     Args:
         lr: Adam's learning rate.
@@ -56,7 +64,10 @@ class Creme(Editor):
         keep: what keeps the original prompt as it is: the tokens' distributions (kl), or the block's states (mse).
         stop_below: no further step where the loss is below it.
         patience: no further step after so many steps without a lower loss; 0: all steps.
-        most_change: most ||W' - W|| / ||W||, Frobenius norms.
+        most_change: most ||W' - W|| / ||W||, Frobenius norms; 0: no bound.
+        span: where states are aligned and kept: in the prompts, or at tokens that the base writes for the original.
+        written_tokens: most of these tokens, with `span: written`.
+        returns: the change with the lowest loss (best), or the one after the last step (last).
         edit_at: the block: auto (where localization finds the damage), first, middle, last, random, dinm, or a number
             from 0.
         positions: of the localization: all | last | diff_span | window:k.
@@ -80,6 +91,9 @@ class Creme(Editor):
         stop_below: float = 1e-4,
         patience: int = 5,
         most_change: float = 0.1,
+        span: Literal["prompt", "written"] = "prompt",
+        written_tokens: int = 32,
+        returns: Literal["best", "last"] = "best",
         edit_at: Literal["auto"] | Place | int = "auto",
         positions: str = "all",
         phase: Literal["prefill", "all"] = "prefill",
@@ -91,12 +105,14 @@ class Creme(Editor):
     ) -> None:
         require_numbers(
             self.name,
-            {"lr": lr, "most_change": most_change},
+            {"lr": lr},
             {"steps": (steps, 1), "keep_weight": (keep_weight, 0)}
+            | {"most_change": (most_change, 0), "written_tokens": (written_tokens, 1)}
             | {"stop_below": (stop_below, 0), "patience": (patience, 0)},
         )
-        self.rules = Rules(lr, steps, stop_below, patience, keeps_best=True)
+        self.rules = Rules(lr, steps, stop_below, patience, keeps_best=returns == "best")
         self.keep_weight, self.keep, self.most_change, self.edit_at = keep_weight, keep, most_change, edit_at
+        self.written_tokens = written_tokens if span == "written" else 0
         self.localization = Localization(
             positions, phase, samples, temperature, top_p, max_new_tokens, embeddings=embeddings
         )
@@ -116,7 +132,7 @@ class Creme(Editor):
                     block = block_at(self.edit_at, job, blocks, tokens)
             with watch.part(EDIT):
                 matrix = matrix_of(job, block)
-                descent = self._descend(network, matrix, tokens, services.alive)
+                descent = self._descend(job, matrix, tokens, services.alive)
                 tensors, counts = matrix_edit(matrix, descent.found, descent, self.edit_at, len(blocks))
         return ModelEdit(tensors=tensors, counts={**counts, **watch.counts}, blocks=found)
 
@@ -136,37 +152,55 @@ class Creme(Editor):
         return EditEffort(
             completions,
             (self.rules.steps + 1) * is_read,
-            more=0,
+            more=self.written_tokens,
             samples=localized.samples,
             new=localized.max_new_tokens,
         )
 
-    def _descend(self, network: Any, matrix: Matrix, tokens: PairTokens, alive: Callable[[], None]) -> Descent:
+    def _descend(self, job: EditJob, matrix: Matrix, tokens: PairTokens, alive: Callable[[], None]) -> Descent:
         """Return the descent of the change of a matrix, (d, d_ff)."""
         import torch
 
-        original = block_states(network, matrix, tokens.original)
-        perturbed = block_states(network, matrix, tokens.perturbed)
-        shared = min(len(original.keys), len(perturbed.keys))
+        network, written = job.base.network, self._written(job, tokens)
+        original = block_states(network, matrix, [*tokens.original, *written])
+        perturbed = block_states(network, matrix, [*tokens.perturbed, *written])
+        shared = len(written) or min(len(original.keys), len(perturbed.keys))
         wanted = original.output[-shared:]
         keys, now = perturbed.keys[-shared:], perturbed.output[-shared:]
-        kept = self._kept(network, matrix, tokens.original, original.keys)
+        kept = self._kept(network, matrix, [*tokens.original, *written], original.keys[-len(written) :], len(written))
 
         def loss(change: torch.Tensor) -> torch.Tensor:
             align = (now + keys @ change.T - wanted).square().mean()
             return align + self.keep_weight * kept(change) if self.keep_weight else align
 
-        bound = self.most_change * float(matrix.weight.float().norm())
+        bound = self.most_change * float(matrix.weight.float().norm()) or math.inf
         start = torch.zeros(matrix.weight.shape, device=matrix.weight.device)
         return descend(start, loss, self.rules, within(bound), alive)
 
+    def _written(self, job: EditJob, tokens: PairTokens) -> list[int]:
+        """Return the first tokens that the base writes greedily for the original prompt; none with `span: prompt`."""
+        if not self.written_tokens:
+            return []
+        pair = job.pair
+        generator = Transformers(job.base, Decoding(self.written_tokens))
+        request = GenerationRequest("", pair.task_id, pair.original, special_tokens=pair.special_tokens)
+        (row,) = generator.write([request])
+        positions = TextReader(job.base).positions
+        written = row.written if positions is None else row.written[: positions - len(tokens.perturbed)]
+        if written:
+            return written
+        raise UsageError(
+            f"the base writes no token after the original prompt of {pair.problem_set} {pair.task_id}, so no state is "
+            "there to align; write `span: prompt`, or name other problems in `edits.problems`"
+        )
+
     def _kept(
-        self, network: Any, matrix: Matrix, original: Sequence[int], keys: torch.Tensor
+        self, network: Any, matrix: Matrix, original: Sequence[int], keys: torch.Tensor, last: int
     ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return L_keep, a function of the change."""
+        """Return L_keep, a function of the change. `last`: how many tokens it is of; 0: of all."""
         if self.keep == "mse":
             return lambda change: (keys @ change.T).square().mean()
-        apart = divergence(network, original)
+        apart = divergence(network, original, last or None)
 
         def kept(change: torch.Tensor) -> torch.Tensor:
             with with_change(matrix, lambda: change):

@@ -169,6 +169,37 @@ def test_localization_chooses_the_block_and_writes_as_many_tokens_as_the_evaluat
     assert lengths[0] < lengths[1]
 
 
+@pytest.mark.parametrize("keep", ["kl", "mse"])
+def test_states_of_what_the_original_prompt_writes_are_aligned_and_kept(keep, make_edit):
+    job = make_edit("llama")
+    network, tokens = job.base.network, TextReader(job.base).pair(job.pair)
+    ids = torch.tensor([tokens.original])
+    with torch.no_grad():
+        for _ in range(4):
+            ids = torch.cat([ids, plain_logits(network, ids.tolist())[:, -1:].argmax(-1)], dim=1)
+    written = ids[0, -4:].tolist()
+    texts = [[*prompt, *written] for prompt in (tokens.original, tokens.perturbed)]
+
+    def seen() -> list[torch.Tensor]:
+        logits = plain_logits(network, texts[:1])[0, -4:].log_softmax(-1)
+        return [*(block_output(job, 0, text)[-4:] for text in texts), logits]
+
+    settings = {**EAGER, "steps": 3, "most_change": 0, "returns": "last", "patience": 0, "lr": 0.05}
+    editor = Creme(edit_at=0, span="written", written_tokens=4, keep=keep, keep_weight=0.1, **settings)
+    edit = edited(editor, job)
+    with torch.no_grad():
+        original, perturbed, expected = seen()
+        with put_on(network, edit):
+            now, aligned, logits = seen()
+    kept = (now - original).square().mean()
+    if keep == "kl":
+        kept = (expected.exp() * (expected - logits)).sum(-1).mean()
+    counts = edit.counts
+    assert counts["losses"][0][1] == pytest.approx(float((perturbed - original).square().mean()), rel=1e-4)
+    assert counts["final_loss"] == pytest.approx(float((aligned - original).square().mean() + 0.1 * kept), rel=1e-3)
+    assert counts["step_taken"] == 3 and counts["relative_change"] > 0.1  # the last step's, beyond the default bound
+
+
 def test_a_pair_whose_samples_pass_alike_is_not_reproduced(make_edit):
     job = make_edit("llama")
     with pytest.raises(NotReproduced, match="pass at a rate of 1\\.00"):
