@@ -338,7 +338,7 @@ class BlockAccuracy:
     phase: str  # prefill | all
     accuracy: float  # share of the completions that passed
     restoration: float  # RI: (accuracy - perturbed) / (original - perturbed); NaN if that isn't defined
-    distance: float  # L2 distance of the block's states on the two prompts, over shared positions
+    distance: float  # L2, of the block's states on the two prompts, over shared positions, relative to the clean one's
     accuracy_original: float  # of the localization's own samples, without a patch
     accuracy_perturbed: float
     samples: int  # completions behind each accuracy

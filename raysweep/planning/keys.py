@@ -14,9 +14,11 @@ from raysweep.prompts.templates import CHAT, PromptTemplate
 from raysweep.records import Decoding, Spec
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.editors.base import EDITORS
-from raysweep.trainers.kinds import edits
+from raysweep.trainers.kinds import edits, place_of
 from raysweep.trainers.sharding.choice import sharding_name
 
+LATER = {"span", "written_tokens", "returns"}
+"""Arguments of editors that came when edits had been made: at their defaults they are in no key."""
 PROMPTS = 1
 """Version of the texts that templates and prompt formats make; it is in the keys of models and completions."""
 
@@ -29,7 +31,10 @@ def recipe_spec(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
     if edits(recipe.trainer):  # all its arguments and its rule of drawing texts: no other field counts
         defaults = {name: parameter.default for name, parameter in EDITORS.parameters(recipe.trainer).items()}
         edit, sampling = {**defaults, **recipe.edit}, GENERATORS.get(TRANSFORMERS).sampling
-        return {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **EDITORS.plugin_spec(recipe.trainer)}
+        edit = {name: value for name, value in edit.items() if name not in LATER or value != defaults[name]}
+        rule = {"distance": "relative"} if place_of(recipe.trainer, recipe.edit) in ("auto", "dinm") else {}
+        editor = {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **rule}
+        return {**editor, **EDITORS.plugin_spec(recipe.trainer)}
     spec = dataclasses.asdict(recipe) | {"parallel": sharding_name(recipe, recipe.workers), "prompts": PROMPTS}
     spec |= TRAINERS.plugin_spec(recipe.trainer) | OBJECTIVES.plugin_spec(recipe.objective)
     unused = ["edit", "day"]

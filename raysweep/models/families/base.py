@@ -21,6 +21,7 @@ class ModulePaths:
     blocks: str  # the list of blocks, from the network on
     embedding: str  # what turns tokens into states, without positions, from the network on
     mlp_output: str  # the layer that projects the MLP's inner states back, from a block on
+    norm: str = ""  # the norm behind the last block, from the network on; empty: there is none
 
 
 class ModelFamily:

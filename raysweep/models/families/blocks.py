@@ -47,6 +47,17 @@ def blocks_of(network: Any, family: str) -> list[torch.nn.Module]:
     return list(_at(network, paths_of(family).blocks, family))
 
 
+def compared_at(network: Any, family: str) -> list[torch.nn.Module]:
+    """Return the modules whose outputs are compared as the blocks' states: of the last block, what its norm gives.
+
+    So transformers' `hidden_states` have it, and with them DINM and the package of CREME's authors. It raises as
+    `blocks_of` does.
+    """
+    norm = paths_of(family).norm
+    blocks = blocks_of(network, family)
+    return [*blocks[:-1], _at(network, norm, family) if norm else blocks[-1]]
+
+
 def embedding_of(network: Any, family: str) -> torch.nn.Module:
     """Return the module that turns tokens into states, (rows, tokens, width); it raises as `blocks_of` does."""
     module: torch.nn.Module = _at(network, paths_of(family).embedding, family)

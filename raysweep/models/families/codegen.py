@@ -18,7 +18,9 @@ class CodeGen(ModelFamily):
     ia3_targets = ("qkv_proj", "fc_out")
     ia3_feedforward = ("fc_out",)
     embeddings = ("wte", "lm_head")
-    paths = ModulePaths(blocks="transformer.h", embedding="transformer.wte", mlp_output="mlp.fc_out")
+    paths = ModulePaths(
+        blocks="transformer.h", embedding="transformer.wte", mlp_output="mlp.fc_out", norm="transformer.ln_f"
+    )
     packs = False
     tiny = MappingProxyType(
         {  # `n_head` must be a multiple of 4, since CodeGen splits its heads over 4 shards

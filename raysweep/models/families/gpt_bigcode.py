@@ -16,7 +16,9 @@ class GptBigCode(ModelFamily):
 
     lora_targets = ("c_attn", "c_proj", "c_fc")
     embeddings = ("wte", "lm_head")
-    paths = ModulePaths(blocks="transformer.h", embedding="transformer.wte", mlp_output="mlp.c_proj")
+    paths = ModulePaths(
+        blocks="transformer.h", embedding="transformer.wte", mlp_output="mlp.c_proj", norm="transformer.ln_f"
+    )
     tiny = MappingProxyType(
         {  # MiniCode's model B: .87 million weights at a vocabulary of 512
             "n_embd": 128,

@@ -16,7 +16,9 @@ class Llama(ModelFamily):
 
     lora_targets = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     embeddings = ("embed_tokens", "lm_head")
-    paths = ModulePaths(blocks="model.layers", embedding="model.embed_tokens", mlp_output="mlp.down_proj")
+    paths = ModulePaths(
+        blocks="model.layers", embedding="model.embed_tokens", mlp_output="mlp.down_proj", norm="model.norm"
+    )
     tiny = MappingProxyType(
         {  # MiniCode's model A: .87 million weights at a vocabulary of 512
             "hidden_size": 128,

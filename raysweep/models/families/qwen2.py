@@ -16,7 +16,9 @@ class Qwen2(ModelFamily):
 
     lora_targets = ()
     embeddings = ("embed_tokens", "lm_head")
-    paths = ModulePaths(blocks="model.layers", embedding="model.embed_tokens", mlp_output="mlp.down_proj")
+    paths = ModulePaths(
+        blocks="model.layers", embedding="model.embed_tokens", mlp_output="mlp.down_proj", norm="model.norm"
+    )
     tiny = MappingProxyType(
         {  # .81 million weights at a vocabulary of 512
             "hidden_size": 128,

@@ -7,8 +7,8 @@ lost accuracy that its patch brings back, RI = (Acc_l - Acc_pert) / (Acc_ori - A
 
 The paper leaves open, and assumed here are: where prompts have unequal lengths, their last tokens are the shared ones,
 as many as the shorter one has; samples are drawn at temperature .2 from a nucleus of .95, since greedy samples are
-equal; equal restorations are told apart by the distance of the block's states on the two prompts, as DINM chooses its
-block (Wang et al. 2024, https://arxiv.org/abs/2403.14472). docs/editing-design.md says what RI can't tell.
+equal; equal restorations are told apart by the distance of the block's states on the two prompts, much as DINM chooses
+its block (Wang et al. 2024, https://arxiv.org/abs/2403.14472). docs/editing-design.md says what RI can't tell.
 """
 
 from __future__ import annotations
@@ -16,21 +16,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.generators.patches import RowVariant
 from raysweep.generators.rows import WrittenRow
 from raysweep.generators.transformers import Transformers
-from raysweep.models.families.blocks import blocks_of, embedding_of
+from raysweep.models.families.blocks import blocks_of, compared_at, embedding_of
 from raysweep.records import BlockAccuracy, Decoding, GenerationRequest
 from raysweep.seeding import derive
 from raysweep.trainers.editors.base import EditJob, EditServices, NotReproduced
 from raysweep.trainers.editors.patched_states import PatchedStates, states_at
 from raysweep.trainers.editors.shared_positions import SCOPES, Shared, sources
-
-if TYPE_CHECKING:
-    import torch
+from raysweep.trainers.editors.states import relative_distance
 
 EMBEDDINGS = -1
 """Number of the embeddings, where they are patched in a block's place."""
@@ -102,6 +100,8 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
     network, pair = job.base.network, job.pair
     ends = {EMBEDDINGS: embedding_of(network, job.family)} if settings.embeddings else {}
     modules: dict[int, Any] = {**ends, **dict(enumerate(blocks_of(network, job.family)))}
+    last = max(modules)
+    read = {**modules, last + 1: compared_at(network, job.family)[-1]}
     samples = _Samples(job, services, settings)
     original, perturbed = samples.unpatched()
     if not original.accuracy > perturbed.accuracy:
@@ -112,13 +112,18 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
     prompts = (original.rows[0].prompt, perturbed.rows[0].prompt)
     shared = Shared(*map(len, prompts))
     written = original.rows[0].written[:-1] if settings.phase == ALL else []  # nothing follows the last one
-    states, others = (states_at(samples.generator, modules, ids) for ids in ([*prompts[0], *written], prompts[1]))
+    states, others = (states_at(samples.generator, read, ids) for ids in ([*prompts[0], *written], prompts[1]))
     places = sources(settings.scopes, pair, job.base.tokenizer, shared)
     further = range(shared.original, shared.original + len(written))
     patcher = PatchedStates(modules, states, {scope: [*of, *further] for scope, of in places.items()}, shared.perturbed)
     names = [(scope, block) for scope in settings.scopes for block in modules]
     accuracies = samples.patched([RowVariant(patcher, name) for name in names])
     lost = original.accuracy - perturbed.accuracy
+
+    def distance(block: int) -> float:
+        number, at = len(shared.positions), last + 1 if block == last else block
+        return relative_distance(states[at][: shared.original][-number:], others[at][-number:])
+
     return [
         BlockAccuracy(
             block=block,
@@ -126,7 +131,7 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
             phase=settings.phase,
             accuracy=accuracy,
             restoration=(accuracy - perturbed.accuracy) / lost,
-            distance=_distance(states[block], others[block], shared),
+            distance=distance(block),
             accuracy_original=original.accuracy,
             accuracy_perturbed=perturbed.accuracy,
             samples=settings.samples,
@@ -193,10 +198,3 @@ class _Samples:
     def _accuracies(self, rows: Sequence[WrittenRow]) -> list[float]:
         passed = self._services.passes([self.generator.completion(row).text for row in rows])
         return [sum(passed[start:][: self._samples]) / self._samples for start in range(0, len(rows), self._samples)]
-
-
-def _distance(states: torch.Tensor, others: torch.Tensor, shared: Shared) -> float:
-    """Return the L2 distance of a block's states on two prompts, (tokens, width), over the positions they share."""
-    number = len(shared.positions)
-    ours, theirs = states[: shared.original][-number:], others[-number:]
-    return float((ours.float() - theirs.float()).norm())

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from raysweep.models.families.blocks import compared_at
 from raysweep.seeding import python_rng
 from raysweep.trainers.editors.base import EditJob, require_block
-from raysweep.trainers.editors.states import outputs
+from raysweep.trainers.editors.states import outputs, relative_distance
 from raysweep.trainers.editors.texts import PairTokens
 
 Place = Literal["first", "middle", "last", "random", "dinm"]
@@ -32,7 +33,7 @@ def block_at(place: Place | int, job: EditJob, blocks: Sequence[Any], tokens: Pa
     if isinstance(place, int):
         return place
     if place == "dinm":
-        distances = dinm_distances(job.base.network, blocks, tokens)
+        distances = dinm_distances(job, tokens)
         return max(range(number), key=distances.__getitem__)
     if place == "random":
         pair = job.pair
@@ -41,12 +42,14 @@ def block_at(place: Place | int, job: EditJob, blocks: Sequence[Any], tokens: Pa
     return {"first": 0, "middle": number // 2, "last": number - 1}[place]
 
 
-def dinm_distances(network: Any, blocks: Sequence[Any], tokens: PairTokens) -> list[float]:
-    """Return for each block the L2 distance of its states on the safe and the unsafe text, over shared positions.
+def dinm_distances(job: EditJob, tokens: PairTokens) -> list[float]:
+    """Return for each block how far its states on the safe and the unsafe text are apart, over shared positions.
 
-    Shared are the last ones of both, as many as the shorter text has.
+    Shared are the last ones of both, as many as the shorter text has. The distances are relative to the safe text's.
     """
-    safe = outputs(network, blocks, [*tokens.original, *tokens.passing])
-    unsafe = outputs(network, blocks, [*tokens.perturbed, *tokens.failing])
+    network = job.base.network
+    compared = compared_at(network, job.family)
+    safe = outputs(network, compared, [*tokens.original, *tokens.passing])
+    unsafe = outputs(network, compared, [*tokens.perturbed, *tokens.failing])
     shared = min(len(safe[0]), len(unsafe[0]))
-    return [float((one[-shared:] - other[-shared:]).norm()) for one, other in zip(safe, unsafe, strict=True)]
+    return [relative_distance(one[-shared:], other[-shared:]) for one, other in zip(safe, unsafe, strict=True)]

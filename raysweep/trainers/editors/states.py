@@ -160,6 +160,16 @@ def outputs(network: Any, blocks: Sequence[Any], ids: Sequence[int]) -> list[tor
     return seen
 
 
+def relative_distance(states: torch.Tensor, others: torch.Tensor) -> float:
+    """Return how far states are apart, (tokens, width) both: L2 relative to a state's norm, the mean over tokens.
+
+    Norms grow from block to block, so that plain distances nearly always find the last one; and in large models a
+    token or two have norms so large that they would decide alone.
+    """
+    states, others = states.float(), others.float()
+    return float(((states - others).norm(dim=-1) / states.norm(dim=-1).clamp(min=1e-12)).mean())
+
+
 def _watched(network: Any, ids: Sequence[int], watch: Callable[[], Sequence[Any]]) -> None:
     """Run a network on a text while hooks watch. `watch`: registers them, and returns their handles."""
     import torch

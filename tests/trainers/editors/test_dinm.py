@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from raysweep.models.families.blocks import blocks_of
 from raysweep.testing.services import EditServicesHere
 from raysweep.trainers.editors.descent import divergence
 from raysweep.trainers.editors.dinm import Dinm, DinmLosses
 from raysweep.trainers.editors.places import dinm_distances
 from raysweep.trainers.editors.running import run_edit
-from raysweep.trainers.editors.states import frozen, matrix_of
+from raysweep.trainers.editors.states import frozen, matrix_of, outputs, relative_distance
 from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED
 
@@ -61,8 +60,12 @@ def test_with_kls_gradient_the_text_that_is_to_stay_moves_less(make_edit):
 
 def test_its_block_is_the_one_where_the_texts_are_furthest_apart(make_edit):
     job = make_edit("llama")
-    blocks = blocks_of(job.base.network, "llama")
-    distances = dinm_distances(job.base.network, blocks, TextReader(job.base).pair(job.pair))
+    tokens = TextReader(job.base).pair(job.pair)
+    distances = dinm_distances(job, tokens)
+    states = outputs(job.base.network, [job.base.network.model.norm], [*tokens.original, *tokens.passing])[0]
+    others = outputs(job.base.network, [job.base.network.model.norm], [*tokens.perturbed, *tokens.failing])[0]
+    shared = min(len(states), len(others))
+    assert distances[-1] == pytest.approx(relative_distance(states[-shared:], others[-shared:]))
     edit = run_edit(Dinm(), job, EditServicesHere())
     assert edit.counts["block"] == distances.index(max(distances))
     assert edit.counts["edit_at"] == "dinm"

@@ -34,9 +34,10 @@ from raysweep.stats.runs_test import runs_test
 NO_BLOCK = "it has no edit whose block a localization found"
 HOW = (
     "Blocks l* that the localization found, one an edit; depth is l / N, from 0, the first of N blocks. Tied: edits in "
-    "which several blocks had the highest RI, so that the distance of their states decided. Uniform: p of counts as "
-    "far from equal ones, by simulation. Runs: of blocks that were found more often than equal counts give, and "
-    "of others, in the model's order; p: of so few, if all orders are equally likely. A small p says that these "
+    "which several blocks had the highest RI, so that the distance of their states decided; the tests leave them out. "
+    "Harmed: edits in which each block's patch lowered the pass rate; the least harmful one was edited. Uniform: p of "
+    "counts as far from equal ones, by simulation. Runs: of blocks that were found more often than equal counts give, "
+    "and of others, in the model's order; p: of so few, if all orders are equally likely. A small p says that these "
     "blocks lie together. Both tests take edits as independent, those of one problem in several categories too."
 )
 SEEDS = (
@@ -47,17 +48,21 @@ SEEDS = (
 
 @dataclass(frozen=True)
 class FoundBlocks:
-    """The blocks that localizations found for one model (and method, where there are several) and category."""
+    """The blocks that localizations found for one model (and method, where there are several) and category.
+
+    `of`: number of blocks of the model. `untied`: those of `blocks` that alone had the highest RI. `harmed`: number of
+    edits in which no block had an RI of 0 or more.
+    """
 
     model: str
     category: str
     blocks: Sequence[int]
-    of: int  # number of blocks of the model
-    tied: int = 0  # edits in which several blocks had the highest RI
+    of: int
+    untied: Sequence[int]
+    harmed: int
 
-    @property
-    def counts(self) -> tuple[int, ...]:
-        return tuple(sum(block == number for block in self.blocks) for number in range(self.of))
+    def counts(self, blocks: Sequence[int]) -> tuple[int, ...]:
+        return tuple(sum(block == number for block in blocks) for number in range(self.of))
 
 
 def has_localization(edit: ReportedEdit) -> bool:
@@ -66,8 +71,12 @@ def has_localization(edit: ReportedEdit) -> bool:
 
 def best_blocks(edit: ReportedEdit) -> list[int]:
     """Return the blocks with the highest RI of an edit's localization: several if distances decided."""
-    known = {row.block: row.restoration for row in edit.deciding if row.block >= 0 and not math.isnan(row.restoration)}
+    known = _restorations(edit)
     return [block for block, restoration in known.items() if restoration == max(known.values())]
+
+
+def _restorations(edit: ReportedEdit) -> dict[int, float]:
+    return {row.block: row.restoration for row in edit.deciding if row.block >= 0 and not math.isnan(row.restoration)}
 
 
 def by_model(
@@ -114,13 +123,13 @@ class BlockMap(Exhibit):
             tuple(sorted(dict.fromkeys(one.category for one in found), key=lambda name: name != ALL)),
             tuple(dict.fromkeys(one.model for one in found)),
             "depth of the block, l / N",
-            tuple(DepthPanel(one.category, one.model, one.counts) for one in found),
+            tuple(DepthPanel(one.category, one.model, one.counts(one.blocks)) for one in found),
         )
 
     def _table(self, evidence: Evidence, problems: str, found: Sequence[FoundBlocks]) -> Table:
         seeds = {edit.cell.seed for edit in filter(has_localization, evidence.edits.made)}
         several = SEEDS if evidence.pools_seeds and len(seeds) > 1 else ""
-        names = ("edits", "tied", "median depth", "blocks (edits)", "p, uniform", "runs", "p, runs")
+        names = ("edits", "tied", "harmed", "median depth", "blocks (edits)", "p, uniform", "runs", "p, runs")
         return Table(
             **self.head(evidence.frame, problems, said=[HOW, several]),
             stub=("model", "category"),
@@ -139,25 +148,33 @@ def _found(model: str, categories: Mapping[str, Sequence[ReportedEdit]]) -> list
         FoundBlocks(
             model,
             name,
-            [edit.work.block for edit in edits if edit.work is not None and edit.work.block is not None],
+            _edited_blocks(edits),
             size,
-            sum(len(best_blocks(edit)) > 1 for edit in edits),
+            _edited_blocks([edit for edit in edits if len(best_blocks(edit)) < 2]),
+            sum(max(_restorations(edit).values(), default=0.0) < 0 for edit in edits),
         )
         for name, edits in rows.items()
     ]
 
 
+def _edited_blocks(edits: Iterable[ReportedEdit]) -> list[int]:
+    return [edit.work.block for edit in edits if edit.work is not None and edit.work.block is not None]
+
+
 def _cells(found: FoundBlocks) -> tuple[TableCell, ...]:
-    counts = found.counts
-    often = sorted(((-number, block) for block, number in enumerate(counts) if number))
+    often = sorted(((-number, block) for block, number in enumerate(found.counts(found.blocks)) if number))
     depth = median(block / found.of for block in found.blocks)
-    edits, tied = TableCell.number(float(len(found.blocks)), str(len(found.blocks))), TableCell.counted(found.tied)
+    edits = TableCell.number(float(len(found.blocks)), str(len(found.blocks)))
+    counted = TableCell.counted(len(found.blocks) - len(found.untied)), TableCell.counted(found.harmed)
     middle = TableCell.number(depth, f"{depth:.2f}")
     blocks = TableCell.said(", ".join(f"{block} ({-number})" for number, block in often))
     if found.of < 2:
-        return edits, tied, middle, blocks, *[TableCell()] * 3
-    test = runs_test(counts)
+        return edits, *counted, middle, blocks, *[TableCell()] * 3
+    test = runs_test(found.counts(found.untied))
     smallest = f"smallest p that so many blocks can show: {p_text(test.smallest_p_runs)}"
     note = test.note or (smallest if test.smallest_p_runs > 0.05 else "")
     runs = TableCell.number(float(test.runs), str(test.runs))
-    return edits, tied, middle, blocks, p_cell(test.p_uniform, ""), runs, replace(p_cell(test.p_runs, note), note=note)
+    return (
+        *(edits, *counted, middle, blocks),
+        *(p_cell(test.p_uniform, ""), runs, replace(p_cell(test.p_runs, note), note=note)),
+    )

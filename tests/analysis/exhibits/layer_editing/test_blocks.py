@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import nan
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -63,6 +64,20 @@ def test_a_block_that_distances_decided_is_counted_as_tied():
     assert (shown["llama", "C1"]["edits"], shown["llama", "C1"]["tied"]) == ("2", "1")
 
 
+def test_tied_edits_show_no_p_and_those_whose_patches_all_do_harm_are_counted():
+    def edits(restorations: list[float]) -> list[Any]:
+        made = (found_at(3, number, 4) for number in range(1, 11))
+        rows = [BlockAccuracy(n, "all", "prefill", 0.5, each, 1.0, 1.0, 0.0, 5) for n, each in enumerate(restorations)]
+        return [replace(edit, localization=rows) for edit in made]
+
+    shown = [
+        texts(EXHIBITS["block-map"].draw(evidence(edits(each))).tables[0])["llama", "C1"]
+        for each in ([0.0] * 4, [-0.4, -0.4, -0.4, -0.2])
+    ]
+    assert [(each["tied"], each["harmed"]) for each in shown] == [("10", "0"), ("0", "10")]
+    assert shown[0]["p, uniform"] == "–" and float(shown[1]["p, uniform"]) < 0.01
+
+
 def test_embeddings_that_restore_all_tie_with_no_block():
     edit = edit_of("llama", "creme", "C1", 1)
     best = max(row.restoration for row in edit.localization if row.positions == "all")
@@ -80,7 +95,7 @@ def test_a_model_of_four_blocks_is_said_to_show_little():
 
 
 def test_counts_have_a_place_for_blocks_that_were_never_found():
-    assert FoundBlocks("m", "C1", [2, 2, 0], 4).counts == (1, 0, 2, 0)
+    assert FoundBlocks("m", "C1", [], 4, [], 0).counts([2, 2, 0]) == (1, 0, 2, 0)
 
 
 def test_a_category_without_a_found_block_says_so_in_the_figure():
