@@ -23,7 +23,9 @@ _LETTER = 0.6  # the width of a letter, in its size
 _AXIS_INCHES = 0.5  # at the left of the rows' labels
 _MOST_WIDTH = 15.0
 _FEWEST_ROWS = 3  # for which there is room
+_SCALE_INCHES = 0.7
 _MAP = "cividis"  # equally readable with a colour vision deficiency, and light to dark in grey
+_SIGNED_MAP = "PuOr"  # so is this one, for numbers below and above zero
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,12 @@ class HeatPanel:
 
 @dataclass(frozen=True)
 class HeatFigure(ReportFigure):
-    """A figure of panels with the same columns. `unit`: of the numbers; `digits`: after the point."""
+    """A figure of panels with the same columns.
+
+    `unit`: of the numbers; `digits`: after the point. `full`: the number, or a larger one among those shown, that has
+    the full colour; then zero is white, numbers below it have another colour, and a bar shows the scale. None: colours
+    go from the smallest to the largest number.
+    """
 
     columns: tuple[str, ...]
     row_label: str
@@ -45,6 +52,7 @@ class HeatFigure(ReportFigure):
     unit: str
     digits: int
     panels: tuple[HeatPanel, ...]
+    full: float | None = None
 
     @override
     def render(self, format: str = "svg") -> bytes:
@@ -58,6 +66,9 @@ class HeatFigure(ReportFigure):
         height = _HEAD_INCHES + row * max(most, _FEWEST_ROWS)
         numbers = [v for panel in self.panels for row in panel.values for v in row if not math.isnan(v)]
         limits = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
+        if self.full is not None:
+            largest = max([self.full, *map(abs, numbers)])
+            limits, width = (-largest, largest), width + _SCALE_INCHES
         with plotting():
             drawn = new_figure(width * across, height * down)
             for number, panel in enumerate(self.panels, 1):
@@ -77,9 +88,11 @@ class HeatFigure(ReportFigure):
 
         low, high = limits
         *_, of_numbers, of_labels = self._sizes
-        colours = matplotlib.colormaps[_MAP]
-        axes.pcolormesh(np.array(panel.values), cmap=_MAP, vmin=low, vmax=max(high, low + 1e-9), linewidth=0.5,
-                        edgecolors="white")  # fmt: skip
+        colours = matplotlib.colormaps[_MAP if self.full is None else _SIGNED_MAP]
+        mesh = axes.pcolormesh(np.array(panel.values), cmap=colours, vmin=low, vmax=max(high, low + 1e-9),
+                               linewidth=0.5, edgecolors="white")  # fmt: skip
+        if self.full is not None:
+            axes.figure.colorbar(mesh, ax=axes).ax.tick_params(labelsize=of_labels)
         for row, values in enumerate(panel.values):
             for column, value in enumerate(values):
                 if not math.isnan(value):

@@ -123,6 +123,11 @@ def matrix_edit(
 
 
 def not_finite(loss: float, number: int, steps: int, lr: float) -> HopelessError:
+    if not number:
+        return HopelessError(
+            f"the loss of the edit is {loss} before its first step, so the base itself gives {loss} on this edit "
+            "example; load it in float32 (`dtype`), and look whether its weights are whole"
+        )
     return HopelessError(
         f"the loss of the edit is {loss} after {number} of {steps} steps; use a smaller `lr` than {lr:g}, or a model "
         "in float32"

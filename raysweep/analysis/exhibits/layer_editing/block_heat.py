@@ -92,6 +92,7 @@ class BlockHeat(Exhibit):
                 )
                 for patched, means in panels.items()
             ),
+            full=100.0,
         )
 
     def _table(

@@ -117,7 +117,9 @@ def test_the_heat_map_has_a_panel_for_what_was_patched_and_means_over_defined_re
     assert texts(drawn.tables[0]) == {("all positions", "C1"): {"block emb.": "50", "block 0": "25"}}
     (figure,) = drawn.figures
     assert [panel.title for panel in figure.panels] == ["all positions"] and figure.panels[0].values == ((50.0, 25.0),)
-    assert {"emb.", "C1", "50", "25"} <= set(words(figure.render()))
+    assert {"emb.", "C1", "50", "25", "−100"} <= set(words(figure.render()))  # the scale has it
+    nothing = replace(figure, panels=(replace(figure.panels[0], values=((0.0, 0.0),)),))
+    assert nothing.render().count(b"fill: #f6f6f7") == 2
 
 
 def test_there_is_a_heat_map_for_each_model_since_their_blocks_differ():
