@@ -74,6 +74,7 @@ class FindingsSection(Section):
             "panels": [Effects.of(frame, [panel]) for panel in panels],
             "several_sets": len(frame.problem_sets) > 1,
             "caption": effects_caption(report),
+            "under": report.order.test_label(frame.headline),
             "runs": report.training_runs,
             "ways": [(name, frame.order.ways[name]) for name in frame.training_sets if name in frame.order.ways],
             "tuned": bool(frame.tuned_sets) or not frame.order.ways.keys() & set(frame.training_sets),
