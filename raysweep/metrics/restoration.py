@@ -2,8 +2,10 @@
 
 Both are (repaired - perturbed) / (original - perturbed), of accuracies on the same problems: RI of the completions of
 one prompt while a block is patched, G-RIR of a model that was edited from one edit example, over the other prompts of
-the pair's perturbation. CREME names G-RIR without printing its formula; this one is assumed. The relative gain,
-(repaired - perturbed) / perturbed, is what its claim of 63 % is about.
+the pair's perturbation. CREME names G-RIR without printing its formula; ours divides sums over the category. The public
+package of its authors (https://github.com/AyushGupta-Code/CREME-Not-Every-Layer-Counts, commit f68a356) takes the mean
+of each prompt's own share, over those that broke: `restored_by_task`. On the edited prompt itself the share is L-RIR.
+The relative gain is (repaired - perturbed) / perturbed.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 G_RIR = "G-RIR"
 """The metric of a model that was edited, and of one that rewrites its prompts, on a category."""
+BY_TASK = "G-RIR by task"
+"""The same as the package of CREME's authors computes it."""
+L_RIR = "L-RIR"
+"""The metric of an edited model on the prompt that it was edited from."""
 RI = "RI"
 """The metric of an edited model: RI of the block that its localization found."""
 GAIN = "relative gain"
@@ -31,6 +37,7 @@ GAIN = "relative gain"
 UNKNOWN = "a score it rests on is undefined"
 NOTHING_LOST = "the base model is no worse on the perturbed prompts than on the original ones"
 NOTHING_PASSED = "the base model passes none of the perturbed prompts"
+NONE_BROKE = "no problem of the category broke"
 NO_PROBLEM = "no problem has verdicts of both models on both prompts"
 
 
@@ -124,6 +131,28 @@ def restored(
     share = category_accuracy(original, perturbed, repaired, left_out).restored
     tasks = _shared(original, perturbed, repaired, left_out)
     return _measured(G_RIR, share, [original, perturbed, repaired], tasks, "problems lost")
+
+
+def restored_by_task(
+    original: Mapping[str, float],
+    perturbed: Mapping[str, float],
+    repaired: Mapping[str, float],
+    left_out: Collection[str] = (),
+) -> Measurement:
+    """Return the mean of (repaired - perturbed) / (original - perturbed + 1e-5) over the problems that broke.
+
+    A problem broke if the base model passes less often with its perturbed prompt. The interval is over these problems.
+    They were chosen by the very draws that they are measured by, so a model that changes nothing is above 0, too:
+    compare it with a control. Arguments are those of `restored`.
+    """
+    tasks = [task for task in _shared(original, perturbed, repaired, left_out) if original[task] > perturbed[task]]
+    if not tasks:
+        return Measurement(BY_TASK, nan, nan, nan, 0, NONE_BROKE)
+    shares = [(repaired[task] - perturbed[task]) / (original[task] - perturbed[task] + 1e-5) for task in tasks]
+    low, high = UNDEFINED
+    if len(tasks) > 1:
+        low, high = bootstrap_intervals([[[share] for share in shares]], lambda means: [means[0]])[0]
+    return Measurement(BY_TASK, fsum(shares) / len(shares), low, high, len(tasks), interval_note(len(tasks)))
 
 
 def gained(

@@ -14,6 +14,7 @@ from raysweep.metrics.restoration import (
     category_accuracy,
     gained,
     restored,
+    restored_by_task,
     restored_share,
 )
 
@@ -54,6 +55,17 @@ def rates(problems: int, lost: int, back: int) -> tuple[dict[str, float], dict[s
     tasks = [str(number) for number in range(problems)]
     perturbed = {task: float(number >= lost) for number, task in enumerate(tasks)}
     return dict.fromkeys(tasks, 1.0), perturbed, perturbed | dict.fromkeys(tasks[:back], 1.0)
+
+
+def test_by_task_it_is_the_mean_share_of_the_problems_that_broke():
+    """By hand: of a and b came back .3/.60001 and 0; c never broke, and d was edited."""
+    original = {"a": 0.9, "b": 0.5, "c": 0.4, "d": 1.0}
+    perturbed = {"a": 0.3, "b": 0.2, "c": 0.4, "d": 0.0}
+    repaired = {"a": 0.6, "b": 0.2, "c": 0.9, "d": 1.0}
+    found = restored_by_task(original, perturbed, repaired, ["d"])
+    assert (found.value, found.n) == (pytest.approx(0.3 / 0.60001 / 2, abs=1e-12), 2)
+    assert found.low < found.value < found.high
+    assert isnan(restored_by_task(original, original, repaired).value)
 
 
 def test_an_interval_from_few_lost_problems_is_said_to_be_rough():

@@ -50,6 +50,7 @@ def test_an_edited_model_has_what_it_restored_and_what_its_edit_took(tmp_path):
     found = edit_numbers(cell, sweep.store)
     assert found.pop("clean_change minicode clean") == pytest.approx(-0.1)  # half of one problem of five
     assert found == {  # without the pair's problem the base loses nothing, so that G-RIR is undefined
+        "L-RIR minicode C1": 1.0,  # of the pair's problem alone
         "RI minicode C1": 0.5,
         "edited_block minicode C1": 1,
         "localization_seconds minicode C1": 2.0,

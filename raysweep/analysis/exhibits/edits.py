@@ -16,7 +16,15 @@ from statistics import fmean
 
 from raysweep.analysis.comparisons.estimate import Estimate, estimate
 from raysweep.metrics.base import CellLabels, Measurement
-from raysweep.metrics.restoration import RI, CategoryAccuracy, category_accuracy, restored
+from raysweep.metrics.restoration import (
+    L_RIR,
+    RI,
+    CategoryAccuracy,
+    category_accuracy,
+    restored,
+    restored_by_task,
+    restored_share,
+)
 from raysweep.records import CLEAN, BlockAccuracy, PromptPair
 from raysweep.stats.intervals import FEWEST, interval_note
 from raysweep.units import count
@@ -144,6 +152,20 @@ class ReportedEdit:
         return restored(self.base.clean, self.base.perturbed, self.perturbed, (self.task_id,))
 
     @cached_property
+    def restored_by_task(self) -> Measurement:
+        """G-RIR as the package of CREME's authors computes it, with its interval over problems."""
+        return restored_by_task(self.base.clean, self.base.perturbed, self.perturbed, (self.task_id,))
+
+    @property
+    def own(self) -> tuple[float, float, float] | None:
+        """Pass@1 on the edited prompt: the base's without and with the perturbation, the edited model's with it."""
+        rates = self.base.clean, self.base.perturbed, self.perturbed
+        if not all(self.task_id in of for of in rates):
+            return None
+        original, perturbed, repaired = (of[self.task_id] for of in rates)
+        return original, perturbed, repaired
+
+    @cached_property
     def clean_change(self) -> Measurement | None:
         """Pass@1 on clean prompts minus the base's, with a paired interval over problems; None without verdicts."""
         return _change(*self.clean_rates)
@@ -165,6 +187,11 @@ class ReportedEdit:
             return
         if self.is_judged:
             yield self.perturbation, self.restored
+            yield self.perturbation, self.restored_by_task
+        if self.own is not None:
+            original, perturbed, repaired = self.own
+            note = f"of the edited prompt: {perturbed:g} to {repaired:g}, and {original:g} unperturbed"
+            yield self.perturbation, Measurement(L_RIR, restored_share(*self.own).value, math.nan, math.nan, 1, note)
         if (change := self.clean_change) is not None:
             yield CLEAN, change
         if (found := self.found) is not None:

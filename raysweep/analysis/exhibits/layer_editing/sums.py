@@ -22,7 +22,7 @@ from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPromp
 from raysweep.analysis.tables.quantities import Quantity, number_cell
 from raysweep.analysis.tables.table import TableCell
 from raysweep.metrics.base import Measurement
-from raysweep.metrics.restoration import Restoration, gained, restored
+from raysweep.metrics.restoration import Restoration, gained, relative_gain, restored, restored_by_task, restored_share
 from raysweep.stats.few_values import few_values_mean
 from raysweep.stats.seeds import shared_variance
 from raysweep.units import count
@@ -118,6 +118,9 @@ class Sums:
         repaired: of the edited models on these, or of the base model on the rewritten prompts.
         gain: (repaired - perturbed) / perturbed.
         restored: G-RIR.
+        by_task: G-RIR by task, see `raysweep.metrics.restoration`.
+        own_restored: L-RIR.
+        own_gain: (repaired - perturbed) / perturbed of the means over the edited prompts themselves.
         change: pass@1 on clean prompts minus the base's.
         on_shared: G-RIR over the pairs from which all groups beside this one have a judged edit.
         unshared: how many of its judged edits are of other pairs.
@@ -131,6 +134,9 @@ class Sums:
     gain: Measurement | None
     restored: Measurement | None
     change: Estimate | None
+    by_task: Measurement | None = None
+    own_restored: Measurement | None = None
+    own_gain: Measurement | None = None
     on_shared: Measurement | None = None
     unshared: int = 0
     difference: Measurement | None = None
@@ -165,6 +171,9 @@ def sums_of_edits(groups: Mapping[EditGroup, Sequence[ReportedEdit]], against: s
             _mean_share(edits, lambda edit: edit.accuracy.gain),
             _restored(edits),
             clean_change([[edit.clean_rates for edit in of_seed] for of_seed in seeds]),
+            _mean_share(edits, lambda edit: Restoration(edit.restored_by_task.value, edit.restored_by_task.note)),
+            _mean_share([edit for edit in edits if edit.own], lambda edit: restored_share(*(edit.own or ()))),
+            _own_gain(seeds),
             _on_shared(edits, shared),
             len(edits) - len(shared),
             _difference(edits, others, group) if against not in ("", group.name) else None,
@@ -182,9 +191,9 @@ def sums_of_rewritten(
         seeds = list(by_seed(rewritten).values())
         rates = [_rates_of(of_seed) for of_seed in seeds]
         original, perturbed, repaired = ([mean_of(of[at].values(), float) for of in rates] for at in range(3))
-        gain, share = (
+        gain, share, by_task = (
             pool(defined(numbers), asked=len(numbers)) if len(numbers) > 1 else numbers[0]
-            for numbers in ([gained(*of) for of in rates], [restored(*of) for of in rates])
+            for numbers in ([measure(*of) for of in rates] for measure in (gained, restored, restored_by_task))
         )
         found[group] = Sums(
             TableCell(),
@@ -194,6 +203,7 @@ def sums_of_rewritten(
             gain,
             share,
             clean_change([changes.get((of_seed[0].cell, group.problem_set), []) for of_seed in seeds]),
+            by_task,
         )
     return found
 
@@ -270,6 +280,18 @@ def _on_shared(edits: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) ->
     without = f"without the seed {lost}: not all methods share a pair" if lost else ""
     pairs = f"over {count(len(set(map(_pair_of, shared))), 'shared pair')}"
     return replace(mean, note="; ".join(filter(None, (pairs, without, mean.note))))
+
+
+def _own_gain(seeds: Iterable[Sequence[ReportedEdit]]) -> Measurement | None:
+    """Return the relative gain on the edited prompts: of their means, since most of them never passed; over seeds."""
+    gains = []
+    for edits in seeds:
+        if own := [edit.own for edit in edits if edit.own is not None]:
+            _, perturbed, repaired = (fmean(rates) for rates in zip(*own, strict=True))
+            gain = relative_gain(perturbed, repaired)
+            note = gain.note or f"pass@1 of the edited prompts, {100 * perturbed:.1f} % to {100 * repaired:.1f} %"
+            gains.append(_number(gain.value, note))
+    return pool(defined(gains), asked=len(gains)) if len(gains) > 1 else next(iter(gains), None)
 
 
 def _difference(edits: Sequence[ReportedEdit], others: Sequence[ReportedEdit], group: EditGroup) -> Measurement:
