@@ -157,5 +157,7 @@ class EditsConfig(Strict):
     """Perturbations, of those of `evaluation`; an edited model is evaluated on that of its example and on `clean`."""
     pairs: Annotated[Count, UnitMark("edit examples")] = 5
     """How many of each problem set and perturbation, of problems whose clean prompt the model solves more often."""
+    least_lost: Annotated[float, Field(gt=0, le=1), UnitMark("share of the samples")] = 0.3
+    """How much more often it must solve a clean prompt: with few samples, smaller losses are mostly chance."""
     problems: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """Ids of the problems to take in place of randomly selected ones, such as HumanEval/49."""

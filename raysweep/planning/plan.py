@@ -358,6 +358,7 @@ class PairSearch:
     perturbed: PairPlan
     wanted: PairToEdit
     seed: int  # of the draw
+    least_lost: float  # of the samples of a clean prompt that pass, which share must fail with the perturbed one
 
 
 @dataclass(frozen=True)

@@ -169,13 +169,19 @@ class _Planner:
         original, perturbed = on[CLEAN], on[wanted.perturbation]
         which: dict[str, Any] = {"problem_set": wanted.problem_set, "perturbation": wanted.perturbation}
         which |= {"number": wanted.number, "seed": cell.seed} if wanted.number else {"problem": wanted.problem}
+        assert self.config.edits is not None
+        least = self.config.edits.least_lost
+        which |= {"least_lost": least} if least > 1 / base.decoding.samples else {}  # else any loss is as large
         found_in = keys_of(original.results, perturbed.results)
         node = Node("prompt_pair", 1, which, found_in, f"pair of {cell.id}")
         recipe, spec = self.recipe(cell.model, cell.recipe)
         # prompts, limits and extraction are those of the base's results, on which the pair's key depends
         model = Node("model", 1, {**spec, "seed": cell.seed}, keys_of(plan.base, node), cell.id)
         return replace(
-            plan, model=model, recipe=recipe, pair_search=PairSearch(node, base, original, perturbed, wanted, cell.seed)
+            plan,
+            model=model,
+            recipe=recipe,
+            pair_search=PairSearch(node, base, original, perturbed, wanted, cell.seed, least),
         )
 
     def _recipe(self, model: str, name: str) -> tuple[Recipe, dict[str, Any]]:

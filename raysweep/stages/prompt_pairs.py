@@ -1,7 +1,8 @@
 """Finds the edit example from which a model is edited, among the results of its base.
 
-A pair is eligible if the base solved the clean prompt more often than the perturbed one, the texts differ, and both had
-room in the model: where one was too long nothing was written, which is no failure of the perturbed text. Eligible pairs
+A pair is eligible if the base solved the clean prompt more often than the perturbed one, by `edits.least_lost` of the
+samples, the texts differ, and both had room in the model: where one was too long nothing was written, which is no
+failure of the perturbed text. Eligible pairs
 are put in an order that is drawn by (seed, problem set, perturbation) alone, so that all editors and all bases
 with equal results get the same pairs, and a later number gives a further pair.
 """
@@ -45,7 +46,10 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
     search, store = plan.search, work.store
     original, perturbed = (_solved(pair, store) for pair in (search.original, search.perturbed))
     changed = {row.task_id for row in store.rows(search.perturbed.test_set.node, PromptRow) if row.changed}
-    worse = {task for task, share in original.shares.items() if task in changed and share > perturbed.shares[task]}
+    least = search.least_lost - 1e-9  # shares are quotients
+    worse = {
+        task for task, share in original.shares.items() if task in changed and share - perturbed.shares[task] >= least
+    }
     too_long = {row.task_id for row in store.rows(search.perturbed.completions, Completion) if is_too_long(row)}
     eligible = sorted(worse - too_long)
     if not changed:
@@ -99,15 +103,17 @@ def _why(search: PairSearch, eligible: int, too_long: Sequence[str], original: _
     where = f"{wanted.problem_set} {wanted.perturbation}"
     rates = f"Acc_ori {original.rate:.3f} on clean prompts, Acc_pert {perturbed.rate:.3f} on perturbed ones"
     left_out = "; too long for it with the perturbed prompt: " + first_of(too_long, "problem") if too_long else ""
+    least = search.least_lost
+    by = f" by {least:g} of the samples (`edits.least_lost`)" if least > 1 / search.base.decoding.samples else ""
     if wanted.problem in too_long:
         return f"the prompt of {wanted.problem} of {where} is too long for {model}"
     if wanted.problem and wanted.problem not in original.shares:
         return f"{wanted.problem_set} has no problem {wanted.problem}"
     if not eligible:
-        return f"{model} solves no problem of {where} more often with its clean prompt ({rates}{left_out})"
+        return f"{model} solves no problem of {where} more often with its clean prompt{by} ({rates}{left_out})"
     if wanted.problem:
-        return f"{model} doesn't solve {wanted.problem} more often with its clean prompt than with that of {where}"
-    pairs = count(eligible, "eligible pair")
+        return f"{model} doesn't solve {wanted.problem} more often with its clean prompt than with that of {where}{by}"
+    pairs = count(eligible, "eligible pair") + by
     return f"{where} has {pairs} for {model} ({rates}{left_out}), and this would be the next"
 
 

@@ -109,6 +109,8 @@ def test_what_no_key_takes_is_refused_under_every_key_in_a_line_that_names_it(ki
     wrong = {}
     for path, other in zip(paths_in(DOCUMENT), itertools.cycle(UNUSABLE)):
         name = other if kind == "unusable" else kind
+        if name == "a date" and path[-1] == "date":
+            continue
         found = mistakes(path, {**UNUSABLE, **NEVER}[name])
         keys = [shown(path[:length]) for length in range(1, len(path) + 1)][-3:]  # a spec's mistakes are at the spec
         about = [line for line in found if any(f"{key}: " in line or f"{key}." in line for key in keys)]

@@ -95,6 +95,13 @@ def test_a_problem_is_eligible_if_its_clean_prompt_is_solved_more_often(sweep):
     assert said in end_of(cells[2], sweep.store)
 
 
+def test_a_pair_loses_the_share_of_the_samples_that_is_asked_for(sweep):
+    cells = sweep.cells("edits.pairs=6", "edits.least_lost=0.6")
+    tasks = sweep.judge(cells[0], "pp p. pp .. .. ..", "p. .. .. .. .. ..")
+    assert [pair.task_id for cell in cells if (pair := sweep.find(cell))] == [tasks[2]]
+    assert "1 eligible pair by 0.6 of the samples (`edits.least_lost`)" in end_of(cells[1], sweep.store)
+
+
 def test_a_pair_has_whole_prompts_and_the_first_completions_that_passed_and_failed(sweep):
     (cell,) = sweep.cells("edits.pairs=1")
     tasks = sweep.judge(cell, ".. .. .p .. .. ..", ".. .. .. .. .. ..")

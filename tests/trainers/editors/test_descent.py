@@ -28,5 +28,7 @@ def test_steps_are_the_updates_that_were_made_however_the_descent_ended(scales, 
 
 
 def test_a_first_loss_that_is_not_finite_is_an_error():
-    with pytest.raises(HopelessError, match="the loss of the edit is nan before its first step, so the base itself gives nan"):
+    with pytest.raises(
+        HopelessError, match="the loss of the edit is nan before its first step, so the base itself gives nan"
+    ):
         descent(Rules(lr=0.1, steps=3, stop_below=0, keeps_best=True), [float("nan")])
