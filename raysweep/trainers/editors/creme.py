@@ -76,6 +76,7 @@ class Creme(Editor):
         temperature: of these completions; 0 with one sample only.
         top_p: of these completions.
         max_new_tokens: of these completions; as in the evaluation if it is left out.
+        not_reproduced: what becomes of an example whose samples in the localization show no loss: end | edit.
         embeddings: whether the localization patches the embeddings too, as a check; they are block -1, which is never
             edited.
     """
@@ -102,6 +103,7 @@ class Creme(Editor):
         top_p: float = 0.95,
         max_new_tokens: int | None = None,
         embeddings: bool = False,
+        not_reproduced: Literal["end", "edit"] = "end",
     ) -> None:
         require_numbers(
             self.name,
@@ -114,7 +116,14 @@ class Creme(Editor):
         self.keep_weight, self.keep, self.most_change, self.edit_at = keep_weight, keep, most_change, edit_at
         self.written_tokens = written_tokens if span == "written" else 0
         self.localization = Localization(
-            positions, phase, samples, temperature, top_p, max_new_tokens, embeddings=embeddings
+            positions,
+            phase,
+            samples,
+            temperature,
+            top_p,
+            max_new_tokens,
+            embeddings=embeddings,
+            not_reproduced=not_reproduced,
         )
 
     @override

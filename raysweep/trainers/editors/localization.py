@@ -13,10 +13,11 @@ its block (Wang et al. 2024, https://arxiv.org/abs/2403.14472). docs/editing-des
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from raysweep.errors import UsageError
 from raysweep.generators.patches import RowVariant
@@ -51,6 +52,8 @@ class Localization:
         max_new_tokens: of a completion; None: as many as where the base was judged.
         beside: further scopes of positions that are measured in the same call, for reports.
         embeddings: whether the embeddings are patched too, as a check: their number is -1.
+        not_reproduced: what becomes of an example whose own samples show no loss: it ends (end), or the block with
+            whose patch most samples pass is edited (edit), as by the package of CREME's authors.
     """
 
     positions: str = "all"
@@ -61,6 +64,7 @@ class Localization:
     max_new_tokens: int | None = None
     beside: Sequence[str] = ("all", "last")
     embeddings: bool = False
+    not_reproduced: Literal["end", "edit"] = "end"
 
     def __post_init__(self) -> None:
         for scope in self.scopes:
@@ -92,7 +96,8 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
     a time, with the same texts.
 
     Raises:
-        NotReproduced: of its own samples, the perturbed prompt's pass as often as the original's, or more often.
+        NotReproduced: of its own samples, the perturbed prompt's pass as often as the original's, or more often, and
+            `not_reproduced` is end.
         UsageError: the family has no template of its blocks; a prompt has no tokens, or leaves none to write; or the
             tokenizer doesn't tell which characters a token covers, where the positions depend on that.
         RaysweepError: memory ran out with a single row.
@@ -104,7 +109,7 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
     read = {**modules, last + 1: compared_at(network, job.family)[-1]}
     samples = _Samples(job, services, settings)
     original, perturbed = samples.unpatched()
-    if not original.accuracy > perturbed.accuracy:
+    if not original.accuracy > perturbed.accuracy and settings.not_reproduced == "end":
         raise NotReproduced(
             f"{len(original.rows)} samples of {pair.task_id} pass at a rate of {original.accuracy:.2f} with the "
             f"original prompt and of {perturbed.accuracy:.2f} with the perturbed one ({pair.perturbation})"
@@ -130,7 +135,7 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
             positions=scope,
             phase=settings.phase,
             accuracy=accuracy,
-            restoration=(accuracy - perturbed.accuracy) / lost,
+            restoration=(accuracy - perturbed.accuracy) / lost if lost > 0 else math.nan,
             distance=distance(block),
             accuracy_original=original.accuracy,
             accuracy_perturbed=perturbed.accuracy,
@@ -143,11 +148,11 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
 def most_restoring(found: Sequence[BlockAccuracy]) -> int:
     """Return the block that restores most, in the first scope of those found.
 
-    Of those that restore equally much, it is the one whose states are furthest apart on the two prompts. The embeddings
-    are no block.
+    It is the one with whose patch most samples pass, of equal ones the one whose states are furthest apart on the two
+    prompts. The embeddings are no block.
     """
     deciding = [block for block in found if block.positions == found[0].positions and block.block != EMBEDDINGS]
-    return max(deciding, key=lambda block: (block.restoration, block.distance, -block.block)).block
+    return max(deciding, key=lambda block: (block.accuracy, block.distance, -block.block)).block
 
 
 @dataclass(frozen=True)

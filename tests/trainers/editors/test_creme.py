@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -204,3 +205,5 @@ def test_a_pair_whose_samples_pass_alike_is_not_reproduced(make_edit):
     job = make_edit("llama")
     with pytest.raises(NotReproduced, match="pass at a rate of 1\\.00"):
         edited(Creme(max_new_tokens=4), job)
+    edit = edited(Creme(max_new_tokens=4, not_reproduced="edit"), job)
+    assert math.isnan(edit.blocks[0].restoration) and edit.counts["block"] == most_restoring(edit.blocks)

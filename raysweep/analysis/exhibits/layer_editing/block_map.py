@@ -70,13 +70,9 @@ def has_localization(edit: ReportedEdit) -> bool:
 
 
 def best_blocks(edit: ReportedEdit) -> list[int]:
-    """Return the blocks with the highest RI of an edit's localization: several if distances decided."""
-    known = _restorations(edit)
+    """Return the blocks with the highest RI of a localization: several if distances decided, none without RI."""
+    known = {row.block: row.restoration for row in edit.deciding if row.block >= 0 and not math.isnan(row.restoration)}
     return [block for block, restoration in known.items() if restoration == max(known.values())]
-
-
-def _restorations(edit: ReportedEdit) -> dict[int, float]:
-    return {row.block: row.restoration for row in edit.deciding if row.block >= 0 and not math.isnan(row.restoration)}
 
 
 def by_model(
@@ -150,8 +146,8 @@ def _found(model: str, categories: Mapping[str, Sequence[ReportedEdit]]) -> list
             name,
             _edited_blocks(edits),
             size,
-            _edited_blocks([edit for edit in edits if len(best_blocks(edit)) < 2]),
-            sum(max(_restorations(edit).values(), default=0.0) < 0 for edit in edits),
+            _edited_blocks([edit for edit in edits if len(best_blocks(edit)) == 1]),
+            sum(all(row.restoration < 0 for row in edit.deciding if row.block >= 0) for edit in edits),
         )
         for name, edits in rows.items()
     ]
