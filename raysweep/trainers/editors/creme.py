@@ -28,6 +28,7 @@ from raysweep.errors import Doubt, Finding, UsageError
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import blocks_of
 from raysweep.records import BlockAccuracy, Decoding, GenerationRequest, ModelKind
+from raysweep.seeding import torch_rng
 from raysweep.trainers.editors.base import (
     EDIT,
     EDITORS,
@@ -68,6 +69,8 @@ class Creme(Editor):
         span: where states are aligned and kept: in the prompts, or at tokens that the base writes for the original.
         written_tokens: most of these tokens, with `span: written`.
         returns: the change with the lowest loss (best), or the one after the last step (last).
+        direction: of the change: what the descent found (descent), or, as a control, a random one of the same norm in
+            the same block (random).
         edit_at: the block: auto (where localization finds the damage), first, middle, last, random, dinm, or a number
             from 0.
         positions: of the localization: all | last | diff_span | window:k.
@@ -95,6 +98,7 @@ class Creme(Editor):
         span: Literal["prompt", "written"] = "prompt",
         written_tokens: int = 32,
         returns: Literal["best", "last"] = "best",
+        direction: Literal["descent", "random"] = "descent",
         edit_at: Literal["auto"] | Place | int = "auto",
         positions: str = "all",
         phase: Literal["prefill", "all"] = "prefill",
@@ -114,6 +118,7 @@ class Creme(Editor):
         )
         self.rules = Rules(lr, steps, stop_below, patience, keeps_best=returns == "best")
         self.keep_weight, self.keep, self.most_change, self.edit_at = keep_weight, keep, most_change, edit_at
+        self.direction = direction
         self.written_tokens = written_tokens if span == "written" else 0
         self.localization = Localization(
             positions,
@@ -128,6 +133,8 @@ class Creme(Editor):
 
     @override
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
+        import torch
+
         network, watch = job.base.network, PartTimes()
         blocks = blocks_of(network, job.family)
         tokens = TextReader(job.base).pair(job.pair)
@@ -142,7 +149,13 @@ class Creme(Editor):
             with watch.part(EDIT):
                 matrix = matrix_of(job, block)
                 descent = self._descend(job, matrix, tokens, services.alive)
-                tensors, counts = matrix_edit(matrix, descent.found, descent, self.edit_at, len(blocks))
+                change = descent.found
+                if self.direction == "random":
+                    pair = job.pair
+                    rng = torch_rng(job.seed, "direction", pair.problem_set, pair.perturbation, pair.task_id)
+                    drawn = torch.randn(change.shape, generator=rng).to(change)
+                    change = drawn * (change.norm() / drawn.norm())
+                tensors, counts = matrix_edit(matrix, change, descent, self.edit_at, len(blocks))
         return ModelEdit(tensors=tensors, counts={**counts, **watch.counts}, blocks=found)
 
     @override

@@ -201,6 +201,19 @@ def test_states_of_what_the_original_prompt_writes_are_aligned_and_kept(keep, ma
     assert counts["step_taken"] == 3 and counts["relative_change"] > 0.1  # the last step's, beyond the default bound
 
 
+def test_a_placebo_has_the_block_and_the_size_of_the_edit_and_another_direction(make_edit):
+    own = make_edit("llama").base.network.state_dict()
+    found, placebo, again = (
+        edited(Creme(edit_at=1, direction=direction, **EAGER), make_edit("llama"))
+        for direction in ("descent", "random", "random")
+    )
+    (name,) = found.tensors
+    assert placebo.counts["relative_change"] == pytest.approx(found.counts["relative_change"], rel=1e-4)
+    change, other = (edit.tensors[name] - own[name] for edit in (found, placebo))
+    assert abs(float(torch.nn.functional.cosine_similarity(change.flatten(), other.flatten(), dim=0))) < 0.2
+    assert torch.equal(placebo.tensors[name], again.tensors[name])
+
+
 def test_a_pair_whose_samples_pass_alike_is_not_reproduced(make_edit):
     job = make_edit("llama")
     with pytest.raises(NotReproduced, match="pass at a rate of 1\\.00"):
