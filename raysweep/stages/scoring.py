@@ -76,6 +76,7 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
         return {}
     problems, category = search.wanted.problem_set, search.wanted.perturbation
     counts = store.counts(cell.model)
+    task, perturbed = edited_problem(search.node, cell.model, store), _rates(cell, store, problems, category)
     edit = ReportedEdit(
         CellLabels(cell.cell.model, cell.cell.recipe, cell.cell.training_set, cell.cell.seed),
         problems,
@@ -83,12 +84,13 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
         editor=cell.recipe.trainer,
         edit_at=str(counts.get("edit_at", "")),
         settings=canonical_json(dict(cell.recipe.edit)),
-        task_id=edited_problem(search.node, cell.model, store),
+        task_id=task,
         work=work_of(counts),
         localization=localization_of(cell.model, store),
         base=BaseRates(*(_rates(search.base, store, problems, name) for name in (CLEAN, category))),
         clean=_rates(cell, store, problems, CLEAN),
-        perturbed=_rates(cell, store, problems, category),
+        perturbed=perturbed,
+        repaired=perturbed.get(task, math.nan),
     )
     return {
         f"{number.metric} {problems} {perturbation}": number.value

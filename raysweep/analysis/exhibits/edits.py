@@ -119,6 +119,7 @@ class ReportedEdit:
         base: the base model's rates.
         clean: the edited model's on clean prompts.
         perturbed: the edited model's on the category.
+        repaired: the edited model's on the perturbed prompt that it was edited from; NaN if not known.
     """
 
     cell: CellLabels
@@ -136,6 +137,7 @@ class ReportedEdit:
     base: BaseRates = field(default_factory=BaseRates)
     clean: Rates = field(default_factory=dict)
     perturbed: Rates = field(default_factory=dict)
+    repaired: float = float("nan")
 
     @property
     def is_judged(self) -> bool:
@@ -158,12 +160,14 @@ class ReportedEdit:
 
     @property
     def own(self) -> tuple[float, float, float] | None:
-        """Pass@1 on the edited prompt: the base's without and with the perturbation, the edited model's with it."""
-        rates = self.base.clean, self.base.perturbed, self.perturbed
-        if not all(self.task_id in of for of in rates):
+        """Pass@1 on the edited prompt: the base's without and with the perturbation, the edited model's with it.
+
+        None where one of them is not known.
+        """
+        original, perturbed = self.base.clean.get(self.task_id), self.base.perturbed.get(self.task_id)
+        if original is None or perturbed is None or math.isnan(self.repaired):
             return None
-        original, perturbed, repaired = (of[self.task_id] for of in rates)
-        return original, perturbed, repaired
+        return original, perturbed, self.repaired
 
     @cached_property
     def clean_change(self) -> Measurement | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,10 +44,16 @@ class EditorChoice:
         return cls(name, edit_at, canonical_json(values))
 
 
-def edits_of(folder: SweepFolder, config: SweepConfig, rates: RatesOfCells) -> Edits:
+def edits_of(
+    folder: SweepFolder,
+    config: SweepConfig,
+    rates: RatesOfCells,
+    own: Mapping[CellLabels, Mapping[TestSetName, float]],
+) -> Edits:
     """Return the edits and the rewritten test sets of a sweep, in the config's order.
 
-    `rates`: verdicts by problem of each cell, those of edited models and of bases among them.
+    `rates`: verdicts by problem of each cell, those of edited models and of bases among them. `own`: pass@1 of edited
+    models on the problem that each was edited from.
     """
     editors = {
         name: EditorChoice.of(recipe.trainer, recipe.edit)
@@ -61,7 +68,7 @@ def edits_of(folder: SweepFolder, config: SweepConfig, rates: RatesOfCells) -> E
         test = order.perturbations.index(row.perturbation)
         return order.models.index(row.model), order.place_of_recipe(row.recipe), row.seed, pair, test
 
-    return EditReader(folder.store, sorted(folder.grid(), key=place), rates).edits(editors, rewriters)
+    return EditReader(folder.store, sorted(folder.grid(), key=place), rates, own).edits(editors, rewriters)
 
 
 def edit_scores(edits: Edits) -> list[Score]:
@@ -89,8 +96,14 @@ def edit_scores(edits: Edits) -> list[Score]:
 class EditReader:
     """Reads the edits of a sweep; see `edits_of`."""
 
-    def __init__(self, store: Store, grid: Iterable[GridRow], rates: RatesOfCells) -> None:
-        self._store, self._rates = store, rates
+    def __init__(
+        self,
+        store: Store,
+        grid: Iterable[GridRow],
+        rates: RatesOfCells,
+        own: Mapping[CellLabels, Mapping[TestSetName, float]],
+    ) -> None:
+        self._store, self._rates, self._own = store, rates, own
         self._cells: dict[CellLabels, list[GridRow]] = {}
         for row in grid:
             self._cells.setdefault(row.labels, []).append(row)
@@ -135,6 +148,7 @@ class EditReader:
             base=self._base(cell.model, category),
             clean=self._of(cell, (category[0], CLEAN)),
             perturbed=self._of(cell, category),
+            repaired=self._own.get(cell, {}).get(category, math.nan),
         )
 
     def _rewritten(self, cell: CellLabels, row: GridRow) -> RewrittenPrompts:

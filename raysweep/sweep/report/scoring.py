@@ -24,6 +24,7 @@ from raysweep.metrics.base import METRICS, CellLabels
 from raysweep.metrics.scores import problem_scores, scores_of
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
+from raysweep.programs import Outcome
 from raysweep.records import (
     BASE,
     CLEAN,
@@ -59,6 +60,8 @@ class CellNumbers:
     rates: Mapping[TestSetName, ProblemRates]
     differences: list[Difference]
     outcomes: Mapping[str, Mapping[str, int]]  # by the key of the results: how often each occurs
+    of_edited: Mapping[TestSetName, float] = field(default_factory=dict)
+    """pass@1 on the problem that an edited model was edited from, which nothing else counts."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def score(
     scores: list[Score] = []
     differences: list[Difference] = []
     rates: dict[CellLabels, Mapping[TestSetName, ProblemRates]] = {}
+    own: dict[CellLabels, Mapping[TestSetName, float]] = {}
     outcomes: dict[str, Mapping[str, int]] = {}
     seeds, several = SeedGroups(), len(config.seeds or ()) > 1
     for cell in cell_numbers(folder):
@@ -113,12 +117,13 @@ def score(
             if everything or test in (CLEAN, headline) or (trained, test) in read
         }
         outcomes |= cell.outcomes
+        own[cell.labels] = cell.of_edited
         if several and trained != BASE:
             of_baselines = {label: of for label, of in rates.items() if baselines.has(label.training_set)}
             seeds.add(cell.labels, cell.rates, of_baselines)
     edits = Edits()
     if {EDITED, REWRITTEN} & set(order.training_sets):
-        edits = edits_of(folder, config, rates)
+        edits = edits_of(folder, config, rates, own)
         scores += edit_scores(edits)
     noted = with_seeds_notes(differences) if several else differences
     return SweepNumbers(scores, noted, rates, edits, seeds.shared, outcomes)
@@ -148,12 +153,16 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
             )
             continue
         first = {(row.problem_set, row.perturbation): row for row in first_draws}
-        results = {name: _verdicts(store, row, edited) for name, row in first.items()}
+        own: dict[TestSetName, list[bool]] = {}
+        results = {name: _verdicts(store, row, edited, own.setdefault(name, [])) for name, row in first.items()}
         prompts = {
             name: _without(read_prompts(row.test_set), edited) for name, row in first.items() if store.has(row.test_set)
         }
         later = _later_draws(rows, judged)
-        more_draws = {name: [_verdicts(store, row, edited) for row in draws] for name, draws in later.items()}
+        more_draws = {
+            name: [_verdicts(store, row, edited, own.setdefault(name, [])) for row in draws]
+            for name, draws in later.items()
+        }
         more_prompts = {
             name: [_without(read_prompts(row.test_set), edited) for row in draws]
             for name, draws in later.items()
@@ -173,7 +182,8 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
         problems = list(problem_scores(cell, all_draws))
         rates, outcomes = rates_of(problems), _outcomes(first, later, all_draws)
-        yield CellNumbers(cell, scores, problems, rates, baselines.differences(cell, rates), outcomes)
+        of_edited = {name: sum(passed) / len(passed) for name, passed in own.items() if passed}
+        yield CellNumbers(cell, scores, problems, rates, baselines.differences(cell, rates), outcomes, of_edited)
 
 
 def _outcomes(
@@ -203,8 +213,10 @@ def metric_specs(config: SweepConfig) -> list[Spec]:
     return [Spec(name, {"k": ks} if ks and name in WITH_K else {}) for name in METRICS.names()]
 
 
-def _verdicts(store: Store, row: GridRow, edited: str) -> Verdicts:
+def _verdicts(store: Store, row: GridRow, edited: str, own: list[bool]) -> Verdicts:
+    """Return the verdicts on a test set, but for those on the edited problem; `own` gets whether these passed."""
     results = store.rows(row.results, Result)
+    own += [result.outcome == Outcome.PASSED for result in results if result.task_id == edited]
     return Verdicts.of([result for result in results if result.task_id != edited] if edited else results)
 
 

@@ -13,7 +13,7 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.edits import BaseRates, Edits
 from raysweep.config.loading import config_from
 from raysweep.metrics.base import CellLabels
-from raysweep.metrics.restoration import NOTHING_LOST
+from raysweep.metrics.restoration import L_RIR, NOTHING_LOST
 from raysweep.records import BlockAccuracy, PromptPair
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.editing import BLOCKS
@@ -76,13 +76,16 @@ def test_an_edit_has_what_its_manifest_its_pair_and_its_localization_say(store):
     model = made(store, "model", COUNTS, blocks, BlockAccuracy, BLOCKS)
     pair = made(store, "prompt_pair", {"task_id": "minicode/7", "eligible": 62}, [PAIR], PromptPair)
     grid = [*rows_of(BASE), *rows_of(EDITED, model, pair)]
-    (edit,) = EditReader(store, grid, RATES).edits(EDITORS, ()).made
+    (edit,) = EditReader(store, grid, RATES, {}).edits(EDITORS, ()).made
     assert (edit.cell, edit.problem_set, edit.perturbation, edit.task_id) == (EDITED, "minicode", "C1", "minicode/7")
     assert edit.pair == PAIR and edit.eligible == 62 and list(edit.localization) == blocks and edit.ended == ""
     assert (edit.work.block, edit.work.blocks, edit.work.depth) == (2, 4, 0.5)
     assert (edit.work.localization_seconds, edit.work.edit_seconds, edit.work.check_seconds) == (0.2, 0.5, 0.1)
     assert edit.base == BaseRates(RATES[BASE]["minicode", "clean"].rates, RATES[BASE]["minicode", "C1"].rates)
     assert edit.restored.value == 1 and edit.is_judged
+    edited = replace(edit, task_id="minicode/1", repaired=0.5)  # as if it were edited from that problem
+    (own,) = (number for _, number in edited.measurements() if number.metric == L_RIR)
+    assert own.value == 0.5 and own.note == "of the edited prompt: 0 to 0.5, and 1 unperturbed"
 
 
 def test_the_edited_problem_counts_nowhere_also_where_the_models_files_are_gone(store):
@@ -105,13 +108,13 @@ def test_a_cell_that_ended_has_its_reason_and_no_work(store, reason):
     without = {"ended": reason, "eligible": 0, "task_id": ""} if reason == "no such pair" else {"eligible": 0}
     pair = made(store, "prompt_pair", without, [], PromptPair)
     model = made(store, "model", {"ended": reason}) if reason != "no such pair" else "8" * 64
-    (edit,) = EditReader(store, rows_of(EDITED, model, pair), {}).edits(EDITORS, ()).made
+    (edit,) = EditReader(store, rows_of(EDITED, model, pair), {}, {}).edits(EDITORS, ()).made
     assert edit.ended == reason and edit.work is None and not edit.is_judged and edit.pair is None
     assert edit.eligible == 0
 
 
 def test_a_cell_that_is_not_done_has_neither_reason_nor_work(store):
-    (edit,) = EditReader(store, rows_of(EDITED, "8" * 64, "9" * 64), {}).edits(EDITORS, ()).made
+    (edit,) = EditReader(store, rows_of(EDITED, "8" * 64, "9" * 64), {}, {}).edits(EDITORS, ()).made
     assert (edit.ended, edit.work, edit.pair, edit.task_id, edit.eligible) == ("", None, None, "", None)
 
 
@@ -119,7 +122,7 @@ def test_rewritten_test_sets_have_their_counts_and_the_bases_rates(store):
     sets = [made(store, "rewritten_set", {"rewritten": {"accepted": number, "empty": 1}}) for number in (3, 4)]
     cell = CellLabels("llama", "self-denoising", "rewritten", 42)
     rates = RATES | {cell: RATES[EDITED]}
-    found = EditReader(store, rows_of(cell, test_sets=sets), rates).edits(EDITORS, ["self-denoising"])
+    found = EditReader(store, rows_of(cell, test_sets=sets), rates, {}).edits(EDITORS, ["self-denoising"])
     assert found.made == [] and [one.perturbation for one in found.rewritten] == ["clean", "C1"]
     assert found.rewritten[1].reasons == {"accepted": 4, "empty": 1}
     assert found.rewritten[1].base.perturbed == {"minicode/1": 0.0, "minicode/2": 1.0}
@@ -145,7 +148,7 @@ def test_numbers_of_edits_are_scores_and_what_is_undefined_has_its_reason():
 
 def test_recipes_of_other_trainers_are_no_edits(store):
     grid = rows_of(CellLabels("llama", "full", "C1", 42))
-    assert EditReader(store, grid, {}).edits(EDITORS, ()).made == []
+    assert EditReader(store, grid, {}, {}).edits(EDITORS, ()).made == []
 
 
 def test_an_editor_has_its_defaults_and_its_blocks_setting_apart_from_the_others():
