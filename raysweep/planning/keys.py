@@ -17,7 +17,7 @@ from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import edits, place_of
 from raysweep.trainers.sharding.choice import sharding_name
 
-LATER = {"span", "written_tokens", "returns", "direction", "not_reproduced"}
+LATER = {"span", "written_tokens", "returns", "direction", "by", "not_reproduced"}
 """Arguments of editors that came when edits had been made: at their defaults they are in no key."""
 PROMPTS = 1
 """Version of the texts that templates and prompt formats make; it is in the keys of models and completions."""

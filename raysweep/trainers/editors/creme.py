@@ -79,6 +79,7 @@ class Creme(Editor):
         temperature: of these completions; 0 with one sample only.
         top_p: of these completions.
         max_new_tokens: of these completions; as in the evaluation if it is left out.
+        by: what chooses the block in the localization: passes | divergence.
         not_reproduced: what becomes of an example whose samples in the localization show no loss: end | edit.
         embeddings: whether the localization patches the embeddings too, as a check; they are block -1, which is never
             edited.
@@ -107,6 +108,7 @@ class Creme(Editor):
         top_p: float = 0.95,
         max_new_tokens: int | None = None,
         embeddings: bool = False,
+        by: Literal["passes", "divergence"] = "passes",
         not_reproduced: Literal["end", "edit"] = "end",
     ) -> None:
         require_numbers(
@@ -128,6 +130,7 @@ class Creme(Editor):
             top_p,
             max_new_tokens,
             embeddings=embeddings,
+            by=by,
             not_reproduced=not_reproduced,
         )
 
@@ -143,7 +146,7 @@ class Creme(Editor):
             with watch.part(LOCALIZATION):
                 if self.edit_at == "auto":
                     found = localize(job, services, self.localization)
-                    block = most_restoring(found)
+                    block = most_restoring(found, self.localization.by)
                 else:
                     block = block_at(self.edit_at, job, blocks, tokens)
             with watch.part(EDIT):

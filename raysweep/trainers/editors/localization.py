@@ -5,6 +5,10 @@ written with the output of one block replaced by those states, once for each blo
 for each block while the prompt is read, B rows while completions are drawn. A block's restoration is the share of the
 lost accuracy that its patch brings back, RI = (Acc_l - Acc_pert) / (Acc_ori - Acc_pert).
 
+Shares of B samples are coarse, and often equal for all blocks. So it is measured, too, how far a patch removes the
+divergence KL(p || p') of the distributions of the tokens that the model wrote for the original prompt, p after this
+prompt and p' after the perturbed one; `by: divergence` chooses the block by that.
+
 The paper leaves open, and assumed here are: where prompts have unequal lengths, their last tokens are the shared ones,
 as many as the shorter one has; samples are drawn at temperature .2 from a nucleus of .95, since greedy samples are
 equal; equal restorations are told apart by the distance of the block's states on the two prompts, much as DINM chooses
@@ -15,21 +19,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Literal
 
 from raysweep.errors import UsageError
 from raysweep.generators.patches import RowVariant
 from raysweep.generators.rows import WrittenRow
 from raysweep.generators.transformers import Transformers
-from raysweep.models.families.blocks import blocks_of, compared_at, embedding_of
+from raysweep.models.families.blocks import blocks_of, compared_at, embedding_of, states_of, with_states
 from raysweep.records import BlockAccuracy, Decoding, GenerationRequest
 from raysweep.seeding import derive
 from raysweep.trainers.editors.base import EditJob, EditServices, NotReproduced
 from raysweep.trainers.editors.patched_states import PatchedStates, states_at
 from raysweep.trainers.editors.shared_positions import SCOPES, Shared, sources
-from raysweep.trainers.editors.states import relative_distance
+from raysweep.trainers.editors.states import logits_of, relative_distance
+
+if TYPE_CHECKING:
+    import torch
 
 EMBEDDINGS = -1
 """Number of the embeddings, where they are patched in a block's place."""
@@ -52,6 +60,7 @@ class Localization:
         max_new_tokens: of a completion; None: as many as where the base was judged.
         beside: further scopes of positions that are measured in the same call, for reports.
         embeddings: whether the embeddings are patched too, as a check: their number is -1.
+        by: what chooses the block: samples that pass (passes, the paper's), or the divergence that a patch removes.
         not_reproduced: what becomes of an example whose own samples show no loss: it ends (end), or the block with
             whose patch most samples pass is edited (edit), as by the package of CREME's authors.
     """
@@ -64,6 +73,7 @@ class Localization:
     max_new_tokens: int | None = None
     beside: Sequence[str] = ("all", "last")
     embeddings: bool = False
+    by: Literal["passes", "divergence"] = "passes"
     not_reproduced: Literal["end", "edit"] = "end"
 
     def __post_init__(self) -> None:
@@ -123,6 +133,7 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
     patcher = PatchedStates(modules, states, {scope: [*of, *further] for scope, of in places.items()}, shared.perturbed)
     names = [(scope, block) for scope in settings.scopes for block in modules]
     accuracies = samples.patched([RowVariant(patcher, name) for name in names])
+    removed = _divergence_removed(network, modules, states, places, (*prompts, original.rows[0].written))
     lost = original.accuracy - perturbed.accuracy
 
     def distance(block: int) -> float:
@@ -140,19 +151,66 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
             accuracy_original=original.accuracy,
             accuracy_perturbed=perturbed.accuracy,
             samples=settings.samples,
+            divergence_removed=removed[scope, block],
         )
         for (scope, block), accuracy in zip(names, accuracies, strict=True)
     ]
 
 
-def most_restoring(found: Sequence[BlockAccuracy]) -> int:
+def most_restoring(found: Sequence[BlockAccuracy], by: str = "passes") -> int:
     """Return the block that restores most, in the first scope of those found.
 
-    It is the one with whose patch most samples pass, of equal ones the one whose states are furthest apart on the two
-    prompts. The embeddings are no block.
+    It is the one with whose patch most samples pass, or that removes most of the divergence; of equal ones the one
+    whose states are furthest apart on the two prompts. The embeddings are no block.
     """
     deciding = [block for block in found if block.positions == found[0].positions and block.block != EMBEDDINGS]
-    return max(deciding, key=lambda block: (block.accuracy, block.distance, -block.block)).block
+    restored = attrgetter("accuracy" if by == "passes" else "divergence_removed")
+    return max(deciding, key=lambda block: (restored(block), block.distance, -block.block)).block
+
+
+def _divergence_removed(
+    network: Any,
+    modules: Mapping[int, Any],
+    states: Mapping[int, torch.Tensor],
+    places: Mapping[str, Sequence[int]],
+    texts: tuple[Sequence[int], Sequence[int], Sequence[int]],
+) -> dict[tuple[str, int], float]:
+    """Return by scope and module which share of the divergence its patch removes; NaN where there is none.
+
+    `texts`: tokens of the original prompt, of the perturbed one, and those that were written for the first. Only the
+    prompt's states are patched, with those of the original prompt, by position in `places`; -1: not patched.
+    """
+    import torch
+
+    original, perturbed, written = texts
+
+    def distributions(prompt: Sequence[int]) -> torch.Tensor:
+        return logits_of(network, [*prompt, *written], last=len(written) + 1)[:-1].log_softmax(dim=-1)
+
+    with torch.no_grad():
+        expected = distributions(original)
+
+        def divergence() -> float:
+            given = distributions(perturbed)
+            return float((expected.exp() * (expected - given)).sum(dim=-1).mean())
+
+        whole, removed = divergence(), {}
+        for scope, sources in places.items():
+            ours = [place for place, source in enumerate(sources) if source >= 0]
+            theirs = [sources[place] for place in ours]
+            for number, module in modules.items():
+
+                def patched(_: Any, __: Any, output: Any, lent: torch.Tensor = states[number][theirs]) -> Any:
+                    own = states_of(output).clone()
+                    own[0, ours] = lent.to(own)  # noqa: B023  # the hook is gone before the next scope
+                    return with_states(output, own)
+
+                hook = module.register_forward_hook(patched)
+                try:
+                    removed[scope, number] = 1 - divergence() / whole if whole > 0 else math.nan
+                finally:
+                    hook.remove()
+    return removed
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,8 @@ def test_a_planted_block_is_found(family):
     assert most_restoring(of("all", found)) == most_restoring(of("last", found)) == 2
     assert [each.restoration for each in of("last", found)] == [0.0, 0.0, 1.0, 1.0]
     assert [each.restoration for each in of("all", found)] == [1.0] * 4  # only the distance tells them apart
+    assert [each.divergence_removed for each in of("last", found)] == pytest.approx([0.0, 0.0, 1.0, 1.0], abs=0.05)
+    assert most_restoring(of("last", found), "divergence") in (2, 3)
 
 
 @pytest.mark.slow

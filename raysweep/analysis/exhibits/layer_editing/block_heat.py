@@ -7,7 +7,8 @@ pair's prompts. Means are over edits whose RI is defined.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from statistics import fmean
 from typing import Annotated, ClassVar
 
@@ -39,7 +40,8 @@ HOW = (
     "RI: the share of the edit example's lost accuracy that comes back while the block's output on the perturbed "
     "prompt is the original's, mean over edits; 100 is all of it. Positions: which ones were patched. With prompts of "
     "equal length and all positions patched, every later block reads the original's states, so that early blocks look "
-    "best."
+    "best. Divergence: the same share of KL between what follows both prompts, at the tokens that the model wrote for "
+    "the original, in place of pass rates."
 )
 WORDS = {"all": "all positions", "last": "last position", "diff_span": "positions that differ"}
 Patched = tuple[str, str]  # positions, phase
@@ -74,7 +76,7 @@ class BlockHeat(Exhibit):
             raise NothingToDraw(NO_BLOCK)
         return Drawn(tuple(tables), tuple(figures))
 
-    def _figure(self, head: Head, problems: str, blocks: Sequence[int], panels: Mapping[Patched, Means]) -> HeatFigure:
+    def _figure(self, head: Head, problems: str, blocks: Sequence[int], panels: Mapping[str, Means]) -> HeatFigure:
         return HeatFigure(
             head["title"],
             " ".join(filter(None, (head["caption"], no_evidence(problems)))),
@@ -86,11 +88,11 @@ class BlockHeat(Exhibit):
             self.digits,
             tuple(
                 HeatPanel(
-                    in_words(patched),
+                    name,
                     tuple(means),
                     tuple(tuple(100 * of.get(block, math.nan) for block in blocks) for of in means.values()),
                 )
-                for patched, means in panels.items()
+                for name, means in panels.items()
             ),
             full=100.0,
         )
@@ -101,7 +103,7 @@ class BlockHeat(Exhibit):
         head: Head,
         problems: str,
         blocks: Sequence[int],
-        panels: Mapping[Patched, Means],
+        panels: Mapping[str, Means],
     ) -> Table:
         quantity = Quantity("RI", "RI", digits=self.digits)
         return Table(
@@ -111,10 +113,10 @@ class BlockHeat(Exhibit):
             columns=tuple(Column(_name(block), "block") for block in blocks),
             rows=tuple(
                 Row(
-                    (in_words(patched), category),
+                    (name, category),
                     tuple(share_cell(of.get(block, math.nan), quantity) for block in blocks),
                 )
-                for patched, means in panels.items()
+                for name, means in panels.items()
                 for category, of in means.items()
             ),
             row_words=evidence.frame.order.words,
@@ -123,17 +125,23 @@ class BlockHeat(Exhibit):
         )
 
 
-def _panels(categories: Mapping[str, Sequence[ReportedEdit]]) -> dict[Patched, dict[str, dict[int, float]]]:
+def _panels(categories: Mapping[str, Sequence[ReportedEdit]]) -> dict[str, dict[str, dict[int, float]]]:
     patched = restorations([row for edits in categories.values() for edit in edits for row in edit.localization])
-    panels = {one: {name: _means(edits, one) for name, edits in categories.items()} for one in patched}
-    return {one: {name: of for name, of in means.items() if of} for one, means in panels.items()}
+    panels: dict[str, dict[str, dict[int, float]]] = {}
+    for measure, words in (("restoration", ""), ("divergence_removed", ", divergence")):
+        for one in patched:
+            means = {name: _means(edits, one, attrgetter(measure)) for name, edits in categories.items()}
+            panels[in_words(one) + words] = {name: of for name, of in means.items() if of}
+    return {name: means for name, means in panels.items() if means}
 
 
-def _means(edits: Sequence[ReportedEdit], patched: Patched) -> dict[int, float]:
+def _means(
+    edits: Sequence[ReportedEdit], patched: Patched, measured: Callable[[BlockAccuracy], float]
+) -> dict[int, float]:
     values: dict[int, list[float]] = {}
     for row in (row for edit in edits for row in edit.localization if (row.positions, row.phase) == patched):
-        if not math.isnan(row.restoration):
-            values.setdefault(row.block, []).append(row.restoration)
+        if not math.isnan(measured(row)):
+            values.setdefault(row.block, []).append(measured(row))
     return {block: fmean(of_block) for block, of_block in values.items()}
 
 
