@@ -23,6 +23,7 @@ from raysweep.planning.missing import missing
 from raysweep.planning.plan import (
     ArtefactPlan,
     BasePlan,
+    BrokenSetPlan,
     CellPlan,
     CompletionsPlan,
     EncodedPairsPlan,
@@ -47,7 +48,7 @@ from raysweep.stages.generation import generate
 from raysweep.stages.judging import judge
 from raysweep.stages.making import groups, leased
 from raysweep.stages.preference_pairs import make_encoded_pairs, make_rejected_rows
-from raysweep.stages.prompt_pairs import find_prompt_pair
+from raysweep.stages.prompt_pairs import find_prompt_pair, make_broken_set
 from raysweep.stages.quality import lint_completions
 from raysweep.stages.references import make_references
 from raysweep.stages.scoring import cell_numbers
@@ -84,6 +85,7 @@ MAKERS: dict[type[ArtefactPlan], Maker] = {
     RewrittenTextsPlan: one_by_one(make_rewritten_texts),
     RewrittenSetPlan: one_by_one(make_rewritten_set),
     PromptPairPlan: one_by_one(find_prompt_pair),
+    BrokenSetPlan: one_by_one(make_broken_set),
     SelectionPlan: one_by_one(choose_model),
     ModelPlan: one_by_one(make_model),
     CompletionsPlan: generate,  # equal prompts of a cell's test sets are completed once

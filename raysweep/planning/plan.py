@@ -335,7 +335,7 @@ class PairPlan:
     """
 
     pair: Pair
-    test_set: TestSetPlan | RewrittenSetPlan
+    test_set: TestSetPlan | RewrittenSetPlan | BrokenSetPlan
     completions: Node
     results: Node
     limits: Limits
@@ -359,6 +359,33 @@ class PairSearch:
     wanted: PairToEdit
     seed: int  # of the draw
     least_lost: float  # of the samples of a clean prompt that pass, which share must fail with the perturbed one
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        pairs = (self.original, self.perturbed)
+        return (
+            *(CompletionsPlan(pair.completions, self.base, pair) for pair in pairs),
+            *(ResultsPlan(pair.results, self.base, pair) for pair in pairs),
+            *(pair.test_set for pair in pairs),
+        )
+
+
+@dataclass(frozen=True)
+class BrokenSetPlan(ArtefactPlan):
+    """The prompts of a test set whose problems broke: their base loses `least_lost` of its samples, as in a search."""
+
+    node: Node
+    test_set: TestSetPlan
+    search: PairSearch
+
+    @property
+    def problem_set(self) -> Spec:
+        return self.test_set.problem_set
+
+    @property
+    @override
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        return (self.test_set, *self.search.inputs)
 
 
 @dataclass(frozen=True)
@@ -502,13 +529,7 @@ class PromptPairPlan(CellArtefactPlan):
     @property
     @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        pairs = (self.search.original, self.search.perturbed)
-        base = self.search.base
-        return (
-            *(CompletionsPlan(pair.completions, base, pair) for pair in pairs),
-            *(ResultsPlan(pair.results, base, pair) for pair in pairs),
-            *(pair.test_set for pair in pairs),
-        )
+        return self.search.inputs
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.models.identity import WEIGHTS
 from raysweep.planning.keys import adapter_spec, prompt_spec, recipe_spec
 from raysweep.planning.plan import (
+    BrokenSetPlan,
     CellPlan,
     EncodedPairsPlan,
     ModelChoice,
@@ -211,18 +212,26 @@ class _Planner:
 
     def _pair(self, plan: CellPlan, pair: Pair, completed: SharedSpec, extract: Extract) -> PairPlan:
         as_it_is = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
-        test_set: TestSetPlan | RewrittenSetPlan = as_it_is
+        test_set: TestSetPlan | RewrittenSetPlan | BrokenSetPlan = as_it_is
         if plan.cell.training_set == REWRITTEN:
             name = plan.cell.model, as_it_is.node.key
             if name not in self._rewritten:
                 self._rewritten[name] = self.sets.rewritten_set(plan.cell.model, as_it_is)
             test_set = self._rewritten[name]
+        if plan.pair_search is not None and self.config.edits and self.config.edits.judged_on == "broken":
+            test_set = self._broken_set(plan.pair_search, as_it_is)
         label = f"{plan.cell.id} on {pair.test_set}"
         completions = Node("completions", 1, completed, keys_of(plan.writer, test_set), label)
         references = self.references(pair.problem_set)
         judged = self.judged(pair.problem_set, extract)
         results = Node("results", 1, judged, keys_of(completions, references), label)
         return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox, extract)
+
+    def _broken_set(self, search: PairSearch, test_set: TestSetPlan) -> BrokenSetPlan:
+        spec = {"least_lost": search.least_lost, "problems": test_set.node.spec["problems"]}
+        made_from = keys_of(test_set, search.original.results, search.perturbed.results)
+        label = f"{test_set.node.label} as far as it broke for {search.base.cell.model}"
+        return BrokenSetPlan(Node("broken_set", 1, spec, made_from, label), test_set, search)
 
     def _judged(self, problem_set: str, extract: Extract) -> SharedSpec:
         limits = dataclasses.asdict(self._limits(problem_set))

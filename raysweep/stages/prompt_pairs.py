@@ -1,4 +1,4 @@
-"""Finds the edit example from which a model is edited, among the results of its base.
+"""Finds the edit example from which a model is edited, among the results of its base, and which problems broke.
 
 A pair is eligible if the base solved the clean prompt more often than the perturbed one, by `edits.least_lost` of the
 samples, the texts differ, and both had room in the model: where one was too long nothing was written, which is no
@@ -16,7 +16,7 @@ from raysweep.engine.base import Work
 from raysweep.errors import HopelessError
 from raysweep.generators.base import is_too_long
 from raysweep.planning.missing import ENDED
-from raysweep.planning.plan import PairPlan, PairSearch, PromptPairPlan
+from raysweep.planning.plan import BrokenSetPlan, PairPlan, PairSearch, PromptPairPlan
 from raysweep.programs import Outcome
 from raysweep.records import Completion, PromptPair, PromptRow, Result
 from raysweep.rows.parquet import ROWS, write_rows
@@ -46,10 +46,7 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
     search, store = plan.search, work.store
     original, perturbed = (_solved(pair, store) for pair in (search.original, search.perturbed))
     changed = {row.task_id for row in store.rows(search.perturbed.test_set.node, PromptRow) if row.changed}
-    least = search.least_lost - 1e-9  # shares are quotients
-    worse = {
-        task for task, share in original.shares.items() if task in changed and share - perturbed.shares[task] >= least
-    }
+    worse = changed & _broken(search, original, perturbed)
     too_long = {row.task_id for row in store.rows(search.perturbed.completions, Completion) if is_too_long(row)}
     eligible = sorted(worse - too_long)
     if not changed:
@@ -71,6 +68,21 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
     with store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, PromptPair, pairs, ["task_id"])
         draft.counts = {"rows": len(pairs), **counts, **end}
+
+
+def make_broken_set(plan: BrokenSetPlan, work: Work) -> None:
+    """Write the prompts of a test set whose problems broke; it is empty where none did, and so nothing is edited."""
+    search, store = plan.search, work.store
+    broken = _broken(search, *(_solved(pair, store) for pair in (search.original, search.perturbed)))
+    rows = [row for row in store.rows(plan.test_set.node, PromptRow) if row.task_id in broken]
+    with store.writing(plan.node) as draft:
+        write_rows(draft.folder / ROWS, PromptRow, rows, ["task_id"])
+        draft.counts = {"rows": len(rows)}
+
+
+def _broken(search: PairSearch, original: _Solved, perturbed: _Solved) -> set[str]:
+    least = search.least_lost - 1e-9  # shares are quotients
+    return {task for task, share in original.shares.items() if share - perturbed.shares[task] >= least}
 
 
 def prompt_pair(search: PairSearch, store: Store) -> PromptPair:

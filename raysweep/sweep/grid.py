@@ -41,7 +41,7 @@ class GridRow:
     results_key: str
     test_draw: int = 0
     quality_key: str = ""  # of the reports on the pair's completions; "" if none of them is in the sample
-    test_set_stage: str = "test_set"  # | rewritten_set: its prompts were rewritten by the model
+    test_set_stage: str = "test_set"  # | rewritten_set: its prompts were rewritten by the model | broken_set
     prompt_pair_key: str = ""  # of the edit example from which the model was edited; "": it wasn't
 
     @property

@@ -17,7 +17,8 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Outcome
 from raysweep.records import Completion, Problem, PromptPair, PromptRow, Result
 from raysweep.rows.parquet import ROWS, write_rows
-from raysweep.stages.prompt_pairs import find_prompt_pair, prompt_pair
+from raysweep.stages.inputs import requests_of
+from raysweep.stages.prompt_pairs import find_prompt_pair, make_broken_set, prompt_pair
 from raysweep.storage.artefacts import Node
 from tests.paths import NANO
 from tests.stages.making import opened, work_on
@@ -100,6 +101,16 @@ def test_a_pair_loses_the_share_of_the_samples_that_is_asked_for(sweep):
     tasks = sweep.judge(cells[0], "pp p. pp .. .. ..", "p. .. .. .. .. ..")
     assert [pair.task_id for cell in cells if (pair := sweep.find(cell))] == [tasks[2]]
     assert "1 eligible pair by 0.6 of the samples (`edits.least_lost`)" in end_of(cells[1], sweep.store)
+
+
+def test_edited_models_can_be_judged_on_the_problems_that_broke_alone(sweep):
+    (cell,) = sweep.cells("edits.pairs=1", "edits.judged_on=broken", "edits.least_lost=0.6")
+    tasks = sweep.judge(cell, "pp p. pp .. pp ..", "p. .. .. .. .. ..")
+    assert [pair.test_set.node.stage for pair in cell.pair_search.base.pairs] == ["test_set", "test_set"]
+    for pair in cell.pairs:
+        make_broken_set(pair.test_set, work_on(sweep.store))
+        assert [row.task_id for row in sweep.store.rows(pair.test_set.node, PromptRow)] == [tasks[2], tasks[4]]
+        assert {request.task_id for request in requests_of(cell, pair, sweep.store)} == {tasks[2], tasks[4]}
 
 
 def test_a_pair_has_whole_prompts_and_the_first_completions_that_passed_and_failed(sweep):

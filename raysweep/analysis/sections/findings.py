@@ -18,7 +18,7 @@ from raysweep.analysis.exhibits.base import SUMMARIES
 from raysweep.analysis.figures.effects import Effects, all_panels
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.frame import ModelVariant, ScoreFrame, ScoreKey
-from raysweep.analysis.tables.pooling import EDITED, LEFT_OUT
+from raysweep.analysis.tables.pooling import EDITED
 from raysweep.analysis.tables.quantities import DROP, problems_text
 from raysweep.metrics.restoration import G_RIR
 from raysweep.records import BASE, CLEAN
@@ -78,7 +78,7 @@ class FindingsSection(Section):
             "runs": report.training_runs,
             "ways": [(name, frame.order.ways[name]) for name in frame.training_sets if name in frame.order.ways],
             "tuned": bool(frame.tuned_sets) or not frame.order.ways.keys() & set(frame.training_sets),
-            "left_out": LEFT_OUT if EDITED in frame.training_sets else "",
+            "left_out": frame.order.left_out if EDITED in frame.training_sets else "",
         }
         figures = [Effects.of(frame, panels, report.signature)] if panels else []
         return Content(tables=report.drawn.groups.get(SUMMARIES, ()), figures=figures, values=values)
@@ -186,7 +186,7 @@ def _detail(frame: ScoreFrame, names: Sequence[str], keys: Sequence[ScoreKey]) -
     sizes = {score.n for key in keys if (score := frame.score(key, "pass@1")) is not None}
     problems = f" ({problems_text(sizes)})" if sizes else ""
     if len(passes) > 1 and keys[1].training_set == EDITED:
-        passes[1] += f", {LEFT_OUT}"
+        passes[1] += f", {frame.order.left_out}"
     return f"pass@1 on clean and on perturbed prompts{problems}: {'; '.join(passes)}." if passes else ""
 
 

@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 
 from raysweep.records import CLEAN, NOT_TUNED
 
+LEFT_OUT = "each without the problem that it was edited from"
+"""What an edited model is judged on, beside its base, which is judged on all problems."""
+BROKEN = "each on the problems that broke under its perturbation, but for the one that it was edited from"
+"""The same with `edits.judged_on: broken`."""
+
 
 @dataclass(frozen=True)
 class RowChoice:
@@ -86,6 +91,7 @@ class Order:
     seeds: int = 1  # with which each model is fine-tuned
     pairs: tuple[str, ...] = ()  # training sets that name an edit example from which a model was edited
     ways: Mapping[str, str] = field(default_factory=dict)  # training set -> how its models were made, if not fine-tuned
+    left_out: str = LEFT_OUT  # on which problems edited models are judged, beside their bases, which are on all
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have
 
     def clean_set(self, training_set: str) -> str:

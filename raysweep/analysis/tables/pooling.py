@@ -28,8 +28,6 @@ WORDS = "from one edit example each"
 """In words, for tables."""
 WAY = "edited from one edit example (mean over examples)"
 """How a model came by its weights, for sentences."""
-LEFT_OUT = "each without the problem that it was edited from"
-"""What an edited model is judged on, beside its base, which is judged on all problems."""
 Place = tuple[str, str, str, str, TestSetName]
 """Model, recipe, training set, the training set of a baseline or "" for none, and the test set."""
 _group_of = attrgetter("model", "recipe", "training_set")

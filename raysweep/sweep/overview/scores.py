@@ -13,7 +13,7 @@ from typing import Any
 from raysweep.analysis.tables.frame import ALL_SEEDS, Number
 from raysweep.analysis.tables.order import Order, labelled
 from raysweep.analysis.tables.outcomes import PairOutcomes, commonest_failure
-from raysweep.analysis.tables.pooling import EDITED, LEFT_OUT, have_several_seeds, over_pairs, scores_over_seeds
+from raysweep.analysis.tables.pooling import EDITED, have_several_seeds, over_pairs, scores_over_seeds
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.restoration import G_RIR
 from raysweep.records import Result, Score
@@ -95,7 +95,7 @@ def _score_table(
     if any(FEWER in cell for _, cells in rows for cell in cells):
         notes.append(f"{FEWER} mean over fewer seeds than its row has")
     if any(labels[2] == EDITED for labels, _ in rows):
-        notes.append(f"{EDITED}: means over models, {LEFT_OUT}, so on other problems than base")
+        notes.append(f"{EDITED}: means over models, {order.left_out}, so on other problems than base")
     return ScoreTable(title, order.perturbations, tuple(rows), tuple(notes))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from raysweep.analysis.tables.order import FaultShown, Order, RecipeChoice, RowChoice
+from raysweep.analysis.tables.order import BROKEN, LEFT_OUT, FaultShown, Order, RecipeChoice, RowChoice
 from raysweep.analysis.tables.pooling import EDITED, WAY, WORDS
 from raysweep.config.grid import LEVELS, pairs_to_edit
 from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
@@ -68,6 +68,7 @@ def order_of(config: SweepConfig) -> Order:
         seeds=len(config.seeds or (config.seed,)),
         pairs=pairs,
         ways={EDITED: WAY, REWRITTEN: "with prompts that it rewrote itself"},
+        left_out=BROKEN if config.edits and config.edits.judged_on == "broken" else LEFT_OUT,
         undrawn=undrawn(config),
     )
 

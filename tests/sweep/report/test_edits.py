@@ -72,7 +72,7 @@ def rows_of(cell: CellLabels, model: str = "", pair: str = "", test_sets=("", ""
 def test_an_edit_has_what_its_manifest_its_pair_and_its_localization_say(store):
     import random
 
-    blocks = localization(random.Random(1), 2)
+    blocks = [replace(one, divergence_removed=0.5) for one in localization(random.Random(1), 2)]
     model = made(store, "model", COUNTS, blocks, BlockAccuracy, BLOCKS)
     pair = made(store, "prompt_pair", {"task_id": "minicode/7", "eligible": 62}, [PAIR], PromptPair)
     grid = [*rows_of(BASE), *rows_of(EDITED, model, pair)]
