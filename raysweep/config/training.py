@@ -159,6 +159,8 @@ class EditsConfig(Strict):
     """How many of each problem set and perturbation, of problems whose clean prompt the model solves more often."""
     least_lost: Annotated[float, Field(gt=0, le=1), UnitMark("share of the samples")] = 0.3
     """How much more often it must solve a clean prompt: with few samples, smaller losses are mostly chance."""
+    new_draws: bool = False
+    """Whether edited models sample with other random numbers than their bases, by whose samples they were chosen."""
     judged_on: Literal["category", "broken"] = "category"
     """Problems that edited models are evaluated on: all, or those which lose `least_lost` under its perturbation."""
     problems: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None

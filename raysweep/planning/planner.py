@@ -43,6 +43,7 @@ from raysweep.prompts.answers.ways import Extract, way_of
 from raysweep.prompts.repair.styles import answers_in
 from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, CLEAN, REWRITTEN, ModelKind
+from raysweep.seeding import derive
 from raysweep.storage.artefacts import Node, SharedSpec
 from raysweep.storage.uses import SELECTION
 from raysweep.trainers.base import BEST, OBJECTIVES, TRAINERS, Recipe
@@ -100,6 +101,9 @@ class _Planner:
         )
         if cell.edit is not None:
             plan = self._edited(plan, cell.edit)
+            if self.config.edits and self.config.edits.new_draws and self.decoding.temperature:
+                seed = derive(self.config.seed, "draws of edited models") % 2**31
+                plan = replace(plan, decoding=replace(self.decoding, seed=seed))
         elif cell.training_set == REWRITTEN:
             plan = replace(plan, recipe=self.recipe(cell.model, cell.recipe)[0])
         elif cell.training_set != BASE:

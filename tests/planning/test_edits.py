@@ -6,6 +6,7 @@ from raysweep.config.loading import load_config
 from raysweep.planning.missing import ENDED, end_of, missing
 from raysweep.planning.plan import CellPlan, PairSearch, SweepPlan
 from raysweep.planning.planner import build_plan
+from raysweep.records import BASE, Decoding
 from raysweep.storage.store import Store
 from tests.paths import NANO
 
@@ -124,6 +125,16 @@ def test_arguments_that_are_the_defaults_change_no_key():
     assert edit("{steps: 3, embeddings: false}") == keys(plan())
     assert edit("{steps: 3, embeddings: true}") != keys(plan())
     assert edit("{steps: 3, max_new_tokens: 12}") != keys(plan())
+
+
+def test_edited_models_sample_anew_where_that_is_asked_for_and_there_is_chance():
+    def decodings(*overrides: str) -> list[Decoding]:
+        cells = plan("evaluation.samples=2", *overrides).cells
+        return [cell.decoding for cell in cells if cell.cell.training_set == BASE or cell.pair_search]
+
+    sampled = decodings("evaluation.temperature=0.2", "edits.new_draws=true")
+    assert len({decoding.seed for decoding in sampled}) == 2 and len({one.seed for one in sampled[1:]}) == 1
+    assert len(set(decodings("evaluation.temperature=0.2"))) == 1
 
 
 def test_settings_of_the_covariance_change_no_key_where_they_are_the_defaults():

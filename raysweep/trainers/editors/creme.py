@@ -69,8 +69,8 @@ class Creme(Editor):
         span: where states are aligned and kept: in the prompts, or at tokens that the base writes for the original.
         written_tokens: most of these tokens, with `span: written`.
         returns: the change with the lowest loss (best), or the one after the last step (last).
-        direction: of the change: what the descent found (descent), or, as a control, a random one of the same norm in
-            the same block (random).
+        direction: of the change: what the descent found (descent), or, as controls, a random one of the same norm in
+            the same block (random), or no change at all (none).
         edit_at: the block: auto (where localization finds the damage), first, middle, last, random, dinm, or a number
             from 0.
         positions: of the localization: all | last | diff_span | window:k.
@@ -99,7 +99,7 @@ class Creme(Editor):
         span: Literal["prompt", "written"] = "prompt",
         written_tokens: int = 32,
         returns: Literal["best", "last"] = "best",
-        direction: Literal["descent", "random"] = "descent",
+        direction: Literal["descent", "random", "none"] = "descent",
         edit_at: Literal["auto"] | Place | int = "auto",
         positions: str = "all",
         phase: Literal["prefill", "all"] = "prefill",
@@ -153,7 +153,9 @@ class Creme(Editor):
                 matrix = matrix_of(job, block)
                 descent = self._descend(job, matrix, tokens, services.alive)
                 change = descent.found
-                if self.direction == "random":
+                if self.direction == "none":
+                    change = torch.zeros_like(change)
+                elif self.direction == "random":
                     pair = job.pair
                     rng = torch_rng(job.seed, "direction", pair.problem_set, pair.perturbation, pair.task_id)
                     drawn = torch.randn(change.shape, generator=rng).to(change)

@@ -203,15 +203,16 @@ def test_states_of_what_the_original_prompt_writes_are_aligned_and_kept(keep, ma
 
 def test_a_placebo_has_the_block_and_the_size_of_the_edit_and_another_direction(make_edit):
     own = make_edit("llama").base.network.state_dict()
-    found, placebo, again = (
+    found, placebo, again, nothing = (
         edited(Creme(edit_at=1, direction=direction, **EAGER), make_edit("llama"))
-        for direction in ("descent", "random", "random")
+        for direction in ("descent", "random", "random", "none")
     )
     (name,) = found.tensors
     assert placebo.counts["relative_change"] == pytest.approx(found.counts["relative_change"], rel=1e-4)
     change, other = (edit.tensors[name] - own[name] for edit in (found, placebo))
     assert abs(float(torch.nn.functional.cosine_similarity(change.flatten(), other.flatten(), dim=0))) < 0.2
     assert torch.equal(placebo.tensors[name], again.tensors[name])
+    assert torch.equal(nothing.tensors[name], own[name]) and nothing.counts["changes_nothing"]
 
 
 def test_a_pair_whose_samples_pass_alike_is_not_reproduced(make_edit):
