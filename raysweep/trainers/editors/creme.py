@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import override
 
-from raysweep.errors import Doubt, Finding, UsageError
+from raysweep.errors import Doubt, Finding
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import blocks_of
 from raysweep.records import BlockAccuracy, Decoding, GenerationRequest, ModelKind
@@ -205,21 +205,17 @@ class Creme(Editor):
         return descend(start, loss, self.rules, within(bound), alive)
 
     def _written(self, job: EditJob, tokens: PairTokens) -> list[int]:
-        """Return the first tokens that the base writes greedily for the original prompt; none with `span: prompt`."""
+        """Return the first tokens that the base writes greedily for the original prompt; none with `span: prompt`.
+
+        An end of text is one, and both prompts leave room for one: `PairTokens` are of prompts that do.
+        """
         if not self.written_tokens:
             return []
         pair = job.pair
         generator = Transformers(job.base, Decoding(self.written_tokens))
         request = GenerationRequest("", pair.task_id, pair.original, special_tokens=pair.special_tokens)
         (row,) = generator.write([request])
-        positions = TextReader(job.base).positions
-        written = row.written if positions is None else row.written[: positions - len(tokens.perturbed)]
-        if written:
-            return written
-        raise UsageError(
-            f"the base writes no token after the original prompt of {pair.problem_set} {pair.task_id}, so no state is "
-            "there to align; write `span: prompt`, or name other problems in `edits.problems`"
-        )
+        return row.written[: TextReader(job.base).room(tokens.perturbed)]
 
     def _kept(
         self, network: Any, matrix: Matrix, original: Sequence[int], keys: torch.Tensor, last: int

@@ -35,6 +35,7 @@ from raysweep.trainers.editors.base import EditJob, EditServices, NotReproduced
 from raysweep.trainers.editors.patched_states import PatchedStates, states_at
 from raysweep.trainers.editors.shared_positions import SCOPES, Shared, sources
 from raysweep.trainers.editors.states import logits_of, relative_distance
+from raysweep.trainers.editors.texts import TextReader
 
 if TYPE_CHECKING:
     import torch
@@ -133,7 +134,8 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
     patcher = PatchedStates(modules, states, {scope: [*of, *further] for scope, of in places.items()}, shared.perturbed)
     names = [(scope, block) for scope in settings.scopes for block in modules]
     accuracies = samples.patched([RowVariant(patcher, name) for name in names])
-    removed = _divergence_removed(network, modules, states, places, (*prompts, original.rows[0].written))
+    read_after = original.rows[0].written[: TextReader(job.base).room(prompts[1])]  # may be longer than the original
+    removed = _divergence_removed(network, modules, states, places, (*prompts, read_after))
     lost = original.accuracy - perturbed.accuracy
 
     def distance(block: int) -> float:

@@ -79,6 +79,10 @@ class TextReader:
             )
         return ids
 
+    def room(self, prompt: Sequence[int]) -> int | None:
+        """Return how many tokens a text may have behind a prompt; None: no limit is known."""
+        return None if self.positions is None else self.positions - len(prompt)
+
     def continuation(self, prompt: str, ids: Sequence[int], text: str) -> list[int]:
         """Return the tokens that follow a prompt's where a text follows the prompt.
 
@@ -101,7 +105,7 @@ class TextReader:
         self, pair: PromptPair, ids: Sequence[int], following: Sequence[int], most: int | None = None
     ) -> list[int]:
         """Return the first `most` tokens to write, as many as the model can; raise UsageError if there are none."""
-        room = None if self.positions is None else self.positions - len(ids)
+        room = self.room(ids)
         target = list(following[: min(len(following), room or len(following), most or len(following))])
         if not target:
             raise UsageError(

@@ -29,10 +29,10 @@ EQUAL = ORIGINAL.replace("`3`", "`7`")
 LONGER, SHORTER = ORIGINAL.replace("numbers", "nummmbers"), ORIGINAL.replace("the numbers of ", "numbers of ")
 
 
-def live_model(family: str) -> LiveModel:
-    """Return a model with random weights so strong that a text depends on every token."""
+def live_model(family: str, **fields: int) -> LiveModel:
+    """Return a model with random weights so strong that a text depends on every token. `fields`: of its config."""
     tokenizer = tiny_tokenizer()
-    size = {**SIZES[family], LAYERS[family]: BLOCKS, "initializer_range": 0.4}
+    size = {**SIZES[family], LAYERS[family]: BLOCKS, "initializer_range": 0.4, **fields}
     config = FAMILIES.create(Spec(family)).tiny_config(len(tokenizer), tokenizer.eos_token_id, **size)
     with seeded_torch(0, family):
         return LiveModel(auto_model().from_config(config).eval(), tokenizer)

@@ -121,6 +121,14 @@ def test_accuracies_restorations_and_distances_are_those_of_the_texts(live):
         assert each.distance == pytest.approx(statistics.mean(shares), rel=1e-4)
 
 
+def test_what_was_written_is_read_behind_a_longer_perturbed_prompt_as_far_as_there_is_room(live):
+    positions = len(ids_of(live("gpt_bigcode"), LONGER)) + 2
+    found = localize(
+        job_of("gpt_bigcode", live_model("gpt_bigcode", n_positions=positions), ORIGINAL, LONGER), judge(), settings()
+    )
+    assert of("all", found)[-1].divergence_removed > 0
+
+
 @pytest.mark.parametrize("passes", [True, False])
 def test_restoration_is_the_share_of_the_lost_accuracy_that_a_patch_brings_back(passes, live):
     asked = Judge(lambda text: passes, [True] * 4 + [False] * 5 + [True])
