@@ -17,8 +17,6 @@ from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import edits, place_of
 from raysweep.trainers.sharding.choice import sharding_name
 
-LATER = {"span", "written_tokens", "returns", "direction", "by", "not_reproduced"}
-"""Arguments of editors that came when edits had been made: at their defaults they are in no key."""
 PROMPTS = 1
 """Version of the texts that templates and prompt formats make; it is in the keys of models and completions."""
 
@@ -31,7 +29,8 @@ def recipe_spec(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
     if edits(recipe.trainer):  # all its arguments and its rule of drawing texts: no other field counts
         defaults = {name: parameter.default for name, parameter in EDITORS.parameters(recipe.trainer).items()}
         edit, sampling = {**defaults, **recipe.edit}, GENERATORS.get(TRANSFORMERS).sampling
-        edit = {name: value for name, value in edit.items() if name not in LATER or value != defaults[name]}
+        later = EDITORS.get(recipe.trainer).later
+        edit = {name: value for name, value in edit.items() if name not in later or value != defaults[name]}
         rule = {"distance": "relative"} if place_of(recipe.trainer, recipe.edit) in ("auto", "dinm") else {}
         editor = {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **rule}
         return {**editor, **EDITORS.plugin_spec(recipe.trainer)}

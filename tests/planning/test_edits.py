@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from raysweep.config.loading import load_config
+from raysweep.planning.keys import recipe_spec
 from raysweep.planning.missing import ENDED, end_of, missing
 from raysweep.planning.plan import CellPlan, PairSearch, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import BASE, Decoding
 from raysweep.storage.store import Store
+from raysweep.trainers.base import Recipe
+from raysweep.trainers.editors.base import EDITORS
+from raysweep.trainers.editors.dinm import Dinm
 from tests.paths import NANO
 
 EDITS = [
@@ -125,6 +129,20 @@ def test_arguments_that_are_the_defaults_change_no_key():
     assert edit("{steps: 3, embeddings: false}") == keys(plan())
     assert edit("{steps: 3, embeddings: true}") != keys(plan())
     assert edit("{steps: 3, max_new_tokens: 12}") != keys(plan())
+
+
+def test_only_an_editor_that_says_so_has_defaults_that_are_in_no_key(monkeypatch):
+    class Spanning(Dinm):
+        name = "spanning"
+
+        def __init__(self, span: str = "prompt") -> None:
+            super().__init__()
+
+    EDITORS.names()
+    monkeypatch.setitem(EDITORS._classes, "spanning", Spanning)
+    assert recipe_spec(Recipe(trainer="spanning"), {})["edit"] == {"span": "prompt"}
+    assert "span" not in recipe_spec(Recipe(trainer="creme"), {})["edit"]
+    assert recipe_spec(Recipe(trainer="creme", edit={"span": "written"}), {})["edit"]["span"] == "written"
 
 
 def test_edited_models_sample_anew_where_that_is_asked_for_and_there_is_chance():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -106,6 +106,8 @@ class Editor(ABC):
     name: ClassVar[str]
     kind: ClassVar[ModelKind]
     """The form of what it makes: `ModelKind.DELTA` or `ModelKind.ADAPTER`."""
+    later: ClassVar[Collection[str]] = ()
+    """Settings that came when edits had been made. Their defaults are in no key, so that these edits keep theirs."""
 
     @abstractmethod
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:

@@ -86,6 +86,7 @@ class Creme(Editor):
     """
 
     kind = ModelKind.DELTA
+    later = ("span", "written_tokens", "returns", "direction", "by", "not_reproduced")
 
     def __init__(
         self,
