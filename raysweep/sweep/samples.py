@@ -36,12 +36,13 @@ VERDICT = ("passed", "outcome", "detail", "seconds", "oracle", "edited")
 def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
     import pandas
 
-    prompts = cache(
-        lambda key: {row.task_id: row for row in folder.store.rows(GridArtefact("test_set", key, ""), PromptRow)}
-    )
+    @cache
+    def prompts(stage: str, key: str) -> dict[str, PromptRow]:
+        return {row.task_id: row for row in folder.store.rows(GridArtefact(stage, key, ""), PromptRow)}
+
     rows, texts = [], ShownPrompts(folder)
     for pair in judged_pairs(folder):
-        shown = prompts(pair.test_set_key) if folder.store.has(pair.test_set) else {}
+        shown = prompts(pair.test_set_stage, pair.test_set_key) if folder.store.has(pair.test_set) else {}
         edited = edited_problem(pair, folder.store)
         for completion, result in _judged(folder, pair):
             prompt = shown.get(completion.task_id)

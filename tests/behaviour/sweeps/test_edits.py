@@ -136,6 +136,14 @@ def test_the_edited_problem_is_in_no_outcome_of_its_cell_and_marked_in_samples(s
     assert {len(tasks) for tasks in marked} == {1} and {tasks[0] for tasks in marked} == set(SOLVED)
 
 
+def test_models_judged_on_the_problems_that_broke_have_samples_with_prompts(second, storage):
+    edits = "edits={perturbations: [C1], pairs: 1, judged_on: broken}"
+    done = run_sweep(load_config(NANO, [*EDITS, "name=broken", edits]), RunOptions(str(storage), "local"))
+    samples = load_samples("broken", str(storage))
+    edited = samples[samples.training_set != "base"]
+    assert not done.errors and set(edited.task_id) == set(SOLVED) and edited.prompt.all()
+
+
 def test_a_cell_of_which_nothing_says_its_edited_problem_has_no_scores(second, storage, tmp_path, caplog):
     shutil.copytree(storage, tmp_path / "store")
     folder = open_folder("nano", str(tmp_path / "store"))
