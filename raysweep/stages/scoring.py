@@ -6,7 +6,7 @@ An edited model has further numbers: what it restored, and what the edit took.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from raysweep.analysis.exhibits.edits import BaseRates, EditWork, Rates, ReportedEdit
@@ -16,8 +16,10 @@ from raysweep.metrics.passing import over_draws
 from raysweep.metrics.scores import scores_of
 from raysweep.planning.missing import end_of
 from raysweep.planning.plan import CellPlan
+from raysweep.programs import Outcome
 from raysweep.records import CLEAN, Result, Spec
 from raysweep.stages.editing import edited_problem, localization_of
+from raysweep.stages.prompt_pairs import prompt_pair
 from raysweep.stats.intervals import draw_means
 from raysweep.storage.store import Store
 from raysweep.trainers.editors.base import EDIT, LOCALIZATION
@@ -76,7 +78,9 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
         return {}
     problems, category = search.wanted.problem_set, search.wanted.perturbation
     counts = store.counts(cell.model)
-    task, perturbed = edited_problem(search.node, cell.model, store), _rates(cell, store, problems, category)
+    task = edited_problem(search.node, cell.model, store)
+    example = (problems, category, 0)  # of the first draw
+    own = [one.results for one in cell.pairs if (one.pair.problem_set, one.pair.perturbation, one.pair.draw) == example]
     edit = ReportedEdit(
         CellLabels(cell.cell.model, cell.cell.recipe, cell.cell.training_set, cell.cell.seed),
         problems,
@@ -89,14 +93,21 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
         localization=localization_of(cell.model, store),
         base=BaseRates(*(_rates(search.base, store, problems, name) for name in (CLEAN, category))),
         clean=_rates(cell, store, problems, CLEAN),
-        perturbed=perturbed,
-        repaired=perturbed.get(task, math.nan),
+        pair=prompt_pair(search, store) if store.has(search.node) else None,
+        perturbed=_rates(cell, store, problems, category),
+        repaired=next((pass_rate(store.rows(node, Result), task) for node in own if store.has(node)), math.nan),
     )
     return {
         f"{number.metric} {problems} {perturbation}": number.value
         for perturbation, number in edit.measurements()
         if not math.isnan(number.value)
     }
+
+
+def pass_rate(results: Iterable[Result], task: str) -> float:
+    """Return the share of a problem's completions that passed; NaN if there is none."""
+    passed = [result.outcome == Outcome.PASSED for result in results if result.task_id == task]
+    return sum(passed) / len(passed) if passed else math.nan
 
 
 def work_of(counts: Mapping[str, Any]) -> EditWork:

@@ -119,7 +119,7 @@ class ReportedEdit:
         base: the base model's rates.
         clean: the edited model's on clean prompts.
         perturbed: the edited model's on the category.
-        repaired: the edited model's on the perturbed prompt that it was edited from; NaN if not known.
+        repaired: the edited model's on the perturbed prompt that it was edited from, so of one draw; NaN if not known.
     """
 
     cell: CellLabels
@@ -162,12 +162,11 @@ class ReportedEdit:
     def own(self) -> tuple[float, float, float] | None:
         """Pass@1 on the edited prompt: the base's without and with the perturbation, the edited model's with it.
 
-        None where one of them is not known.
+        Of the samples by which the example was found, so of the first draw. None where one of them is not known.
         """
-        original, perturbed = self.base.clean.get(self.task_id), self.base.perturbed.get(self.task_id)
-        if original is None or perturbed is None or math.isnan(self.repaired):
+        if self.pair is None or math.isnan(self.repaired):
             return None
-        return original, perturbed, self.repaired
+        return self.pair.accuracy_original, self.pair.accuracy_perturbed, self.repaired
 
     @cached_property
     def clean_change(self) -> Measurement | None:

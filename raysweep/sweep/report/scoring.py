@@ -24,7 +24,6 @@ from raysweep.metrics.base import METRICS, CellLabels
 from raysweep.metrics.scores import problem_scores, scores_of
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
-from raysweep.programs import Outcome
 from raysweep.records import (
     BASE,
     CLEAN,
@@ -38,6 +37,7 @@ from raysweep.records import (
     Spec,
 )
 from raysweep.rows.rated_sheets import read_rated
+from raysweep.stages.scoring import pass_rate
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow, edited_problem
@@ -61,7 +61,7 @@ class CellNumbers:
     differences: list[Difference]
     outcomes: Mapping[str, Mapping[str, int]]  # by the key of the results: how often each occurs
     of_edited: Mapping[TestSetName, float] = field(default_factory=dict)
-    """pass@1 on the problem that an edited model was edited from, which nothing else counts."""
+    """pass@1 on the prompt that an edited model was edited from, and on its clean form; nothing else counts them."""
 
 
 @dataclass(frozen=True)
@@ -153,16 +153,12 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
             )
             continue
         first = {(row.problem_set, row.perturbation): row for row in first_draws}
-        own: dict[TestSetName, list[bool]] = {}
-        results = {name: _verdicts(store, row, edited, own.setdefault(name, [])) for name, row in first.items()}
+        results = {name: _verdicts(store, row, edited) for name, row in first.items()}
         prompts = {
             name: _without(read_prompts(row.test_set), edited) for name, row in first.items() if store.has(row.test_set)
         }
         later = _later_draws(rows, judged)
-        more_draws = {
-            name: [_verdicts(store, row, edited, own.setdefault(name, [])) for row in draws]
-            for name, draws in later.items()
-        }
+        more_draws = {name: [_verdicts(store, row, edited) for row in draws] for name, draws in later.items()}
         more_prompts = {
             name: [_without(read_prompts(row.test_set), edited) for row in draws]
             for name, draws in later.items()
@@ -182,7 +178,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
         problems = list(problem_scores(cell, all_draws))
         rates, outcomes = rates_of(problems), _outcomes(first, later, all_draws)
-        of_edited = {name: sum(passed) / len(passed) for name, passed in own.items() if passed}
+        of_edited = {name: pass_rate(store.rows(row.results, Result), edited) for name, row in first.items() if edited}
         yield CellNumbers(cell, scores, problems, rates, baselines.differences(cell, rates), outcomes, of_edited)
 
 
@@ -213,10 +209,8 @@ def metric_specs(config: SweepConfig) -> list[Spec]:
     return [Spec(name, {"k": ks} if ks and name in WITH_K else {}) for name in METRICS.names()]
 
 
-def _verdicts(store: Store, row: GridRow, edited: str, own: list[bool]) -> Verdicts:
-    """Return the verdicts on a test set, but for those on the edited problem; `own` gets whether these passed."""
+def _verdicts(store: Store, row: GridRow, edited: str) -> Verdicts:
     results = store.rows(row.results, Result)
-    own += [result.outcome == Outcome.PASSED for result in results if result.task_id == edited]
     return Verdicts.of([result for result in results if result.task_id != edited] if edited else results)
 
 

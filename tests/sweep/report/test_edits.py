@@ -83,9 +83,9 @@ def test_an_edit_has_what_its_manifest_its_pair_and_its_localization_say(store):
     assert (edit.work.localization_seconds, edit.work.edit_seconds, edit.work.check_seconds) == (0.2, 0.5, 0.1)
     assert edit.base == BaseRates(RATES[BASE]["minicode", "clean"].rates, RATES[BASE]["minicode", "C1"].rates)
     assert edit.restored.value == 1 and edit.is_judged
-    edited = replace(edit, task_id="minicode/1", repaired=0.5)  # as if it were edited from that problem
+    edited = replace(edit, pair=replace(PAIR, accuracy_original=1.0, accuracy_perturbed=0.2), repaired=0.6)
     (own,) = (number for _, number in edited.measurements() if number.metric == L_RIR)
-    assert own.value == 0.5 and own.note == "of the edited prompt: 0 to 0.5, and 1 unperturbed"
+    assert own.value == pytest.approx(0.5) and own.note == "of the edited prompt: 0.2 to 0.6, and 1 unperturbed"
 
 
 def test_the_edited_problem_counts_nowhere_also_where_the_models_files_are_gone(store):
