@@ -2,9 +2,8 @@
 
 A pair is eligible if the base solved the clean prompt more often than the perturbed one, by `edits.least_lost` of the
 samples, the texts differ, and both had room in the model: where one was too long nothing was written, which is no
-failure of the perturbed text. Eligible pairs
-are put in an order that is drawn by (seed, problem set, perturbation) alone, so that all editors and all bases
-with equal results get the same pairs, and a later number gives a further pair.
+failure of the perturbed text. Eligible pairs are put in an order that is drawn by (seed, problem set, perturbation)
+alone, so that all editors and all bases with equal results get the same pairs, and a later number gives a further pair.
 """
 
 from __future__ import annotations
