@@ -5,6 +5,7 @@ The depth of block l of N is l / N. The tests are those of `raysweep.stats.runs_
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,12 +30,13 @@ from raysweep.analysis.exhibits.layer_editing.sums import ALL, grouped, no_evide
 from raysweep.analysis.figures.depths import DepthFigure, DepthPanel
 from raysweep.analysis.tables.quantities import p_cell, p_text
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.records import BlockAccuracy
 from raysweep.stats.runs_test import runs_test
 
 NO_BLOCK = "it has no edit whose block a localization found"
 HOW = (
     "Blocks l* that the localization found, one an edit; depth is l / N, from 0, the first of N blocks. Tied: edits in "
-    "which several blocks had the highest RI, so that the distance of their states decided; the tests leave them out. "
+    "which several blocks restored most alike, so that the distance of their states decided; the tests leave them out. "
     "Harmed: edits in which each block's patch lowered the pass rate; the least harmful one was edited. Uniform: p of "
     "counts as far from equal ones, by simulation. Runs: of blocks that were found more often than equal counts give, "
     "and of others, in the model's order; p: of so few, if all orders are equally likely. A small p says that these "
@@ -50,7 +52,7 @@ SEEDS = (
 class FoundBlocks:
     """The blocks that localizations found for one model (and method, where there are several) and category.
 
-    `of`: number of blocks of the model. `untied`: those of `blocks` that alone had the highest RI. `harmed`: number of
+    `of`: number of blocks of the model. `untied`: those of `blocks` that alone restored most. `harmed`: number of
     edits in which no block had an RI of 0 or more.
     """
 
@@ -70,9 +72,16 @@ def has_localization(edit: ReportedEdit) -> bool:
 
 
 def best_blocks(edit: ReportedEdit) -> list[int]:
-    """Return the blocks with the highest RI of a localization: several if distances decided, none without RI."""
-    known = {row.block: row.restoration for row in edit.deciding if row.block >= 0 and not math.isnan(row.restoration)}
-    return [block for block, restoration in known.items() if restoration == max(known.values())]
+    """Return the blocks that a localization can't tell apart by what chooses: several if distances decided."""
+    by_divergence = json.loads(edit.settings or "{}").get("by") == "divergence"
+
+    def restored(row: BlockAccuracy) -> float:
+        if by_divergence:
+            return row.divergence_removed
+        return row.accuracy if math.isnan(row.restoration) else row.restoration  # without a loss RI is undefined
+
+    known = {row.block: restored(row) for row in edit.deciding if row.block >= 0 and not math.isnan(restored(row))}
+    return [block for block, share in known.items() if share == max(known.values())]
 
 
 def by_model(

@@ -11,7 +11,7 @@ import pytest
 
 from raysweep.analysis.exhibits.base import NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
-from raysweep.analysis.exhibits.layer_editing.block_map import FoundBlocks
+from raysweep.analysis.exhibits.layer_editing.block_map import FoundBlocks, best_blocks
 from raysweep.records import BlockAccuracy
 from tests.analysis.exhibits.layer_editing.examples import edit_of, evidence, made, texts
 
@@ -76,6 +76,15 @@ def test_tied_edits_show_no_p_and_those_whose_patches_all_do_harm_are_counted():
     ]
     assert [(each["tied"], each["harmed"]) for each in shown] == [("10", "0"), ("0", "10")]
     assert shown[0]["p, uniform"] == "–" and float(shown[1]["p, uniform"]) < 0.01
+
+
+def test_blocks_that_something_else_than_ri_told_apart_are_not_tied():
+    rows = [BlockAccuracy(n, "all", "prefill", n / 5, nan, 1.0, 0.2, 0.2, 5, 0.5) for n in range(4)]
+    removed = [replace(row, restoration=0.0, accuracy=0.2, divergence_removed=row.block / 4) for row in rows]
+    edit = found_at(3, 1, 4)
+    edits = [replace(edit, localization=rows), replace(edit, localization=removed, settings='{"by": "divergence"}')]
+    assert [best_blocks(each) for each in edits] == [[3], [3]]
+    assert best_blocks(replace(edit, localization=removed)) == [0, 1, 2, 3]
 
 
 def test_embeddings_that_restore_all_tie_with_no_block():
