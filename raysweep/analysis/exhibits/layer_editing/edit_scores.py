@@ -103,7 +103,8 @@ COLUMNS: Mapping[str, SumColumn] = {
         lambda sums: sum_cell(sums.by_task, RESTORED),
         said=(
             "By task: G-RIR as the package of CREME's authors has it, the mean of each prompt's own share over those "
-            "that broke. They are chosen by the draws that they are measured by, so it is above 0 without any edit."
+            "that broke. They are chosen by the draws that they are measured by: drawn anew, it is above 0 without an "
+            "edit."
         ),
     ),
     "own restored": SumColumn("L-RIR (%)", lambda sums: sum_cell(sums.own_restored, RESTORED), group=OWN),
@@ -149,8 +150,8 @@ COLUMNS: Mapping[str, SumColumn] = {
     ),
 }
 HOW = (
-    "Each edit is from one edit example, a pair of prompts, and evaluated without its problem on the category's other "
-    "prompts and on clean ones. Numbers are means over edits; their 95 % intervals are over edit examples, where those "
+    "Each edit is from one edit example, a pair of prompts, and evaluated on the category's prompts and on clean ones, "
+    "{}. Numbers are means over edits; their 95 % intervals are over edit examples, where those "
     "of one problem in several categories are one cluster."
 )
 AT_BLOCKS = "The same edit, all its settings alike, is at several blocks: {}."
@@ -267,7 +268,7 @@ class EditScores(Exhibit):
         )
         seeds = SEEDS if any(cell.seeds for row in table.rows for cell in row.cells) else ""
         of_columns = [column.said.format(**words) for column in columns]
-        how = [HOW]
+        how = [HOW.format(evidence.frame.order.left_out)]
         compared = self.against if "method" in self.rows else PLACES.get(self.against, f"block {self.against}")
         if "block" in self.rows:
             how += [AT_BLOCKS.format(", ".join(PLACES.get(name, f"block {name}") for name in names))]

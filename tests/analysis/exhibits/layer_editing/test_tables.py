@@ -11,6 +11,7 @@ from raysweep.analysis.exhibits.base import NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.edits import BaseRates
 from raysweep.analysis.exhibits.layer_editing.edit_scores import EditScores
+from raysweep.analysis.tables.order import BROKEN, LEFT_OUT
 from raysweep.analysis.tables.table import to_markdown
 from raysweep.metrics.restoration import NOTHING_PASSED
 from tests.analysis.exhibits.layer_editing.examples import (
@@ -90,6 +91,13 @@ def test_captions_speak_of_minicode_and_of_plain_lora_only_where_they_are():
     others = [replace(edit, problem_set="humaneval") for edit in made(["llama"]) if edit.editor != "lora_edit"]
     caption = table_of("repairs", evidence(others)).caption
     assert "MiniCode" not in caption and "LoRA" not in caption
+
+
+def test_captions_say_which_problems_edited_models_were_judged_on():
+    broken = evidence()
+    frame = replace(broken.frame, order=replace(broken.frame.order, left_out=BROKEN))
+    captions = [EXHIBITS["repairs"].draw(each).tables[0].caption for each in (broken, replace(broken, frame=frame))]
+    assert f"clean ones, {LEFT_OUT}. " in captions[0] and f"clean ones, {BROKEN}. " in captions[1]
 
 
 def test_methods_without_some_pairs_are_compared_on_the_pairs_that_all_have(all_of_it):
