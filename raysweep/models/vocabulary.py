@@ -77,13 +77,15 @@ def vocabulary_in_files(
     None: they don't say all of it, such as those of a tokenizer without tokenizer.json; then it must be loaded. The
     files are those of `FILES`, None for one that isn't there. `eos`: the end of text, if another one than theirs.
     """
-    settings = read_json(config) if config else {}
-    if tokenizer is None or "tokenizer_class" not in settings:
+    if tokenizer is None:
         return None
     try:
         model_tokens, file_tokens, around = _parsed(tokenizer, tokenizer.stat().st_mtime_ns)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{tokenizer} holds no tokenizer") from error
+    settings = read_json(config) if config else {}
+    if "tokenizer_class" not in settings:
+        return None
     decoder = sorted((settings.get("added_tokens_decoder") or {}).items(), key=lambda item: int(item[0]))
     names = settings if decoder or special_map is None else {**settings, **read_json(special_map)}
     added = {token["content"]: token for token in [*file_tokens.values(), *(token for _, token in decoder)]}
