@@ -342,9 +342,7 @@ class BlockAccuracy:
     accuracy_original: float  # of the localization's own samples, without a patch
     accuracy_perturbed: float
     samples: int  # completions behind each accuracy
-    divergence_removed: float = float(
-        "nan"
-    )  # 1 - KL(p || p_patched) / KL(p || p_perturbed) on what was written; or NaN
+    divergence_removed: float = float("nan")  # 1 - KL(p || p_patched) / KL(p || p_perturbed); NaN: unknown
 
 
 @dataclass(frozen=True, slots=True)

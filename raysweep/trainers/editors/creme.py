@@ -195,7 +195,8 @@ class Creme(Editor):
         shared = len(written) or min(len(original.keys), len(perturbed.keys))
         wanted = original.output[-shared:]
         keys, now = perturbed.keys[-shared:], perturbed.output[-shared:]
-        kept = self._kept(network, matrix, [*tokens.original, *written], original.keys[-len(written) :], len(written))
+        own = original.keys[-len(written) :]  # all of them, where none was written
+        kept = self._kept(network, matrix, [*tokens.original, *written], own, len(written))
 
         def loss(change: torch.Tensor) -> torch.Tensor:
             align = (now + keys @ change.T - wanted).square().mean()

@@ -154,10 +154,13 @@ def target_loss(network: Any, prompt: Sequence[int], target: Sequence[int]) -> t
     return F.cross_entropy(logits, torch.tensor(list(target), device=logits.device))
 
 
-def divergence(network: Any, ids: Sequence[int], last: int | None = None) -> Callable[[], torch.Tensor]:
-    """Return a function that gives KL(p || p'), the mean over a text's tokens, or its last ones.
+def divergence(
+    network: Any, ids: Sequence[int], last: int | None = None, then: Sequence[int] | None = None
+) -> Callable[[], torch.Tensor]:
+    """Return a function that gives KL(p || p'), the mean over a text's tokens, or its `last` ones.
 
-    p: the distributions that the network gives now; p': those that it gives when the function is called.
+    p: the distributions that the network gives now; p': those that it gives when the function is called, at the last
+    tokens of another text (`then`) if one is given.
     """
     import torch
     import torch.nn.functional as F
@@ -166,7 +169,7 @@ def divergence(network: Any, ids: Sequence[int], last: int | None = None) -> Cal
         expected = logits_of(network, ids, last).log_softmax(dim=-1)
 
     def now() -> torch.Tensor:
-        found = logits_of(network, ids, last).log_softmax(dim=-1)
+        found = logits_of(network, then or ids, last).log_softmax(dim=-1)
         return F.kl_div(found, expected, reduction="batchmean", log_target=True)
 
     return now

@@ -21,6 +21,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,13 +29,14 @@ from raysweep.errors import UsageError
 from raysweep.generators.patches import RowVariant
 from raysweep.generators.rows import WrittenRow
 from raysweep.generators.transformers import Transformers
-from raysweep.models.families.blocks import blocks_of, compared_at, embedding_of, states_of, with_states
-from raysweep.records import BlockAccuracy, Decoding, GenerationRequest
+from raysweep.models.families.blocks import blocks_of, compared_at, embedding_of
+from raysweep.records import BlockAccuracy, Decoding, GenerationRequest, PromptPair
 from raysweep.seeding import derive
 from raysweep.trainers.editors.base import EditJob, EditServices, NotReproduced
-from raysweep.trainers.editors.patched_states import PatchedStates, states_at
+from raysweep.trainers.editors.descent import divergence
+from raysweep.trainers.editors.patched_states import PatchedStates, replaced, states_at
 from raysweep.trainers.editors.shared_positions import SCOPES, Shared, sources
-from raysweep.trainers.editors.states import logits_of, relative_distance
+from raysweep.trainers.editors.states import relative_distance
 from raysweep.trainers.editors.texts import TextReader
 
 if TYPE_CHECKING:
@@ -120,11 +122,8 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
     read = {**modules, last + 1: compared_at(network, job.family)[-1]}
     samples = _Samples(job, services, settings)
     original, perturbed = samples.unpatched()
-    if not original.accuracy > perturbed.accuracy and settings.not_reproduced == "end":
-        raise NotReproduced(
-            f"{len(original.rows)} samples of {pair.task_id} pass at a rate of {original.accuracy:.2f} with the "
-            f"original prompt and of {perturbed.accuracy:.2f} with the perturbed one ({pair.perturbation})"
-        )
+    if settings.not_reproduced == "end":
+        _require_loss(pair, original, perturbed)
     prompts = (original.rows[0].prompt, perturbed.rows[0].prompt)
     shared = Shared(*map(len, prompts))
     written = original.rows[0].written[:-1] if settings.phase == ALL else []  # nothing follows the last one
@@ -137,11 +136,6 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
     read_after = original.rows[0].written[: TextReader(job.base).room(prompts[1])]  # may be longer than the original
     removed = _divergence_removed(network, modules, states, places, (*prompts, read_after))
     lost = original.accuracy - perturbed.accuracy
-
-    def distance(block: int) -> float:
-        number, at = len(shared.positions), last + 1 if block == last else block
-        return relative_distance(states[at][: shared.original][-number:], others[at][-number:])
-
     return [
         BlockAccuracy(
             block=block,
@@ -149,7 +143,7 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
             phase=settings.phase,
             accuracy=accuracy,
             restoration=(accuracy - perturbed.accuracy) / lost if lost > 0 else math.nan,
-            distance=distance(block),
+            distance=_distance(block + (block == last), states, others, shared),  # the last one's behind the norm
             accuracy_original=original.accuracy,
             accuracy_perturbed=perturbed.accuracy,
             samples=settings.samples,
@@ -157,6 +151,22 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
         )
         for (scope, block), accuracy in zip(names, accuracies, strict=True)
     ]
+
+
+def _require_loss(pair: PromptPair, original: _Written, perturbed: _Written) -> None:
+    if not original.accuracy > perturbed.accuracy:
+        raise NotReproduced(
+            f"{len(original.rows)} samples of {pair.task_id} pass at a rate of {original.accuracy:.2f} with the "
+            f"original prompt and of {perturbed.accuracy:.2f} with the perturbed one ({pair.perturbation})"
+        )
+
+
+def _distance(
+    number: int, states: Mapping[int, torch.Tensor], others: Mapping[int, torch.Tensor], shared: Shared
+) -> float:
+    """Return how far a module's states on two prompts, (tokens, width), are apart over the positions they share."""
+    tokens = len(shared.positions)
+    return relative_distance(states[number][: shared.original][-tokens:], others[number][-tokens:])
 
 
 def most_restoring(found: Sequence[BlockAccuracy], by: str = "passes") -> int:
@@ -185,31 +195,18 @@ def _divergence_removed(
     import torch
 
     original, perturbed, written = texts
-
-    def distributions(prompt: Sequence[int]) -> torch.Tensor:
-        return logits_of(network, [*prompt, *written], last=len(written) + 1)[:-1].log_softmax(dim=-1)
-
+    unread = written[:-1]  # the last distribution is that of the last token
     with torch.no_grad():
-        expected = distributions(original)
-
-        def divergence() -> float:
-            given = distributions(perturbed)
-            return float((expected.exp() * (expected - given)).sum(dim=-1).mean())
-
-        whole, removed = divergence(), {}
+        now = divergence(network, [*original, *unread], len(written), [*perturbed, *unread])
+        whole, removed = float(now()), dict[tuple[str, int], float]()
         for scope, sources in places.items():
-            ours = [place for place, source in enumerate(sources) if source >= 0]
-            theirs = [sources[place] for place in ours]
             for number, module in modules.items():
-
-                def patched(_: Any, __: Any, output: Any, lent: torch.Tensor = states[number][theirs]) -> Any:
-                    own = states_of(output).clone()
-                    own[0, ours] = lent.to(own)  # noqa: B023  # the hook is gone before the next scope
-                    return with_states(output, own)
-
-                hook = module.register_forward_hook(patched)
+                device = states[number].device
+                patched = torch.tensor([[*sources, *[-1] * len(unread)]], device=device)
+                row = torch.tensor([0], device=device)
+                hook = module.register_forward_hook(partial(replaced, row, patched, states[number]))
                 try:
-                    removed[scope, number] = 1 - divergence() / whole if whole > 0 else math.nan
+                    removed[scope, number] = 1 - float(now()) / whole if whole > 0 else math.nan
                 finally:
                     hook.remove()
     return removed

@@ -75,7 +75,7 @@ class PatchedStates(Patcher):
             of_module = torch.tensor(places, device=device)
             yield (
                 number,
-                functools.partial(_replaced, index[of_module], sources[of_module], self._states[number]),
+                functools.partial(replaced, index[of_module], sources[of_module], self._states[number]),
             )
 
 
@@ -106,7 +106,7 @@ class _KeptStates(Patcher):
         self.states[number] = states_of(output)[0].clone()  # later layers may write into it
 
 
-def _replaced(
+def replaced(
     index: torch.Tensor, sources: torch.Tensor, states: torch.Tensor, module: Any, args: Any, output: Any
 ) -> Any:
     """Return a module's output with other states in some rows.
