@@ -437,9 +437,8 @@ class Prompter:
 
         In a template the docstring is the task, and the signature begins the response; it is in the task where the
         template opens reasoning, which the response would else be part of, or the model writes marks before an answer,
-        such as a channel. A prompt without a template is
-        stripped: models have not learned to go on after a last line break, which is a token. With
-        the template ``raw`` it is not stripped, since rows were not in training.
+        such as a channel. A prompt without a template is stripped: models have not learned to go on after a last line
+        break, which is a token. With the template ``raw`` it is not stripped, since rows were not in training.
         """
         if self.shown.name in STYLES:
             return self.shown.fill(prompt)

@@ -176,8 +176,12 @@ class ReportedEdit:
     @property
     def deciding(self) -> Sequence[BlockAccuracy]:
         """The localization's rows of the positions that its setting names, by which it chooses a block."""
-        positions = json.loads(self.settings or "{}").get("positions", "all")
+        positions = self.setting("positions", "all")
         return [row for row in self.localization if row.positions == positions]
+
+    def setting(self, name: str, default: str) -> str:
+        """Return a setting of the editor; `default`: where a sweep of an older version doesn't name it."""
+        return str(json.loads(self.settings or "{}").get(name, default))
 
     @property
     def found(self) -> BlockAccuracy | None:

@@ -40,7 +40,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "swiglu_limit": (None, 7.0),
     "time_step_limit": (None, [0.0, math.inf], [0.0, {"__float__": "Infinity"}]),
 }
-"""What versions that don't read a key do all the same, where the embeddings of T5's ends are tied."""
+"""Values of keys that say what versions which don't read the key do anyway (T5's: where its embeddings are tied)."""
 RENAMED = {"num_local_experts": "num_experts", "scale_decoder_outputs": "tie_word_embeddings"}
 """Keys of newer versions, and the older ones that mean the same."""
 WORD = re.compile(r"\w+")

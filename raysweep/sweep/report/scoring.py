@@ -38,7 +38,6 @@ from raysweep.records import (
 )
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.stages.scoring import pass_rate
-from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow, edited_problem
 from raysweep.sweep.report.edits import edit_scores, edits_of
@@ -48,6 +47,10 @@ log = logging.getLogger("raysweep")
 
 WITH_K = ("pass_at_k", "robust", "repair")
 """Metrics that `evaluation.pass_at` tells their k."""
+NO_PROBLEM = (
+    "%s has no scores: its edit example and the manifest of its model are gone from the store, so it isn't known which "
+    "problem the model was edited from, and that one must not count"
+)
 
 
 @dataclass(frozen=True)
@@ -141,24 +144,22 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     for rows in _in_order(by_cell(folder.grid()).values(), baselines):
         cell = rows[0].labels
         judged = [row for row in rows if store.has(row.results)]
-        first_draws = [row for row in judged if not row.test_draw]
-        if not first_draws:
+        first = {(row.problem_set, row.perturbation): row for row in judged if not row.test_draw}
+        if not first:
             continue
         edited = edited_problem(rows[0], store)
         if rows[0].prompt_pair and not edited:
-            log.warning(
-                "%s has no scores: its edit example and the manifest of its model are gone from the store, so nothing "
-                "says which problem counts in none",
-                rows[0].cell,
-            )
+            log.warning(NO_PROBLEM, rows[0].cell)
             continue
-        first = {(row.problem_set, row.perturbation): row for row in first_draws}
-        results = {name: _verdicts(store, row, edited) for name, row in first.items()}
+        read = {name: store.rows(row.results, Result) for name, row in first.items()}
+        results = {name: _verdicts(of_row, edited) for name, of_row in read.items()}
         prompts = {
             name: _without(read_prompts(row.test_set), edited) for name, row in first.items() if store.has(row.test_set)
         }
         later = _later_draws(rows, judged)
-        more_draws = {name: [_verdicts(store, row, edited) for row in draws] for name, draws in later.items()}
+        more_draws = {
+            name: [_verdicts(store.rows(row.results, Result), edited) for row in draws] for name, draws in later.items()
+        }
         more_prompts = {
             name: [_without(read_prompts(row.test_set), edited) for row in draws]
             for name, draws in later.items()
@@ -178,7 +179,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
         problems = list(problem_scores(cell, all_draws))
         rates, outcomes = rates_of(problems), _outcomes(first, later, all_draws)
-        of_edited = {name: pass_rate(store.rows(row.results, Result), edited) for name, row in first.items() if edited}
+        of_edited = {name: pass_rate(of_row, edited) for name, of_row in read.items() if edited}
         yield CellNumbers(cell, scores, problems, rates, baselines.differences(cell, rates), outcomes, of_edited)
 
 
@@ -209,8 +210,7 @@ def metric_specs(config: SweepConfig) -> list[Spec]:
     return [Spec(name, {"k": ks} if ks and name in WITH_K else {}) for name in METRICS.names()]
 
 
-def _verdicts(store: Store, row: GridRow, edited: str) -> Verdicts:
-    results = store.rows(row.results, Result)
+def _verdicts(results: Sequence[Result], edited: str) -> Verdicts:
     return Verdicts.of([result for result in results if result.task_id != edited] if edited else results)
 
 

@@ -5,7 +5,6 @@ The depth of block l of N is l / N. The tests are those of `raysweep.stats.runs_
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -73,7 +72,7 @@ def has_localization(edit: ReportedEdit) -> bool:
 
 def best_blocks(edit: ReportedEdit) -> list[int]:
     """Return the blocks that a localization can't tell apart by what chooses: several if distances decided."""
-    by_divergence = json.loads(edit.settings or "{}").get("by") == "divergence"
+    by_divergence = edit.setting("by", "passes") == "divergence"
 
     def restored(row: BlockAccuracy) -> float:
         if by_divergence:
