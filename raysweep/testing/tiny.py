@@ -65,15 +65,16 @@ def requests(count: int = 12, samples: int = 2) -> list[GenerationRequest]:
     ]
 
 
-def make_tiny(family: str, folder: Path, **size: object) -> ModelRef:
+def make_tiny(family: str, folder: Path, tokens: int = TOKENS, **size: object) -> ModelRef:
     """Write a tiny model with random weights; `folder` then loads with transformers' class for its architecture.
 
-    `size`: fields of the family's config that override those of `SIZES`.
+    `tokens`: most of its vocabulary; 257: bytes and the end of text. `size`: fields of the family's config that
+    override those of `SIZES`.
     """
     from raysweep.trainers.full import initialise
     from raysweep.trainers.loop import seeded_torch
 
-    prepare_scratch(family, [p + o for p, o in pairs()], TOKENS, {**SIZES.get(family, {}), **size}, folder)
+    prepare_scratch(family, [p + o for p, o in pairs()], tokens, {**SIZES.get(family, {}), **size}, folder)
     with seeded_torch(0, family):
         model, _ = initialise(ModelRef(str(folder)))
     model.save_pretrained(folder)
