@@ -14,7 +14,7 @@ from raysweep.config.fields import SpecConfig
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.records import BASE, CLEAN, NOT_TUNED, REWRITTEN
+from raysweep.records import BASE, CLEAN, EXAMPLES, NOT_TUNED, REWRITTEN
 from raysweep.trainers.kinds import edits, rewrites
 
 LEVELS: Mapping[str, tuple[str, ...]] = {"C": ("C1", "C2", "C3"), "W": ("W1", "W2", "W3"), "S": ("S1", "S2", "S3")}
@@ -23,21 +23,29 @@ LEVELS: Mapping[str, tuple[str, ...]] = {"C": ("C1", "C2", "C3"), "W": ("W1", "W
 
 @dataclass(frozen=True, order=True)
 class PairToEdit:
-    """Which edit example a model is edited from.
+    """Which edit examples a model is edited from: mostly one.
 
-    `number`: from 1, among the pairs that are drawn of the problem set and perturbation; 0: `problem` names it.
+    `numbers`: from 1, among the pairs that are drawn of the problem set and perturbation; none: `problems` names them.
     """
 
     problem_set: str
     perturbation: str
-    number: int = 0
-    problem: str = ""
+    numbers: tuple[int, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """What stands in the place of a training set's name: ``humaneval-C1-pair2``, ``humaneval-C1-HumanEval_49``."""
-        which = f"pair{self.number}" if self.number else re.sub(r"[^\w.]+", "_", self.problem)
-        return f"{self.problem_set}-{self.perturbation}-{which}"
+        """What stands in the place of a training set's name: ``humaneval-C1-pair2``, ``humaneval-C1-HumanEval_49``.
+
+        Of several examples it is such as ``humaneval-C1-pair1-to-5``.
+        """
+        names = [re.sub(r"[^\w.]+", "_", problem) for problem in self.problems] or list(map(str, self.numbers))
+        which = "-to-".join([names[0], *names[-1:]] if self.examples > 1 else names)
+        return f"{self.problem_set}-{self.perturbation}-{'' if self.problems else 'pair'}{which}"
+
+    @property
+    def examples(self) -> int:
+        return len(self.problems or self.numbers)
 
 
 @dataclass(frozen=True, order=True)
@@ -58,6 +66,8 @@ class Cell:
         """A name that is unique in the sweep, stable, and a valid file name: ``llama.full.C1.s42``."""
         if self.training_set == BASE:
             return f"{self.model}.{BASE}"
+        if self.training_set == EXAMPLES:
+            return f"{self.model}.examples.{BASE}"
         return f"{self.model}.{self.recipe}.{self.training_set}.s{self.seed}"
 
 
@@ -159,13 +169,15 @@ def _inputs(
     if rewrites(trainer):
         yield from ((seed, REWRITTEN, None) for seed in seeds)
     elif edits(trainer):
-        pairs = [pair for pair in pairs_to_edit(config) if _is_judged_on(config, recipe, pair.problem_set)]
+        of = config.recipes[recipe].examples
+        pairs = [pair for pair in pairs_to_edit(config, of) if _is_judged_on(config, recipe, pair.problem_set)]
         yield from ((seed, pair.name, pair) for pair in pairs for seed in seeds)
     else:
         yield from ((seed, trained.name, None) for trained in config.sets_of(model) for seed in seeds)
 
 
-def pairs_to_edit(config: SweepConfig) -> list[PairToEdit]:
+def pairs_to_edit(config: SweepConfig, examples: int = 1) -> list[PairToEdit]:
+    """`examples`: how many each edit is made from; those that are left over make none."""
     asked = config.edits
     if asked is None:
         return []
@@ -173,8 +185,11 @@ def pairs_to_edit(config: SweepConfig) -> list[PairToEdit]:
     for problems in config.evaluation.problems:
         named = asked.problems and _known(config, problems, asked.problems)
         for of in [partial(PairToEdit, problems.label, perturbation) for perturbation in asked.perturbations]:
-            numbered = map(of, range(1, asked.pairs + 1))
-            pairs += numbered if named is None else [of(problem=name) for name in named]
+            numbers = range(1, asked.pairs + 1)
+            last = len(numbers if named is None else named) - examples + 1
+            for at in range(0, last, examples):
+                group = slice(at, at + examples)
+                pairs.append(of(tuple(numbers[group])) if named is None else of(problems=tuple(named[group])))
     return pairs
 
 
@@ -191,7 +206,12 @@ def _known(config: SweepConfig, problems: SpecConfig, named: list[str]) -> list[
 
 def _perturbations(config: SweepConfig, cell: Cell, problem_set: str, sets: Mapping[str, TrainedOn]) -> list[str]:
     if cell.edit is not None:
-        return [CLEAN, cell.edit.perturbation] if cell.edit.problem_set == problem_set else []
+        own, others = (
+            cell.edit.perturbation,
+            config.edits.perturbations if config.edits and config.edits.transfer else [],
+        )
+        on = [CLEAN, own, *(name for name in others if name != own)]
+        return on if cell.edit.problem_set == problem_set else []
     if cell.training_set == REWRITTEN:
         return [CLEAN, *(config.edits.perturbations if config.edits else config.evaluation.perturbations[1:])]
     trained, tests = sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations

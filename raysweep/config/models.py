@@ -27,6 +27,7 @@ from raysweep.config.fields import (
     registered,
 )
 from raysweep.config.resources import StagesConfig
+from raysweep.config.training import PerturbationName
 from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES
 from raysweep.records import ModelRef
@@ -191,6 +192,8 @@ class RecipeConfig(Strict):
     ia3: Ia3Config = Ia3Config()
     edit: dict[str, EditValue | list[EditValue] | None] = RECIPE.edit
     """Arguments of the editor that `trainer` names."""
+    examples: Annotated[Count, UnitMark("edit examples")] = 1
+    """Of how many an editor makes one edit: those of `edits.pairs` of one problem set and perturbation, in groups."""
     group: Name | None = None
     """Name of the group that it is one of; a recipe with lists is written out as a group that has its name."""
     select: Select = "none"
@@ -207,13 +210,22 @@ class RecipeConfig(Strict):
 
     def recipe(self, template: str, system: str, day: str = "") -> Recipe:
         """LoRA's and IA3's settings are in it only for their trainers."""
-        values = {**self.model_dump(exclude={*AROUND}), "template": template, "system": system, "day": day}
+        values = {**self.model_dump(exclude={*AROUND, "examples"}), "template": template, "system": system, "day": day}
         values["lora"] = values["lora"] if self.trainer == "lora" else {}
         for name in ("modules_to_save", "preset"):  # keys of recipes without them stay as they were
             if values["lora"].get(name) is None:
                 values["lora"].pop(name, None)
         values["ia3"] = {k: v for k, v in values["ia3"].items() if v is not None} if self.trainer == "ia3" else {}
         return Recipe(**values)
+
+
+class DamageConfig(Strict):
+    """What is damaged of a pre-trained base: one matrix, for one kind of prompt, so that the right repair is known."""
+
+    perturbation: PerturbationName
+    """A perturbation that changes tokens one by one; half of the base's training rows have it."""
+    block: Annotated[int, Field(ge=0)]
+    """The block whose output projection is damaged."""
 
 
 class PretrainConfig(Strict):
@@ -225,14 +237,16 @@ class PretrainConfig(Strict):
     """Where its training rows come from."""
     recipe: Annotated[str, declared("recipes", "recipe")]
     """Recipe that trains it; its trainer must be `full`."""
-    vocab_size: Annotated[int, Field(ge=300, le=10**7), UnitMark("tokens")] = 512
-    """Size of the vocabulary."""
+    vocab_size: Annotated[int, Field(ge=257, le=10**7), UnitMark("tokens")] = 512
+    """Size of the vocabulary; 257: the bytes, and the end of text."""
     special_tokens: list[ModuleName] = []
     """Tokens of its tokenizer beside the end of text, such as those for filling in the middle."""
     size: dict[str, SizeValue] = {}
     """Fields of the family's transformers config that differ from its tiny default."""
     template: Template | None = None
     """Prompts of its training rows; null: the model's own `template`."""
+    damage: DamageConfig | None = None
+    """What is damaged when it is trained; null: nothing."""
 
 
 def _as_list(value: Any) -> Any:

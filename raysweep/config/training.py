@@ -161,6 +161,10 @@ class EditsConfig(Strict):
     """How much more often it must solve a clean prompt: with few samples, smaller losses are mostly chance."""
     new_draws: bool = False
     """Whether edited models sample with other random numbers than their bases, by whose samples they were chosen."""
+    found_on: Literal["scored", "own"] = "scored"
+    """Samples of the base that show what broke: those that score it, too, or own ones, which cost as many again."""
+    transfer: bool = False
+    """Whether edited models are evaluated on the other ones of `perturbations` too, for a control and a matrix."""
     judged_on: Literal["category", "broken"] = "category"
     """Problems that edited models are evaluated on: all, or those which lose `least_lost` under its perturbation."""
     problems: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None

@@ -57,6 +57,14 @@ def restored_share(original: float, perturbed: float, repaired: float) -> Restor
     return _share_of(original - perturbed, repaired - perturbed, NOTHING_LOST)
 
 
+def clean_gain(original: float, perturbed: float, clean: float) -> Restoration:
+    """Return (clean - original) / (original - perturbed), `clean` being the edited model's on the original prompts.
+
+    It is in the unit of G-RIR: as much of what is restored isn't repair, if the same change helped all prompts alike.
+    """
+    return _share_of(original - perturbed, clean - original, NOTHING_LOST)
+
+
 def relative_gain(perturbed: float, repaired: float) -> Restoration:
     """Return (repaired - perturbed) / perturbed of accuracies, 0 to 1; undefined where nothing passed before."""
     return _share_of(perturbed, repaired - perturbed, NOTHING_PASSED)

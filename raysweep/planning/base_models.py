@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -16,12 +17,14 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
 from raysweep.models.loading import load_tokenizer
+from raysweep.models.planted import VERSION as PLANTED
+from raysweep.models.planted import Damage
 from raysweep.models.traits import read_traits
 from raysweep.planning.keys import decoding_spec, recipe_spec, template_spec
 from raysweep.planning.plan import BasePlan, TrainingSetPlan, keys_of
 from raysweep.prompts.answers.marks import has_meaning
 from raysweep.prompts.templates import CHAT, PromptTemplate, may_vary
-from raysweep.records import Decoding, Spec
+from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
 
@@ -29,13 +32,14 @@ from raysweep.training_sets.base import SOURCES
 class BaseModelPlanner:
     """Plans each base model of a config once.
 
-    `clean_set`: plans the rows of a source as a training set, for models that the sweep pre-trains. `tolerant`: what
-    isn't here gets a stand-in in keys, which then fit no artefact; else MissingInput is raised.
+    `rows_of`: plans the rows of a source as a training set, for models that the sweep pre-trains: clean ones, or half
+    of them with a perturbation. `tolerant`: what isn't here gets a stand-in in keys, which then fit no artefact; else
+    MissingInput is raised.
     """
 
-    def __init__(self, config: SweepConfig, clean_set: Callable[[Spec], TrainingSetPlan], *, tolerant: bool) -> None:
+    def __init__(self, config: SweepConfig, rows_of: Callable[[Spec, str], TrainingSetPlan], *, tolerant: bool) -> None:
         self.configs = {model.name: model for model in config.models}
-        self._config, self._clean_set, self._tolerant = config, clean_set, tolerant
+        self._config, self._rows_of, self._tolerant = config, rows_of, tolerant
         self.base = cache(self._base)
         self.generator = cache(self._generator)
 
@@ -96,7 +100,10 @@ class BaseModelPlanner:
         template = pretrain.template or model.template
         recipe = self._config.recipes[pretrain.recipe].recipe(template, model.system_prompt)
         facts = template_spec(PromptTemplate(template, model.system_prompt))
-        training_set = self._clean_set(pretrain.source.spec(SOURCES, self._config.seed))
+        asked = pretrain.damage
+        damage = Damage(asked.perturbation, asked.block) if asked is not None else None
+        source = pretrain.source.spec(SOURCES, self._config.seed)
+        training_set = self._rows_of(source, damage.perturbation if damage else CLEAN)
         spec = {
             "family": pretrain.family,
             **FAMILIES.plugin_spec(pretrain.family),
@@ -105,6 +112,7 @@ class BaseModelPlanner:
             "special_tokens": pretrain.special_tokens,
             "recipe": recipe_spec(recipe, facts),
             "seed": self._config.seed,
+            **({"damage": dataclasses.asdict(damage), "planted": PLANTED} if damage else {}),
         }
         node = Node("base_model", 1, spec, keys_of(training_set), f"base model {name}")
         return BasePlan(
@@ -117,6 +125,7 @@ class BaseModelPlanner:
             vocab_size=pretrain.vocab_size,
             special_tokens=tuple(pretrain.special_tokens),
             size=tuple(sorted(pretrain.size.items())),
+            planted=damage,
             dtype=model.dtype,
         )
 

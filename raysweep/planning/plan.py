@@ -17,10 +17,11 @@ from raysweep.config.grid import Cell, Grid, Pair, PairToEdit
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.families.base import FAMILIES
+from raysweep.models.planted import Damage
 from raysweep.models.traits import Traits
 from raysweep.programs import Level, Limits, Sandbox
 from raysweep.prompts.answers.ways import Extract
-from raysweep.records import Decoding, ModelRef, Spec
+from raysweep.records import EXAMPLES, Decoding, ModelRef, Spec
 from raysweep.storage.artefacts import Artefact, Node, Unit
 from raysweep.trainers.base import Recipe
 from raysweep.training_sets.rejected.pair_filters import PairFilters
@@ -204,6 +205,7 @@ class BasePlan(ArtefactPlan):
     vocab_size: int = 0
     special_tokens: tuple[str, ...] = ()  # of the tokenizer that the sweep trains, beside the end of text
     size: tuple[tuple[str, Any], ...] = ()
+    planted: Damage | None = None
     dtype: str = "float32"  # in which a base model that the sweep pre-trains generates
     traits: Traits | None = None  # of one that exists
 
@@ -346,14 +348,17 @@ class PairPlan:
 
 @dataclass(frozen=True)
 class PairSearch:
-    """Which edit example a model is edited from: one of those of its base on two test sets.
+    """Which edit examples a model is edited from, mostly one: of those of its base on two test sets.
 
-    `node`: of the pair, a `PromptPair`. `base`: the base's own cell. `original`, `perturbed`: its evaluation pairs on
-    the clean and on the perturbed test set. `wanted`: which one of them.
+    `node`: of the pairs, `PromptPair`. `base`: the base's own cell. `found_in`: the cell whose samples show what broke,
+    the base's own or one for that. `original`, `perturbed`: its evaluation pairs on the clean and on the perturbed
+    test set. `scored`: those of the base's own cell. `wanted`: which of them.
     """
 
     node: Node
     base: CellPlan
+    found_in: CellPlan
+    scored: tuple[PairPlan, PairPlan]
     original: PairPlan
     perturbed: PairPlan
     wanted: PairToEdit
@@ -364,8 +369,9 @@ class PairSearch:
     def inputs(self) -> tuple[ArtefactPlan, ...]:
         pairs = (self.original, self.perturbed)
         return (
-            *(CompletionsPlan(pair.completions, self.base, pair) for pair in pairs),
-            *(ResultsPlan(pair.results, self.base, pair) for pair in pairs),
+            *(CompletionsPlan(pair.completions, self.found_in, pair) for pair in pairs),
+            *(ResultsPlan(pair.results, self.found_in, pair) for pair in pairs),
+            *(ResultsPlan(pair.results, self.base, pair) for pair in self.scored),
             *(pair.test_set for pair in pairs),
         )
 
@@ -439,6 +445,17 @@ class CellPlan:
     def writer(self) -> Node | None:
         """The artefact that stands for the weights of its model in keys: a model, or the choice among several."""
         return self.selection.node if self.selection else self.model or self.base.node
+
+    def pair_on(self, problem_set: str, perturbation: str) -> PairPlan:
+        """Return its pair on the first draw of a test set that it is evaluated on."""
+        name = (problem_set, perturbation, 0)
+        of = (one for one in self.pairs if (one.pair.problem_set, one.pair.perturbation, one.pair.draw) == name)
+        return next(of)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether its results are reported; else they only show where the base breaks."""
+        return self.cell.training_set != EXAMPLES
 
     @property
     def is_fine_tuned(self) -> bool:

@@ -42,7 +42,7 @@ from raysweep.programs import Lane, Limits
 from raysweep.prompts.answers.ways import Extract, way_of
 from raysweep.prompts.repair.styles import answers_in
 from raysweep.prompts.templates import PromptTemplate, template_shown
-from raysweep.records import BASE, CLEAN, REWRITTEN, ModelKind
+from raysweep.records import BASE, CLEAN, EXAMPLES, REWRITTEN, Decoding, ModelKind
 from raysweep.seeding import derive
 from raysweep.storage.artefacts import Node, SharedSpec
 from raysweep.storage.uses import SELECTION
@@ -63,7 +63,8 @@ def build_plan(config: SweepConfig, *, tolerant: bool = False) -> SweepPlan:
     planner = _Planner(config, tolerant)
     cells = tuple(planner.cell(cell, grid.pairs_of(cell)) for cell in grid.cells)
     leakages = planner.sets.leakages(plan.cell.training_set for plan in cells if plan.is_fine_tuned)
-    return SweepPlan(config, grid, cells, leakages, quality_plans(config, cells, tolerant=tolerant))
+    quality = quality_plans(config, cells, tolerant=tolerant)
+    return SweepPlan(config, grid, (*cells, *planner.finding.values()), leakages, quality)
 
 
 class _Planner:
@@ -79,6 +80,7 @@ class _Planner:
         self._rewritten: dict[tuple[str, str], RewrittenSetPlan] = {}  # by model and key of the test set
         self.judged = cache(self._judged)
         self._bases: dict[str, CellPlan] = {}  # the base's own cell, by model; they come first
+        self.finding: dict[str, CellPlan] = {}  # by model: the cell whose samples show what broke, where it is another
         self._candidates: dict[tuple[str, str, str, int], list[CellPlan]] = {}  # by the cell that they are for
         self.sandbox = dataclasses.replace(config.execution.sandbox, compilers=self.sets.compilers())
         self.decoding = config.evaluation.decoding(config.seed)
@@ -102,8 +104,9 @@ class _Planner:
         if cell.edit is not None:
             plan = self._edited(plan, cell.edit)
             if self.config.edits and self.config.edits.new_draws and self.decoding.temperature:
-                seed = derive(self.config.seed, "draws of edited models") % 2**31
-                plan = replace(plan, decoding=replace(self.decoding, seed=seed))
+                plan = replace(plan, decoding=self._other_draws("draws of edited models"))
+        elif cell.training_set == EXAMPLES:
+            plan = replace(plan, decoding=self._other_draws("draws for edit examples"))
         elif cell.training_set == REWRITTEN:
             plan = replace(plan, recipe=self.recipe(cell.model, cell.recipe)[0])
         elif cell.training_set != BASE:
@@ -173,12 +176,18 @@ class _Planner:
             )
         original, perturbed = on[CLEAN], on[wanted.perturbation]
         which: dict[str, Any] = {"problem_set": wanted.problem_set, "perturbation": wanted.perturbation}
-        which |= {"number": wanted.number, "seed": cell.seed} if wanted.number else {"problem": wanted.problem}
+        what, of = ("problem", wanted.problems) if wanted.problems else ("number", wanted.numbers)
+        which |= {what: of[0]} if wanted.examples == 1 else {f"{what}s": list(of)}
+        which |= {} if wanted.problems else {"seed": cell.seed}
         assert self.config.edits is not None
         least = self.config.edits.least_lost
         which |= {"least_lost": least} if least > 1 / base.decoding.samples else {}  # else any loss is as large
-        found_in = keys_of(original.results, perturbed.results)
-        node = Node("prompt_pair", 1, which, found_in, f"pair of {cell.id}")
+        found_in, scored = base, (original, perturbed)
+        if self.config.edits.found_on == "own" and self.decoding.temperature:
+            found_in = self._finding(base)
+            original, perturbed = (found_in.pair_on(wanted.problem_set, of) for of in (CLEAN, wanted.perturbation))
+        made_from = dict.fromkeys(keys_of(*(pair.results for pair in (original, perturbed, *scored))))
+        node = Node("prompt_pair", 1, which, tuple(made_from), f"pair of {cell.id}")
         recipe, spec = self.recipe(cell.model, cell.recipe)
         # prompts, limits and extraction are those of the base's results, on which the pair's key depends
         model = Node("model", 1, {**spec, "seed": cell.seed}, keys_of(plan.base, node), cell.id)
@@ -186,8 +195,21 @@ class _Planner:
             plan,
             model=model,
             recipe=recipe,
-            pair_search=PairSearch(node, base, original, perturbed, wanted, cell.seed, least),
+            pair_search=PairSearch(node, base, found_in, scored, original, perturbed, wanted, cell.seed, least),
         )
+
+    def _finding(self, base: CellPlan) -> CellPlan:
+        """Return the cell of a base whose samples show what broke, on the test sets of all edit examples."""
+        model, edits = base.cell.model, self.config.edits
+        if model not in self.finding and edits is not None:
+            of = {CLEAN, *edits.perturbations}
+            cell = replace(base.cell, training_set=EXAMPLES)
+            pairs = [pair.pair for pair in base.pairs if pair.pair.perturbation in of and not pair.pair.draw]
+            self.finding[model] = self.cell(cell, tuple(replace(pair, cell=cell) for pair in pairs))
+        return self.finding[model]
+
+    def _other_draws(self, name: str) -> Decoding:
+        return replace(self.decoding, seed=derive(self.config.seed, name) % 2**31)
 
     def _recipe(self, model: str, name: str) -> tuple[Recipe, dict[str, Any]]:
         base, written = self.models.base(model), self.models.configs[model]
@@ -223,7 +245,11 @@ class _Planner:
                 self._rewritten[name] = self.sets.rewritten_set(plan.cell.model, as_it_is)
             test_set = self._rewritten[name]
         if plan.pair_search is not None and self.config.edits and self.config.edits.judged_on == "broken":
-            test_set = self._broken_set(plan.pair_search, as_it_is)
+            search = plan.pair_search
+            if pair.perturbation not in (CLEAN, search.wanted.perturbation):
+                perturbed = search.found_in.pair_on(pair.problem_set, pair.perturbation)
+                search = replace(search, perturbed=perturbed)
+            test_set = self._broken_set(search, as_it_is)
         label = f"{plan.cell.id} on {pair.test_set}"
         completions = Node("completions", 1, completed, keys_of(plan.writer, test_set), label)
         references = self.references(pair.problem_set)

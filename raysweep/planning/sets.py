@@ -115,9 +115,11 @@ class SetPlanner:
         assert self.config.training is not None
         return next(source for source in self.config.training.row_sources if source.name == name)
 
-    def _pretraining_set(self, source: Spec) -> TrainingSetPlan:
+    def _pretraining_set(self, source: Spec, perturbation: str) -> TrainingSetPlan:
+        """Return a source's rows as they are, or every second one perturbed."""
         rows = self._source_rows(source, f"rows of {source.name}")
-        return self._training_set(rows, CLEAN, Choice(), f"pre-training rows {source.name}")
+        choice = Choice() if perturbation == CLEAN else Choice(ratio=0.5)
+        return self._training_set(rows, perturbation, choice, f"pre-training rows {source.name}")
 
     def leakages(self, training_sets: Iterable[str]) -> tuple[LeakagePlan, ...]:
         if (training := self.config.training) is None:

@@ -225,17 +225,18 @@ def row_count(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def count_values(path: Path, column: str, without_task: str = "") -> dict[str, int]:
+def count_values(path: Path, column: str, without: Sequence[str] = ()) -> dict[str, int]:
     """Return how often each text of a column occurs; see `read_rows` for what it raises.
 
-    Only that column is read, and `task_id` where the rows of one problem, `without_task`, are to be left out.
+    Only that column is read, and `task_id` where the rows of some problems are to be left out.
     """
     import pyarrow.compute
 
     with _opened(path, str(path)) as file:
-        rows = file.read(columns=[column, "task_id"] if without_task else [column], use_threads=False)
-    if without_task:
-        rows = rows.filter(pyarrow.compute.not_equal(rows.column("task_id"), without_task))
+        rows = file.read(columns=[column, "task_id"] if without else [column], use_threads=False)
+    if without:
+        is_left_out = pyarrow.compute.is_in(rows.column("task_id"), pyarrow.array(without))
+        rows = rows.filter(pyarrow.compute.invert(is_left_out))
     values = rows.column(column)
     return {pair["values"]: pair["counts"] for pair in values.value_counts().to_pylist()}
 

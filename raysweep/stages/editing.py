@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from raysweep.engine.base import EditRun, Work
@@ -31,7 +32,7 @@ from raysweep.records import BlockAccuracy, Decoding, PromptPair, Spec
 from raysweep.rows.parquet import read_rows, write_rows
 from raysweep.stages.generation import generate_job
 from raysweep.stages.inputs import base_ref, problems_of
-from raysweep.stages.prompt_pairs import prompt_pair
+from raysweep.stages.prompt_pairs import prompt_pairs
 from raysweep.stages.references import settings_of
 from raysweep.storage.artefacts import Artefact, Node
 from raysweep.storage.store import Store
@@ -53,15 +54,17 @@ def localization_of(model: Artefact, store: Store) -> Sequence[BlockAccuracy]:
     return read_rows(folder / BLOCKS, BlockAccuracy) if (folder / BLOCKS).is_file() else ()
 
 
-def edited_problem(pair: Artefact, model: Artefact | None, store: Store) -> str:
-    """Return the problem of the edit example from which a model was edited; no score of the model counts it.
+def edited_problems(pair: Artefact, model: Artefact | None, store: Store) -> tuple[str, ...]:
+    """Return the problems of the edit examples from which a model was edited; no score of the model counts them.
 
-    The manifest of the pair says it, or that of the model, also where their files are gone. It is empty where there was
-    no such pair, and where both manifests are missing.
+    The manifest of the pair says it, or that of the model, also where their files are gone. There is none where there
+    was no such pair, and where both manifests are missing.
     """
-    if task := store.counts(pair).get("task_id"):
-        return str(task)
-    return str(store.counts(model).get(EDITED, {}).get("task_id", "")) if model is not None else ""
+    of_model = store.counts(model).get(EDITED, {}) if model is not None else {}
+    for counts in (store.counts(pair), of_model):
+        if task := counts.get("task_id"):
+            return tuple(map(str, counts.get("task_ids", [task])))
+    return ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class _Editing:
     storage: str  # root of the store
     editor: Spec
     family: str
-    pair: PromptPair
+    pairs: Sequence[PromptPair]
     seed: int
     judged_as: PairPlan  # the base's on the clean prompts: problems, limits, how programs are taken out
     decoding: Decoding  # of the base's completions
@@ -91,7 +94,7 @@ def edit_model(plan: ModelPlan, work: Work) -> None:
         work.store.root,
         Spec(cell.recipe.trainer, dict(cell.recipe.edit)),
         cell.base.family,
-        prompt_pair(search, work.store),
+        prompt_pairs(search, work.store),
         search.seed,
         search.original,
         cell.decoding,
@@ -108,12 +111,13 @@ def edit_model(plan: ModelPlan, work: Work) -> None:
 
 def _edit(editing: _Editing, base: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
     store = Store(editing.storage, expected=True)
-    pair, editor = editing.pair, EDITORS.create(editing.editor)
+    (pair, *others), editor = editing.pairs, EDITORS.create(editing.editor)
     began, cpu_began = time.perf_counter(), time.process_time()
     counts: dict[str, Any] = {
-        EDITED: {"problem_set": pair.problem_set, "perturbation": pair.perturbation, "task_id": pair.task_id},
-        "accuracy_original": pair.accuracy_original,
-        "accuracy_perturbed": pair.accuracy_perturbed,
+        EDITED: {"problem_set": pair.problem_set, "perturbation": pair.perturbation, "task_id": pair.task_id}
+        | ({"task_ids": [one.task_id for one in editing.pairs]} if others else {}),
+        "accuracy_original": fmean(one.accuracy_original for one in editing.pairs),
+        "accuracy_perturbed": fmean(one.accuracy_perturbed for one in editing.pairs),
         "eligible": pair.eligible,
     }
     with (
@@ -123,7 +127,13 @@ def _edit(editing: _Editing, base: LiveModel, alive: Callable[[], None]) -> dict
     ):
         try:
             job = EditJob(
-                base, editing.family, pair, editing.seed, editing.decoding.max_new_tokens, editing.batch_tokens
+                base,
+                editing.family,
+                pair,
+                editing.seed,
+                editing.decoding.max_new_tokens,
+                editing.batch_tokens,
+                tuple(others),
             )
             edit = run_edit(editor, job, _Services(editing, store, service, alive))
         except NotReproduced as error:
@@ -141,22 +151,24 @@ def _edit(editing: _Editing, base: LiveModel, alive: Callable[[], None]) -> dict
 
 
 class _Services:
-    """Judges completions of the pair's problem; an `EditServices`."""
+    """Judges completions of the edit examples' problems; an `EditServices`."""
 
     def __init__(self, editing: _Editing, store: Store, service: ModelService, alive: Callable[[], None]) -> None:
         pair = editing.judged_as
-        self._problem = problems_of(pair)[editing.pair.task_id]
+        self._problems = problems_of(pair)
         self._settings, self._extract = settings_of(pair, store), pair.extract
         self._service, self.alive = service, alive
-        self._opened = opened_reasoning(editing.pair.original)
+        self._opened = {one.task_id: opened_reasoning(one.original) for one in editing.pairs}
+        self._first = editing.pairs[0].task_id
 
-    def passes(self, completions: Sequence[str]) -> list[bool]:
+    def passes(self, completions: Sequence[str], task_id: str = "") -> list[bool]:
         """Tell for each completion whether its program passes; raise RaysweepError if one could not be judged."""
-        answers = [f"{self._opened}{text}" for text in completions]
-        programs = [extracted(self._problem, answer, self._extract).program for answer in answers]
+        task = task_id or self._first
+        answers = [f"{self._opened[task]}{text}" for text in completions]
+        programs = [extracted(self._problems[task], answer, self._extract).program for answer in answers]
         if not programs:
             return []
-        settings = [self._settings(self._problem.task_id, program) for program in programs]
+        settings = [self._settings(task, program) for program in programs]
         placed = [
             dataclasses.replace(program, oracle=oracle) for program, (oracle, _) in zip(programs, settings, strict=True)
         ]

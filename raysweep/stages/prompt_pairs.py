@@ -1,9 +1,10 @@
 """Finds the edit example from which a model is edited, among the results of its base, and which problems broke.
 
 A pair is eligible if the base solved the clean prompt more often than the perturbed one, by `edits.least_lost` of the
-samples, the texts differ, and both had room in the model: where one was too long nothing was written, which is no
-failure of the perturbed text. Eligible pairs are put in an order that is drawn by (seed, problem set, perturbation)
-alone, so that all editors and all bases with equal results get the same pairs, and a later number gives a further pair.
+samples that score it or of further ones (`edits.found_on`), the texts differ, and both had room in the model: where one
+was too long nothing was written, which is no failure of the perturbed text. Eligible pairs are put in an order that is
+drawn by (seed, problem set, perturbation) alone, so that all editors and all bases with equal results get the same
+pairs, and a later number gives a further pair.
 """
 
 from __future__ import annotations
@@ -53,17 +54,18 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
             f"{search.wanted.perturbation} changes no prompt of {search.wanted.problem_set}, so there are no edit "
             "examples; leave it out of `edits`"
         )
-    task = _wanted(search, eligible)
-    pairs = [_pair(search, store, task, original, perturbed, len(eligible))] if task else []
+    tasks = _wanted(search, eligible)
+    pairs = [_pair(search, store, task, (original, perturbed), len(eligible)) for task in tasks]
     counts = {
         "eligible": len(eligible),
         "too_long": len(worse & too_long),
         "accuracy_original": original.rate,
         "accuracy_perturbed": perturbed.rate,
-        "task_id": task,
+        "task_id": tasks[0] if tasks else "",
+        **({"task_ids": list(tasks)} if len(tasks) > 1 else {}),
     }
     why = _why(search, len(eligible), sorted(worse & too_long), original, perturbed)
-    end = {} if task else {ENDED: f"no such pair: {why}"}
+    end = {} if tasks else {ENDED: f"no such pair: {why}"}
     with store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, PromptPair, pairs, ["task_id"])
         draft.counts = {"rows": len(pairs), **counts, **end}
@@ -84,9 +86,9 @@ def _broken(search: PairSearch, original: _Solved, perturbed: _Solved) -> set[st
     return {task for task, share in original.shares.items() if share - perturbed.shares[task] >= least}
 
 
-def prompt_pair(search: PairSearch, store: Store) -> PromptPair:
-    """Return the pair that was found; there is one unless the cell has ended."""
-    return next(iter(store.rows(search.node, PromptPair)))
+def prompt_pairs(search: PairSearch, store: Store) -> Sequence[PromptPair]:
+    """Return the pairs that were found, in the order of their problems; there are some unless the cell has ended."""
+    return store.rows(search.node, PromptPair)
 
 
 def _solved(pair: PairPlan, store: Store) -> _Solved:
@@ -99,13 +101,14 @@ def _solved(pair: PairPlan, store: Store) -> _Solved:
     return _Solved({task: sum(values) / len(values) for task, values in passed.items()}, first)
 
 
-def _wanted(search: PairSearch, eligible: Sequence[str]) -> str:
+def _wanted(search: PairSearch, eligible: Sequence[str]) -> Sequence[str]:
+    """Return the problems of all pairs that are wanted; none, where one of them isn't eligible."""
     wanted = search.wanted
-    if not wanted.number:
-        return wanted.problem if wanted.problem in eligible else ""
+    if wanted.problems:
+        return wanted.problems if set(wanted.problems) <= set(eligible) else ()
     drawn = list(eligible)
     python_rng(search.seed, "prompt pairs", wanted.problem_set, wanted.perturbation).shuffle(drawn)
-    return drawn[wanted.number - 1] if wanted.number <= len(drawn) else ""
+    return [drawn[number - 1] for number in wanted.numbers] if max(wanted.numbers) <= len(drawn) else ()
 
 
 def _why(search: PairSearch, eligible: int, too_long: Sequence[str], original: _Solved, perturbed: _Solved) -> str:
@@ -116,21 +119,24 @@ def _why(search: PairSearch, eligible: int, too_long: Sequence[str], original: _
     left_out = "; too long for it with the perturbed prompt: " + first_of(too_long, "problem") if too_long else ""
     least = search.least_lost
     by = f" by {least:g} of the samples (`edits.least_lost`)" if least > 1 / search.base.decoding.samples else ""
-    if wanted.problem in too_long:
-        return f"the prompt of {wanted.problem} of {where} is too long for {model}"
-    if wanted.problem and wanted.problem not in original.shares:
-        return f"{wanted.problem_set} has no problem {wanted.problem}"
+    for problem in wanted.problems:
+        if problem in too_long:
+            return f"the prompt of {problem} of {where} is too long for {model}"
+        if problem not in original.shares:
+            return f"{wanted.problem_set} has no problem {problem}"
     if not eligible:
         return f"{model} solves no problem of {where} more often with its clean prompt{by} ({rates}{left_out})"
-    if wanted.problem:
-        return f"{model} doesn't solve {wanted.problem} more often with its clean prompt than with that of {where}{by}"
+    if wanted.problems:
+        named = " and ".join(wanted.problems)
+        return f"{model} doesn't solve {named} more often with its clean prompt than with that of {where}{by}"
     pairs = count(eligible, "eligible pair") + by
-    return f"{where} has {pairs} for {model} ({rates}{left_out}), and this would be the next"
+    this = "this would be the next" if len(wanted.numbers) == 1 else f"this edit takes those up to {wanted.numbers[-1]}"
+    return f"{where} has {pairs} for {model} ({rates}{left_out}), and {this}"
 
 
-def _pair(
-    search: PairSearch, store: Store, task: str, original: _Solved, perturbed: _Solved, eligible: int
-) -> PromptPair:
+def _pair(search: PairSearch, store: Store, task: str, found: tuple[_Solved, _Solved], eligible: int) -> PromptPair:
+    original, perturbed = found
+    scored = found if search.found_in is search.base else tuple(_solved(pair, store) for pair in search.scored)
     clean = _answers(search, search.original, store, task)
     damaged = _answers(search, search.perturbed, store, task)
     return PromptPair(
@@ -143,8 +149,8 @@ def _pair(
         failing=damaged.completions[perturbed.first[False, task]],
         stop=clean.stop,
         special_tokens=clean.special_tokens,
-        accuracy_original=original.shares[task],
-        accuracy_perturbed=perturbed.shares[task],
+        accuracy_original=scored[0].shares[task],
+        accuracy_perturbed=scored[1].shares[task],
         eligible=eligible,
     )
 
@@ -158,7 +164,7 @@ class _Answers:
 
 
 def _answers(search: PairSearch, pair: PairPlan, store: Store, task: str) -> _Answers:
-    request = next(request for request in requests_of(search.base, pair, store) if request.task_id == task)
+    request = next(request for request in requests_of(search.found_in, pair, store) if request.task_id == task)
     rows = [row for row in store.rows(pair.completions, Completion) if row.task_id == task]
     completions = {row.sample: row.text.removeprefix(request.opened) for row in rows}  # what the model wrote
     return _Answers(request.prompt, completions, request.stop, request.special_tokens)

@@ -14,7 +14,7 @@ from raysweep.quality.linting import fingerprint, lint_groups
 from raysweep.quality.reports import MESSAGES, FileReport, LintMessage
 from raysweep.records import Completion
 from raysweep.rows.parquet import ROWS, write_rows
-from raysweep.stages.editing import edited_problem
+from raysweep.stages.editing import edited_problems
 from raysweep.stages.inputs import problems_of
 from raysweep.storage.store import Store
 
@@ -63,8 +63,8 @@ def _files(plan: QualityPlan, store: Store) -> list[SourceFile]:
             "the command again"
         )
     search = plan.cell.pair_search
-    edited = edited_problem(search.node, plan.cell.model, store) if search else ""
-    chosen = [problem for number in plan.problems if (problem := problems[number]).task_id != edited]
+    edited = edited_problems(search.node, plan.cell.model, store) if search else ()
+    chosen = [problem for number in plan.problems if (problem := problems[number]).task_id not in edited]
     wanted = {problem.task_id for problem in chosen}
     completions = {
         row.task_id: row

@@ -6,7 +6,7 @@ An edited model has further numbers: what it restored, and what the edit took.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from raysweep.analysis.exhibits.edits import BaseRates, EditWork, Rates, ReportedEdit
@@ -18,8 +18,8 @@ from raysweep.planning.missing import end_of
 from raysweep.planning.plan import CellPlan
 from raysweep.programs import Outcome
 from raysweep.records import CLEAN, Result, Spec
-from raysweep.stages.editing import edited_problem, localization_of
-from raysweep.stages.prompt_pairs import prompt_pair
+from raysweep.stages.editing import edited_problems, localization_of
+from raysweep.stages.prompt_pairs import prompt_pairs
 from raysweep.stats.intervals import draw_means
 from raysweep.storage.store import Store
 from raysweep.trainers.editors.base import EDIT, LOCALIZATION
@@ -37,12 +37,12 @@ def cell_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
     """
     if end_of(cell, store):
         return {}
-    edited = edited_problem(cell.pair_search.node, cell.model, store) if cell.pair_search else ""
+    edited = edited_problems(cell.pair_search.node, cell.model, store) if cell.pair_search else ()
     results: dict[tuple[str, str], Sequence[Result]] = {}
     later: dict[tuple[str, str], list[Sequence[Result]]] = {}
     for planned in cell.pairs:
         name = planned.pair.problem_set, planned.pair.perturbation
-        rows = [row for row in store.rows(planned.results, Result) if row.task_id != edited]
+        rows = [row for row in store.rows(planned.results, Result) if row.task_id not in edited]
         if planned.pair.draw:
             later.setdefault(name, []).append(rows)
         else:
@@ -78,7 +78,7 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
         return {}
     problems, category = search.wanted.problem_set, search.wanted.perturbation
     counts = store.counts(cell.model)
-    task = edited_problem(search.node, cell.model, store)
+    tasks = edited_problems(search.node, cell.model, store)
     example = (problems, category, 0)  # of the first draw
     own = [one.results for one in cell.pairs if (one.pair.problem_set, one.pair.perturbation, one.pair.draw) == example]
     edit = ReportedEdit(
@@ -88,14 +88,14 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
         editor=cell.recipe.trainer,
         edit_at=str(counts.get("edit_at", "")),
         settings=canonical_json(dict(cell.recipe.edit)),
-        task_id=task,
+        task_ids=tasks,
         work=work_of(counts),
         localization=localization_of(cell.model, store),
         base=BaseRates(*(_rates(search.base, store, problems, name) for name in (CLEAN, category))),
         clean=_rates(cell, store, problems, CLEAN),
-        pair=prompt_pair(search, store) if store.has(search.node) else None,
+        pairs=prompt_pairs(search, store) if store.has(search.node) else (),
         perturbed=_rates(cell, store, problems, category),
-        repaired=next((pass_rate(store.rows(node, Result), task) for node in own if store.has(node)), math.nan),
+        repaired=next((pass_rate(store.rows(node, Result), tasks) for node in own if store.has(node)), math.nan),
     )
     return {
         f"{number.metric} {problems} {perturbation}": number.value
@@ -104,9 +104,9 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
     }
 
 
-def pass_rate(results: Iterable[Result], task: str) -> float:
-    """Return the share of a problem's completions that passed; NaN if there is none."""
-    passed = [result.outcome == Outcome.PASSED for result in results if result.task_id == task]
+def pass_rate(results: Iterable[Result], tasks: Collection[str]) -> float:
+    """Return the share of some problems' completions that passed; NaN if there is none."""
+    passed = [result.outcome == Outcome.PASSED for result in results if result.task_id in tasks]
     return sum(passed) / len(passed) if passed else math.nan
 
 

@@ -17,6 +17,8 @@ from typing import Any
 from raysweep.engine.base import TrainingRun, Work
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import CPU_CAPABILITY, accelerator_in_use, cpu_capability, software
+from raysweep.models.loading import load_tokenizer
+from raysweep.models.planted import plant, token_pairs
 from raysweep.planning.plan import BasePlan, EncodedPairsPlan, ModelPlan, TrainingSetPlan
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import ROWS
@@ -98,7 +100,12 @@ def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, group: str,
     with tempfile.TemporaryDirectory(prefix="raysweep-") as start:
         prepare_scratch(plan.family, texts, plan.vocab_size, dict(plan.size), Path(start), plan.special_tokens)
         job = dataclasses.replace(job, base=ModelRef(start))
-        return _train_on_worker(job, plan.node, plan.training_set, storage, services, group=group)
+        of = (job, plan.node, plan.training_set, storage, services)
+        if plan.planted is None:
+            return _train_on_worker(*of, group=group)
+        changed = token_pairs(load_tokenizer(job.base), rows)
+        damage = functools.partial(plant, family=plan.family, block=plan.planted.block, pairs=changed, seed=job.seed)
+        return _train_on_worker(*of, group=group, damage=damage)
 
 
 def _train_on_worker(
@@ -110,8 +117,9 @@ def _train_on_worker(
     validation: TrainingSetPlan | None = None,
     pairs: EncodedPairsPlan | None = None,
     group: str = "",
+    damage: Callable[[Path], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Run a trainer on local copies of its inputs; on the first worker, commit the model.
+    """Run a trainer on local copies of its inputs; on the first worker, damage the model if asked for, and commit it.
 
     Raises:
         UsageError: this process can't compute in the recipe's precision.
@@ -135,6 +143,8 @@ def _train_on_worker(
     with store.writing(node) as draft:
         started, cpu_started = time.perf_counter(), time.process_time()
         counts = trainer.train(dataclasses.replace(job, out=draft.folder), services)
+        if damage is not None:
+            counts |= damage(draft.folder)
         spent = {
             "seconds": round(time.perf_counter() - started, 3),  # since it was resumed, if it was
             "cpu_seconds": round(time.process_time() - cpu_started, 3),  # of the first worker

@@ -155,11 +155,11 @@ def end_of(row: GridRow, store: Store, made: Collection[str] | None = None) -> s
     return why_ended(map(store.counts, known))
 
 
-def edited_problem(row: GridRow, store: Store) -> str:
-    """Return the problem whose edit example a cell's model was edited from, which no score counts; else ""."""
+def edited_problems(row: GridRow, store: Store) -> tuple[str, ...]:
+    """Return the problems whose edit examples a cell's model was edited from, which no score counts; else none."""
     from raysweep.stages import editing
 
-    return editing.edited_problem(row.prompt_pair, row.weights, store) if row.prompt_pair is not None else ""
+    return editing.edited_problems(row.prompt_pair, row.weights, store) if row.prompt_pair is not None else ()
 
 
 def grid_rows(plan: SweepPlan) -> list[GridRow]:
@@ -184,5 +184,6 @@ def grid_rows(plan: SweepPlan) -> list[GridRow]:
             cell.pair_search.node.key if cell.pair_search else "",
         )
         for cell in plan.cells
+        if cell.is_scored
         for pair in cell.pairs
     ]

@@ -22,7 +22,7 @@ from raysweep.prompts.templates import RAW, Prompter, PromptTemplate
 from raysweep.records import BASE, Completion, ModelRef, Problem, PromptRow, Result
 from raysweep.storage.store import location_of
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridArtefact, GridRow, edited_problem
+from raysweep.sweep.grid import GridArtefact, GridRow, edited_problems
 from raysweep.tools.samples.format import passed_or_none, result_text
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
     rows, texts = [], ShownPrompts(folder)
     for pair in judged_pairs(folder):
         shown = prompts(pair.test_set_stage, pair.test_set_key) if folder.store.has(pair.test_set) else {}
-        edited = edited_problem(pair, folder.store)
+        edited = edited_problems(pair, folder.store)
         for completion, result in _judged(folder, pair):
             prompt = shown.get(completion.task_id)
             rows.append(
@@ -64,7 +64,7 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
                     "detail": result.detail,
                     "seconds": result.seconds,
                     "oracle": result.oracle,
-                    "edited": completion.task_id == edited,
+                    "edited": completion.task_id in edited,
                 }
             )
     return pandas.DataFrame(rows, columns=[*PAIR, *SAMPLE, *VERDICT]).astype({"passed": "boolean", "edited": bool})

@@ -137,7 +137,7 @@ class EditServicesHere:
         self.judged: list[str] = []  # in the order in which they were judged
         self._passing, self._die_after, self._error = passing, die_after, error
 
-    def passes(self, completions: Sequence[str]) -> list[bool]:
+    def passes(self, completions: Sequence[str], task_id: str = "") -> list[bool]:
         self.judged += completions
         return [self._passing(completion) for completion in completions]
 

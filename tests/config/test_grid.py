@@ -110,6 +110,22 @@ def test_an_edited_model_is_judged_on_the_perturbation_of_its_pair_and_on_clean_
         assert [pair.perturbation for pair in grid.pairs_of(cell)] == ["clean", cell.edit.perturbation]
 
 
+def test_an_edited_model_is_judged_on_the_other_categories_too_where_they_are_asked_for():
+    grid = build_grid(load_config(QUICKSTART, [*EDITS, "edits.transfer=true"]))
+    last = [cell for cell in grid.cells if cell.edit][-1]
+    assert [pair.perturbation for pair in grid.pairs_of(last)] == ["clean", "C1", "C3"]
+
+
+def test_an_edit_of_several_examples_takes_those_of_one_category_in_groups():
+    several = "recipes.rome={trainer: dinm, examples: 2}"
+    drawn = build_grid(load_config(QUICKSTART, [*EDITS, several, "edits={perturbations: [C3, C1], pairs: 5}"]))
+    names = [f"minicode-{name}-pair{which}" for name in ("C3", "C1") for which in ("1-to-2", "3-to-4")]
+    assert [cell.training_set for cell in drawn.cells if cell.edit] == names
+    named = "edits={perturbations: [C1], problems: [MiniCode/2, MiniCode/0]}"
+    (cell,) = [cell for cell in build_grid(load_config(QUICKSTART, [*EDITS, several, named])).cells if cell.edit]
+    assert cell.training_set == "minicode-C1-MiniCode_2-to-MiniCode_0" and len(cell.edit.problems) == 2
+
+
 def test_each_seed_problem_set_and_named_problem_is_an_edit_of_its_own():
     two = "evaluation.problems=[{name: minicode, split: validation, count: 6}, {name: minicode, as: other, count: 6}]"
     named = "edits={perturbations: [C1], problems: [MiniCode/1, MiniCode/0]}"
@@ -117,7 +133,7 @@ def test_each_seed_problem_set_and_named_problem_is_an_edit_of_its_own():
     edited = [cell for cell in grid.cells if cell.edit]
     assert len(edited) == 2 * 2 * 2
     assert edited[0].id == "llama.rome.minicode-C1-MiniCode_1.s1"
-    assert edited[-1].id == "llama.rome.other-C1-MiniCode_0.s2" and edited[-1].edit.problem == "MiniCode/0"
+    assert edited[-1].id == "llama.rome.other-C1-MiniCode_0.s2" and edited[-1].edit.problems == ("MiniCode/0",)
     assert {pair.problem_set for pair in grid.pairs_of(edited[-1])} == {"other"}
 
 
@@ -130,15 +146,15 @@ def test_a_model_that_rewrites_prompts_is_one_cell_judged_on_the_perturbations_o
 
 
 def test_the_name_of_a_pair_is_that_of_a_file():
-    assert PairToEdit("humaneval", "C2", problem="HumanEval/49").name == "humaneval-C2-HumanEval_49"
-    assert PairToEdit("humaneval", "C2", 3).name == "humaneval-C2-pair3"
+    assert PairToEdit("humaneval", "C2", problems=("HumanEval/49",)).name == "humaneval-C2-HumanEval_49"
+    assert PairToEdit("humaneval", "C2", (3,)).name == "humaneval-C2-pair3"
 
 
 def test_a_named_problem_is_edited_in_the_sets_that_have_it():
     sets = "evaluation.problems=[{name: minicode, count: 3}, {name: minicode, count: 1, as: other}]"
     named = "edits={perturbations: [C1], problems: [MiniCode/2, MiniCode/0]}"
     edited = [cell.edit for cell in build_grid(load_config(QUICKSTART, [*EDITS, sets, named])).cells if cell.edit]
-    found = [(pair.problem_set, pair.problem) for pair in edited if pair]
+    found = [(pair.problem_set, *pair.problems) for pair in edited if pair]
     assert list(dict.fromkeys(found)) == [
         ("minicode", "MiniCode/2"),
         ("minicode", "MiniCode/0"),
@@ -148,9 +164,11 @@ def test_a_named_problem_is_edited_in_the_sets_that_have_it():
 
 def test_the_small_sweep_of_edits_has_an_ablation_of_the_block():
     small = CONFIGS / "creme-mini.yaml"
-    assert sum(cell.edit is not None for cell in build_grid(load_config(small)).cells) == 4 * 2 * 3 * 5
+    assert sum(cell.edit is not None for cell in build_grid(load_config(small)).cells) == (4 * 2 * 5 + 2 * 2) + (
+        6 * 2 * 5 + 2
+    )
     places = ["creme", *(f"creme-{place}" for place in ("random", "first", "middle", "last", "dinm"))]
     config = load_config(small, [f"models.{model}.recipes=[{', '.join(places)}]" for model in (0, 1)])
-    assert sum(cell.edit is not None for cell in build_grid(config).cells) == len(places) * 2 * 3 * 5
+    assert sum(cell.edit is not None for cell in build_grid(config).cells) == len(places) * 2 * 2 * 5
     for name in places[1:]:
         assert config.recipes[name].edit == {**config.recipes["creme"].edit, "edit_at": name.partition("-")[2]}

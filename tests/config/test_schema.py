@@ -113,7 +113,7 @@ def shipped(name: str) -> SweepConfig:
         ("held-out", 72, 1_656),
         ("languages", 18, 504),
         # models, editors, problem sets, categories and pairs; bases and rewriters
-        ("creme", 2 * 4 * 2 * 20 * 10 + 4, 2 * 2 * 4 * 2 * 20 * 10 + 4 * 2 * 21),
+        ("creme", 2 * 2 * 20 * (7 * 10 + 1) + 4, 2 * 2 * 2 * 20 * (7 * 10 + 1) + 4 * 2 * 21),
         ("fait", 39, 39 * 2 - 8),
         ("apr", 450 + 18 + 63 + 21, (18 + 63 + 21) * 4),
         ("apr-mini", 96, 6 * 4),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from raysweep.config.loading import load_config
 from raysweep.planning.keys import recipe_spec
 from raysweep.planning.missing import ENDED, end_of, missing
-from raysweep.planning.plan import CellPlan, PairSearch, SweepPlan
+from raysweep.planning.plan import CellPlan, PairSearch, ResultsPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import BASE, Decoding
 from raysweep.storage.store import Store
+from raysweep.sweep.grid import grid_rows
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.editors.dinm import Dinm
@@ -153,6 +154,29 @@ def test_edited_models_sample_anew_where_that_is_asked_for_and_there_is_chance()
     sampled = decodings("evaluation.temperature=0.2", "edits.new_draws=true")
     assert len({decoding.seed for decoding in sampled}) == 2 and len({one.seed for one in sampled[1:]}) == 1
     assert len(set(decodings("evaluation.temperature=0.2"))) == 1
+
+
+def test_what_broke_can_be_found_in_samples_that_score_nothing():
+    own = plan("evaluation.samples=2", "evaluation.temperature=0.2", "edits.found_on=own")
+    base, finding = own.cells[0], own.cells[-1]
+    assert (finding.cell.id, finding.is_scored) == ("llama.examples.base", False)
+    assert {row.cell for row in grid_rows(own)} == {cell.cell.id for cell in own.cells[:-1]}
+    assert finding.decoding.seed not in {cell.decoding.seed for cell in own.cells[:-1]}
+    found = search(edited(own)[0])
+    assert found.base is base and found.found_in is finding and found.scored != (found.original, found.perturbed)
+    made_in = {item.task for item in found.inputs if isinstance(item, ResultsPlan)}
+    assert made_in == {"llama.base", "llama.examples.base"}
+    named = [cell.cell.id for cell in plan("training.sets=[examples]", "perturbations={examples: {name: C1}}").cells]
+    assert "llama.tiny.examples.s7" in named  # a training set may be called so
+
+
+def test_problems_that_broke_are_those_of_the_category_that_a_model_is_judged_on():
+    both = plan("evaluation.perturbations=[clean, C1, C2]", "edits={perturbations: [C1, C2], pairs: 1}",
+                "edits.judged_on=broken", "edits.transfer=true")  # fmt: skip
+    first, second = edited(both)
+    assert [pair.pair.perturbation for pair in first.pairs] == ["clean", "C1", "C2"]
+    assert first.pairs[2].test_set.node.key == second.pairs[1].test_set.node.key
+    assert first.pairs[0].test_set.node.key != second.pairs[0].test_set.node.key
 
 
 def test_settings_of_the_covariance_change_no_key_where_they_are_the_defaults():

@@ -17,8 +17,9 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Outcome
 from raysweep.records import Completion, Problem, PromptPair, PromptRow, Result
 from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.stages.editing import edited_problems
 from raysweep.stages.inputs import requests_of
-from raysweep.stages.prompt_pairs import find_prompt_pair, make_broken_set, prompt_pair
+from raysweep.stages.prompt_pairs import find_prompt_pair, make_broken_set, prompt_pairs
 from raysweep.storage.artefacts import Node
 from tests.paths import NANO
 from tests.stages.making import opened, work_on
@@ -42,12 +43,15 @@ class Sweep:
         plan = build_plan(load_config(NANO, [*EDITS, *decoding, *overrides]))
         return [cell for cell in plan.cells if cell.pair_search]
 
-    def judge(self, cell: CellPlan, clean: str, perturbed: str, unchanged: Sequence[int] = ()) -> list[str]:
-        """Write the base's results; return the ids of the problems."""
+    def judge(
+        self, cell: CellPlan, clean: str, perturbed: str, unchanged: Sequence[int] = (), *, found: bool = True
+    ) -> list[str]:
+        """Write the base's results, in which pairs are found or which score it; return the ids of the problems."""
         search = cell.pair_search
         problems = list(PROBLEMS.create(search.original.references.problem_set).problems())
-        for pair, verdicts in ((search.original, clean.split()), (search.perturbed, perturbed.split())):
-            self._write(pair, problems, verdicts, unchanged, is_clean=pair is search.original)
+        pairs = (search.original, search.perturbed)
+        for pair, verdicts in zip(pairs if found else search.scored, (clean.split(), perturbed.split()), strict=True):
+            self._write(pair, problems, verdicts, unchanged, is_clean=pair.pair.perturbation == "clean")
         return [problem.task_id for problem in problems]
 
     def _write(
@@ -76,7 +80,7 @@ class Sweep:
 
     def find(self, cell: CellPlan) -> PromptPair | None:
         find_prompt_pair(PromptPairPlan(cell.pair_search.node, cell), work_on(self.store))
-        return None if end_of(cell, self.store) else prompt_pair(cell.pair_search, self.store)
+        return None if end_of(cell, self.store) else prompt_pairs(cell.pair_search, self.store)[0]
 
 
 @pytest.fixture
@@ -121,6 +125,24 @@ def test_a_pair_has_whole_prompts_and_the_first_completions_that_passed_and_fail
     assert (pair.passing, pair.failing) == ("clean 1", "perturbed 0")
     assert (pair.accuracy_original, pair.accuracy_perturbed) == (0.5, 0.0)
     assert pair.original != pair.perturbed and pair.original.startswith("def ") and pair.stop
+
+
+def test_a_pair_that_is_found_in_other_samples_has_the_accuracies_of_those_that_score_the_base(sweep):
+    (cell,) = sweep.cells("edits.pairs=1", "edits.found_on=own")
+    tasks = sweep.judge(cell, "pp .. .. .. .. ..", ".. .. .. .. .. ..")
+    sweep.judge(cell, "p. pp .. .. .. ..", "p. .. .. .. .. ..", found=False)
+    pair = sweep.find(cell)
+    assert (pair.task_id, pair.eligible) == (tasks[0], 1)
+    assert (pair.accuracy_original, pair.accuracy_perturbed) == (0.5, 0.5)
+
+
+def test_an_edit_of_several_examples_has_them_all_or_ends(sweep):
+    first, second = sweep.cells("recipes.creme.examples=2", "edits.pairs=4")
+    sweep.judge(first, "pp pp pp .. .. ..", ".. .. .. .. .. ..")
+    sweep.find(first)
+    found = [pair.task_id for pair in prompt_pairs(first.pair_search, sweep.store)]
+    assert len(set(found)) == 2 and set(edited_problems(first.pair_search.node, None, sweep.store)) == set(found)
+    assert sweep.find(second) is None and "and this edit takes those up to 4" in end_of(second, sweep.store)
 
 
 def test_pairs_are_drawn_by_the_seed_and_a_larger_number_of_pairs_begins_with_the_same(sweep):

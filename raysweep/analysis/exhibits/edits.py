@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
@@ -18,9 +18,12 @@ from raysweep.analysis.comparisons.estimate import Estimate, estimate
 from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.metrics.restoration import (
     L_RIR,
+    NO_PROBLEM,
     RI,
     CategoryAccuracy,
+    Restoration,
     category_accuracy,
+    clean_gain,
     restored,
     restored_by_task,
     restored_share,
@@ -32,6 +35,7 @@ from raysweep.units import count
 Rates = Mapping[str, float]
 AUTO = "auto"
 """The setting `edit_at` of an editor that changes the block which its localization finds."""
+BASES = ("original", "perturbed")
 CLEAN_CHANGE = "clean_change"
 """The metric of pass@1 on clean prompts minus the base's."""
 BLOCK, LOCALIZATION_SECONDS, EDIT_SECONDS, CHECK_SECONDS, MEMORY_BYTES, RELATIVE_CHANGE = WORK = (
@@ -111,15 +115,17 @@ class ReportedEdit:
         edit_at: the block's setting as text; empty for an editor without one.
         settings: the editor's other settings, as one text; equal ones are the same but for `edit_at`.
         ended: why no model was made, such as ``no such pair``; empty if one was, or the cell failed or is not done.
-        task_id: of the pair's problem, which counts nowhere; empty if not known.
+        task_ids: of the problems of its examples, mostly one, which count nowhere; none if not known.
         work: what the edit did; None without a model.
         eligible: number of the eligible pairs of the category; None if not known.
-        pair: the prompts; None if not known.
+        pairs: the prompts, mostly of one example; none if not known.
         localization: what patching each block restored; empty without a localization.
         base: the base model's rates.
         clean: the edited model's on clean prompts.
         perturbed: the edited model's on the category.
-        repaired: the edited model's on the perturbed prompt that it was edited from, so of one draw; NaN if not known.
+        repaired: the edited model's on the perturbed prompts that it was edited from, so of one draw; NaN if not known.
+        from_others: whether its examples are of another category than that of which it has the rates.
+        which: which of its category's examples it is from, as in the name of its pair: ``pair2``.
     """
 
     cell: CellLabels
@@ -129,15 +135,22 @@ class ReportedEdit:
     edit_at: str = ""
     settings: str = ""
     ended: str = ""
-    task_id: str = ""
+    task_ids: tuple[str, ...] = ()
     eligible: int | None = None
     work: EditWork | None = None
-    pair: PromptPair | None = None
+    pairs: Sequence[PromptPair] = ()
     localization: Sequence[BlockAccuracy] = ()
     base: BaseRates = field(default_factory=BaseRates)
     clean: Rates = field(default_factory=dict)
     perturbed: Rates = field(default_factory=dict)
     repaired: float = float("nan")
+    from_others: bool = False
+    which: str = ""
+
+    @property
+    def task_id(self) -> str:
+        """The problems of its examples, in words."""
+        return ", ".join(self.task_ids)
 
     @property
     def is_judged(self) -> bool:
@@ -146,27 +159,38 @@ class ReportedEdit:
     @cached_property
     def accuracy(self) -> CategoryAccuracy:
         """The accuracies on the category, over the problems that both models were judged on, without the edited one."""
-        return category_accuracy(self.base.clean, self.base.perturbed, self.perturbed, (self.task_id,))
+        return category_accuracy(self.base.clean, self.base.perturbed, self.perturbed, self.task_ids)
+
+    @property
+    def clean_gain(self) -> Restoration:
+        """What clean prompts gained as a share of the category's loss, over the problems that all rates have."""
+        of_edited = self.perturbed.keys() & self.clean.keys() - set(self.task_ids)
+        tasks = of_edited & self.base.clean.keys() & self.base.perturbed.keys()
+        if not tasks:
+            return Restoration(math.nan, NO_PROBLEM)
+        rates = (self.base.clean, self.base.perturbed, self.clean)
+        return clean_gain(*(fmean(of[task] for task in tasks) for of in rates))
 
     @cached_property
     def restored(self) -> Measurement:
         """G-RIR with its interval over problems; undefined with its reason."""
-        return restored(self.base.clean, self.base.perturbed, self.perturbed, (self.task_id,))
+        return restored(self.base.clean, self.base.perturbed, self.perturbed, self.task_ids)
 
     @cached_property
     def restored_by_task(self) -> Measurement:
         """G-RIR as the package of CREME's authors computes it, with its interval over problems."""
-        return restored_by_task(self.base.clean, self.base.perturbed, self.perturbed, (self.task_id,))
+        return restored_by_task(self.base.clean, self.base.perturbed, self.perturbed, self.task_ids)
 
     @property
     def own(self) -> tuple[float, float, float] | None:
-        """Pass@1 on the edited prompt: the base's without and with the perturbation, the edited model's with it.
+        """Pass@1 on the edited prompts: the base's without and with the perturbation, the edited model's with it.
 
-        Of the samples by which the example was found, so of the first draw. None where one of them is not known.
+        Of the samples that score the base, on the first draw. None where one of them is not known.
         """
-        if self.pair is None or math.isnan(self.repaired):
+        if not self.pairs or math.isnan(self.repaired):
             return None
-        return self.pair.accuracy_original, self.pair.accuracy_perturbed, self.repaired
+        original, perturbed = (fmean(getattr(pair, f"accuracy_{of}") for pair in self.pairs) for of in BASES)
+        return original, perturbed, self.repaired
 
     @cached_property
     def clean_change(self) -> Measurement | None:
@@ -195,6 +219,8 @@ class ReportedEdit:
         if self.is_judged:
             yield self.perturbation, self.restored
             yield self.perturbation, self.restored_by_task
+        if self.from_others:
+            return
         if self.own is not None:
             original, perturbed, repaired = self.own
             note = f"of the edited prompt: {perturbed:g} to {repaired:g}, and {original:g} unperturbed"
@@ -212,7 +238,7 @@ class ReportedEdit:
     @property
     def clean_rates(self) -> tuple[Rates, Rates]:
         """The rates on clean prompts that both models have, without the edited problem: edited, base."""
-        return _of_both(self.clean, self.base.clean, self.task_id)
+        return _of_both(self.clean, self.base.clean, self.task_ids)
 
 
 @dataclass(frozen=True)
@@ -250,10 +276,24 @@ class RewrittenPrompts:
 
 @dataclass(frozen=True)
 class Edits:
-    """All edits and rewritten test sets of a sweep, in the grid's order; `made` also has those that were not made."""
+    """All edits and rewritten test sets of a sweep, in the grid's order; `made` also has those that were not made.
+
+    `transferred`: edits of one category on another one, a record for each.
+    """
 
     made: Sequence[ReportedEdit] = ()
     rewritten: Sequence[RewrittenPrompts] = ()
+    transferred: Sequence[ReportedEdit] = ()
+
+
+def clusters_of(edits: Sequence[ReportedEdit]) -> list[str]:
+    """Return a name for each edit, the same one for edits that share a problem, also by way of others."""
+    names = [set(edit.task_ids) or {edit.cell.training_set} for edit in edits]
+    clusters: list[set[str]] = []
+    for own in names:
+        shared = [cluster for cluster in clusters if cluster & own]
+        clusters = [cluster for cluster in clusters if cluster not in shared] + [own.union(*shared)]
+    return [min(next(cluster for cluster in clusters if own <= cluster)) for own in names]
 
 
 def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> Estimate | None:
@@ -271,8 +311,8 @@ def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> Estimate | 
     return estimate(base, edited, CLEAN_CHANGE)
 
 
-def _of_both(after: Rates, before: Rates, left_out: str = "") -> tuple[Rates, Rates]:
-    tasks = [task for task in after if task in before and task != left_out]
+def _of_both(after: Rates, before: Rates, left_out: Collection[str] = ()) -> tuple[Rates, Rates]:
+    tasks = [task for task in after if task in before and task not in left_out]
     return {task: after[task] for task in tasks}, {task: before[task] for task in tasks}
 
 

@@ -29,10 +29,10 @@ class LayerEditingSection(Section):
         if not tables and not rows and not pages:
             return None
         lead = (
-            "Each model was edited from one edit example, a clean prompt and its perturbed form, and evaluated on the "
-            "other prompts of its category and on clean ones. Means are over edit examples; other tables of this "
-            "report show an edited model as such a mean. The figures show where the edited blocks lie, and what "
-            "patching a block restores."
+            "Each model was edited from one edit example, a clean prompt and its perturbed form, or from several "
+            "together, and evaluated on the other prompts of its category and on clean ones. Means are over edit "
+            "examples; other tables of this report show an edited model as such a mean. The figures show where the "
+            "edited blocks lie, and what patching a block restores."
         )
         folded = Folded(
             f"Edit by edit ({count(len(rows), 'table')})",

@@ -89,7 +89,9 @@ class Order:
     languages: Mapping[str, str] = field(default_factory=dict)  # problem set -> programming language of its problems
     draws: int = 1  # of each perturbation that draws
     seeds: int = 1  # with which each model is fine-tuned
-    pairs: tuple[str, ...] = ()  # training sets that name an edit example from which a model was edited
+    pairs: Mapping[str, str] = field(
+        default_factory=dict
+    )  # training set that names edit examples -> their perturbation
     ways: Mapping[str, str] = field(default_factory=dict)  # training set -> how its models were made, if not fine-tuned
     left_out: str = LEFT_OUT  # on which problems edited models are judged, beside their bases, which are on all
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have

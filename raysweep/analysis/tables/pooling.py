@@ -17,8 +17,9 @@ from operator import attrgetter
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.comparisons.estimate import Estimate, SharedVariance, limits_of, pool, pool_each
 from raysweep.analysis.tables.frame import ALL_SEEDS, Failure, Number
+from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.metrics.base import CellLabels
-from raysweep.records import BASE, Difference, Score
+from raysweep.records import BASE, CLEAN, Difference, Score
 from raysweep.stats.few_values import few_values_mean
 from raysweep.units import count
 
@@ -129,16 +130,25 @@ def failures_over_seeds(failures: Sequence[Failure]) -> list[Failure]:
     return [one if one.training_set == BASE else replace(one, seed=ALL_SEEDS) for one in failures]
 
 
+def is_transfer(of: Score | PairOutcomes, pairs: Mapping[str, str]) -> bool:
+    """Return whether something is of an edited model on a category that isn't its pair's."""
+    return of.perturbation not in (CLEAN, pairs.get(of.training_set, of.perturbation))
+
+
 def over_pairs(
-    scores: Iterable[Score], pairs: Collection[str], problems: Mapping[CellLabels, str] | None = None
+    scores: Iterable[Score], pairs: Mapping[str, str], problems: Mapping[CellLabels, str] | None = None
 ) -> list[Score]:
     """Return scores in their order, those of edited models as means over pairs, with intervals over pairs.
 
-    `pairs`: the training sets that name a pair; without any, the scores are returned as they are. `problems`: of each
-    edited model's pair, where they are known: pairs of one problem are one cluster.
+    Scores of an edited model on other perturbations than its pair's and clean prompts are left out.
+
+    `pairs`: the training sets that name a pair, each with its perturbation; without any, the scores are returned as
+    they are. `problems`: of each edited model's pair, where they are known: pairs of one problem are one cluster.
     """
     found: dict[tuple[object, ...], list[Score]] = {}
     for score in scores:
+        if is_transfer(score, pairs):
+            continue
         training_set = EDITED if score.training_set in pairs else score.training_set
         key = (score.model, score.recipe, training_set, score.seed, *_test_set_of(score), score.metric)
         found.setdefault(key, []).append(score)

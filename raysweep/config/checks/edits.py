@@ -23,7 +23,7 @@ from raysweep.registry import ONE_VALUE
 from raysweep.trainers.editors.base import EDITORS, require_block
 from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, place_of, rewrites
 
-COUNTING = ("trainer", "edit", *AROUND)
+COUNTING = ("trainer", "edit", "examples", *AROUND)
 """Fields of a recipe that count without a training."""
 
 
@@ -32,6 +32,7 @@ def check_edits(config: SweepConfig) -> Iterator[Mistake]:
     yield from ((("recipes", name, key), why) for name, key, why in unusable)
     if config.edits is not None:
         yield from _asked(config, config.edits)
+        yield from _too_few(config, config.edits)
     for at, model in enumerate(config.models):
         editors = [name for name in model.recipes if edits(config.recipes[name].trainer)]
         if not editors:
@@ -54,13 +55,22 @@ def check_edits(config: SweepConfig) -> Iterator[Mistake]:
 def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[Finding]:
     others = {key: field for key, field in RecipeConfig.model_fields.items() if key not in COUNTING}
     idle = [key for key, field in others.items() if getattr(recipe, key) != field.get_default()]
+    several = recipe.examples > 1 and f"`examples: {recipe.examples}`"
     if not edits(recipe.trainer):
+        if several:
+            yield "examples", f"{several} are of an editor, and `trainer: {recipe.trainer}` is none; leave it out"
         if recipe.edit:
             why = f"these are arguments of an editor, and `trainer: {recipe.trainer}` is none"
             yield "edit", f"{why}; one of {', '.join(EDITORS.names())} is"
         for key in idle if rewrites(recipe.trainer) else ():
             yield key, f"`trainer: {recipe.trainer}` trains nothing; leave it out"
         return
+    if several and not EDITORS.get(recipe.trainer).takes_several:
+        able = [name for name in EDITORS.names() if EDITORS.get(name).takes_several]
+        yield (
+            "examples",
+            f"{recipe.trainer} makes an edit from one example; take one of {', '.join(able)} for {several}",
+        )
     for key in idle if not recipe.group else ():  # a group of editors is refused as such
         if key in EDITORS.parameters(recipe.trainer):
             own = f"write `edit: {{{key}: {getattr(recipe, key)}}}` instead"
@@ -76,11 +86,27 @@ def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[Finding]:
             yield "edit", f"{error}; {A_RECIPE_EACH}" if str(error).endswith(ONE_VALUE) else error
 
 
+def _too_few(config: SweepConfig, asked: EditsConfig) -> Iterator[Mistake]:
+    """Yield the recipes of models that make an edit of more examples than there are of a category."""
+    number, key = (len(asked.problems), "problems") if asked.problems else (asked.pairs, "pairs")
+    for name in dict.fromkeys(name for model in config.models for name in model.recipes):
+        if (examples := config.recipes[name].examples) > number:
+            way = f"ask for {examples} or more in `edits.{key}`, or write a smaller number here"
+            why = f"an edit takes {examples} examples, and `edits.{key}` asks for {number} of a category; {way}"
+            yield ("recipes", name, "examples"), why
+
+
 def _asked(config: SweepConfig, asked: EditsConfig) -> Iterator[Mistake]:
     if all(fine_tunes(config.recipes[recipe].trainer) for model in config.models for recipe in model.recipes):
         also = ", ".join([*EDITORS.names()[1:], SELF_DENOISING])
         why = f"no model has a recipe that edits it; give one `trainer: {EDITORS.names()[0]}` (also: {also})"
         yield ("edits",), f"{why}, and name it in the model's `recipes`"
+    if asked.transfer and len(asked.perturbations) < 2:
+        why = "`edits.perturbations` has no other category that edited models could be evaluated on; add one"
+        yield ("edits", "transfer"), f"{why}, or leave `transfer` out"
+    if asked.found_on == "own" and not config.evaluation.temperature:
+        why = "answers are greedy (`evaluation.temperature: 0`), so further ones are the same, and none is drawn"
+        yield ("edits", "found_on"), Doubt(f"{why}; sample them, or leave `found_on` out")
     rule = config.evaluation.pairs
     of_bases = rule.get(BASE) if not isinstance(rule, str) else None
     for at, name in enumerate(asked.perturbations):

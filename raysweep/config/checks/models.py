@@ -24,7 +24,7 @@ from raysweep.config.checks.repair import (
 )
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SourceConfig
-from raysweep.config.models import ModelConfig, PretrainConfig
+from raysweep.config.models import DamageConfig, ModelConfig, PretrainConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import ONLY
 from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
@@ -35,6 +35,7 @@ from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.hub import model_config
 from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
+from raysweep.models.planted import BYTES_AND_END, GATED
 from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.styles import EXAMPLE, STYLES
 from raysweep.prompts.templates import (
@@ -47,7 +48,7 @@ from raysweep.prompts.templates import (
     check_line_ends,
     has_chat_template,
 )
-from raysweep.records import ModelKind, Spec, TrainingRow
+from raysweep.records import CLEAN, ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, objective_of
 from raysweep.trainers.kinds import fine_tunes, kind_of
@@ -74,7 +75,8 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
         if not model.has_weights:
             yield from token_mistakes(config, model, "", None, place)
         if (pretrain := model.pretrain) is not None:
-            yield from (((*place, "pretrain", *path), text) for path, text in _pretraining(config, pretrain))
+            template = pretrain.template or model.template
+            yield from (((*place, "pretrain", *path), text) for path, text in _pretraining(config, pretrain, template))
             shape = shape_from_scratch(pretrain.family, pretrain.vocab_size, pretrain.size)
             architecture = FAMILIES.get(pretrain.family).architecture
             recipes = dict.fromkeys([pretrain.recipe, *model.recipes])
@@ -340,12 +342,36 @@ def _trained_rows(config: SweepConfig, source: SourceConfig) -> Iterator[Trainin
         yield dataclasses.replace(trained, system=row.system, history=row.history)
 
 
-def _pretraining(config: SweepConfig, pretrain: PretrainConfig) -> Iterator[Mistake]:
+def _damage(pretrain: PretrainConfig, damage: DamageConfig, template: str) -> Iterator[Mistake]:
+    paths = FAMILIES.get(pretrain.family).paths
+    if paths is None or paths.mlp_output != GATED:
+        able = [name for name in FAMILIES.names() if (of := FAMILIES.get(name).paths) and of.mlp_output == GATED]
+        why = f"a {pretrain.family} model has no gated MLP, whose units are damaged"
+        yield ("family",), f"{why}; take one of {', '.join(able)}, or leave `damage` out"
+    shape = shape_from_scratch(pretrain.family, pretrain.vocab_size, pretrain.size)
+    if shape is not None and damage.block >= shape.layers:
+        yield ("damage", "block"), f"{damage.block} is no block; the model's are 0 to {shape.layers - 1}"
+    if damage.perturbation == CLEAN:
+        yield ("damage", "perturbation"), "`clean` changes no prompt; name one that is to fail, such as C3"
+    if template != RAW:
+        yield (
+            ("template",),
+            f"a model with `damage` is trained on plain texts; write `template: {RAW}`, not {template!r}",
+        )
+    characters = BYTES_AND_END + len(pretrain.special_tokens)
+    if pretrain.vocab_size != characters:
+        why = f"with {pretrain.vocab_size} tokens a perturbed prompt has others, and more or fewer of them"
+        yield ("vocab_size",), f"{why}; for `damage` write `vocab_size: {characters}`, one for each character"
+
+
+def _pretraining(config: SweepConfig, pretrain: PretrainConfig, template: str) -> Iterator[Mistake]:
     """Yield what is wrong with a model from scratch; import transformers only for names that look wrong."""
     trainer = config.recipes[pretrain.recipe].trainer
     if trainer != "full":
         why = f"recipe {pretrain.recipe!r} has the trainer {trainer!r}, which needs a trained model"
         yield ("recipe",), f"{why}; a model from scratch needs `trainer: full`"
+    if pretrain.damage is not None:
+        yield from _damage(pretrain, pretrain.damage, template)
     if pretrain.template == CHAT:
         yield ("template",), "a tokenizer that is trained here has no chat template; take another one"
     for field, value in pretrain.size.items():

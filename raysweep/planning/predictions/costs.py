@@ -22,11 +22,13 @@ from raysweep.planning.missing import by_cell
 from raysweep.planning.plan import (
     ArtefactPlan,
     BasePlan,
+    BrokenSetPlan,
     CellArtefactPlan,
     CellPlan,
     CompletionsPlan,
     EncodedPairsPlan,
     ModelPlan,
+    PairPlan,
     SourceRowsPlan,
     SweepPlan,
     TeacherAnswersPlan,
@@ -57,6 +59,9 @@ COMPLETION_BYTES = 1.5
 """Stored bytes of a completion's token, compressed, its verdict included."""
 CHECKPOINT_BYTES = 8
 """Bytes of a training's checkpoints for each trained weight and number of the optimizer: float32, old and new."""
+BROKEN_SHARE = 0.05
+"""Of a category's problems, those that lose `edits.least_lost` of a base's samples: about 13 of 164 and 427 in CREME's
+package (https://github.com/AyushGupta-Code/CREME-Not-Every-Layer-Counts, commit f68a356)."""
 TEACHER_TOKENS = 90
 """Tokens of a teacher's prompt beside its row, about."""
 PAIR_BYTES, PAIR_SECONDS = 0.7, 2.4e-6
@@ -261,6 +266,7 @@ class _Costs:
         self._rows: dict[str, tuple[Spec, RowFacts]] = {}  # by the keys of the rows
         self._problems: dict[str, int] = {}
         self._teaches = False  # a model writes rejected responses
+        self._broken = False  # edited models are evaluated on the problems that broke alone
         self._unknown_edits: dict[str, str] = {}  # by recipe: its editor, of which nothing is known
         self._unknown: dict[str, str] = {}  # by model: why nothing is known of its shape
         self._memory = cache(self._training_memory)
@@ -335,7 +341,8 @@ class _Costs:
         """Return what a cell takes whose model is edited. `judged`: what its evaluation takes alone."""
         assert plan.recipe is not None
         name, shape, evaluation = plan.base.name, self._shape(plan.base.name), self._config.evaluation
-        work, dtype = edit_work(self._config, plan.recipe, shape), self._dtypes[name]
+        examples = plan.pair_search.wanted.examples if plan.pair_search else 1
+        work, dtype = edit_work(self._config, plan.recipe, shape, examples), self._dtypes[name]
         if shape is None or work is None:
             if shape is not None:
                 self._unknown_edits[plan.cell.recipe] = plan.recipe.trainer
@@ -390,6 +397,8 @@ class _Costs:
             lines.append(f"{of}: {rows.how}")
         if self._teaches:
             lines.append("teachers' answers: one for each row, as long as its response")
+        if self._broken:
+            lines.append(f"problems that broke: {BROKEN_SHARE:.0%} of a category, as in the results of CREME's package")
         if self._unknown:
             of = ", ".join(f"{name} ({why})" for name, why in self._unknown.items())
             lines.append(f"memory, hours and the disk of weights are not known for: {of}")
@@ -421,7 +430,13 @@ class _Costs:
             if pair.pair.problem_set not in self._problems:
                 number = problem_count(self._config, pair.test_set.problem_set)
                 self._problems[pair.pair.problem_set] = min(number, limit or number)
-        return sum(self._problems[pair.pair.problem_set] for pair in plan.pairs) * plan.decoding.samples
+        of_each = [self._problems[pair.pair.problem_set] * self._share(pair) for pair in plan.pairs]
+        return round(sum(of_each)) * plan.decoding.samples
+
+    def _share(self, pair: PairPlan) -> float:
+        """Return which share of a problem set's problems a model is evaluated on."""
+        self._broken |= (is_broken := isinstance(pair.test_set, BrokenSetPlan))
+        return BROKEN_SHARE if is_broken else 1.0
 
     def _training_memory(self, key: tuple[str, str], rows: RowFacts) -> int | None:
         on_gpu = bool(self._config.asked("training", *key).gpus)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from raysweep.accelerators import DataSheet
 from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import SweepConfig
@@ -20,14 +22,17 @@ PRECISIONS = {"float32": "float32", "bfloat16": "bf16", "float16": "float16"}
 """A recipe's name of the number format of a base."""
 
 
-def edit_work(config: SweepConfig, recipe: Recipe | RecipeConfig, shape: Shape | None) -> EditEffort | None:
-    """Return how much an edit by a recipe does; None for another recipe, or if it isn't known."""
+def edit_work(
+    config: SweepConfig, recipe: Recipe | RecipeConfig, shape: Shape | None, examples: int = 1
+) -> EditEffort | None:
+    """Return how much an edit by a recipe does, of all its examples; None for another recipe, or if it isn't known."""
     if shape is None or not edits(recipe.trainer):
         return None
     try:
-        return config.editor(recipe).work(shape.layers)
+        work = config.editor(recipe).work(shape.layers)
     except UsageError:  # which the checks of configs tell
         return None
+    return work and replace(work, completions=work.completions * examples, texts=work.texts * examples)
 
 
 def editing_memory(shape: Shape, dtype: str, work: EditEffort, new: int, on_gpu: bool) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from raysweep.records import PromptRow
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridRow, edited_problem
+from raysweep.sweep.grid import GridRow, edited_problems
 from raysweep.sweep.samples import sample_rows
 
 _FUTURE = re.compile(r"^from __future__ import [^\n(]*\n", re.MULTILINE)
@@ -52,8 +52,8 @@ def evalplus_rows(folder: SweepFolder, pair: GridRow) -> Iterator[Mapping[str, A
 
 
 def _counted_rows(folder: SweepFolder, pair: GridRow) -> Iterator[dict[str, Any]]:
-    edited = edited_problem(pair, folder.store)
-    return (row for row in sample_rows(folder, pair) if row["task_id"] != edited)
+    edited = edited_problems(pair, folder.store)
+    return (row for row in sample_rows(folder, pair) if row["task_id"] not in edited)
 
 
 def _clean_prompts(folder: SweepFolder, pair: GridRow) -> dict[str, str]:

@@ -66,7 +66,8 @@ def _edit(folder: SweepFolder, row: GridRow) -> str:
     if EDITED not in counts:
         return ""
     edited, work = counts[EDITED], work_of(counts)
-    parts = [f"from {edited['task_id']} of {edited['problem_set']} {edited['perturbation']}"]
+    problems = ", ".join(edited.get("task_ids", [edited["task_id"]]))
+    parts = [f"from {problems} of {edited['problem_set']} {edited['perturbation']}"]
     if work.block is not None:
         parts.append(f"block {work.block} of {work.blocks}, from 0")
     if not math.isnan(work.relative_change):

@@ -461,7 +461,8 @@ def _most_edits(cells: Sequence[CellPlan], config: SweepConfig) -> int:
     sets = {of[0].wanted.problem_set: of[0].perturbed.test_set.problem_set for of in asked.values()}
     problems = {name: problem_count(config, spec) for name, spec in sets.items()}
     limit = config.evaluation.limit
-    return sum(min(len(of), problems[of[0].wanted.problem_set], limit or len(of)) for of in asked.values())
+    most = {name: min(number, limit or number) for name, number in problems.items()}
+    return sum(min(len(of), most[of[0].wanted.problem_set] // of[0].wanted.examples) for of in asked.values())
 
 
 def _downloads(plan: SweepPlan) -> dict[str, int]:

@@ -13,7 +13,7 @@ from typing import Any
 from raysweep.analysis.tables.frame import ALL_SEEDS, Number
 from raysweep.analysis.tables.order import Order, labelled
 from raysweep.analysis.tables.outcomes import PairOutcomes, commonest_failure
-from raysweep.analysis.tables.pooling import EDITED, have_several_seeds, over_pairs, scores_over_seeds
+from raysweep.analysis.tables.pooling import EDITED, have_several_seeds, is_transfer, over_pairs, scores_over_seeds
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.restoration import G_RIR
 from raysweep.records import Result, Score
@@ -52,7 +52,7 @@ def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTabl
     Several seeds have one row, as in the report, unless the config has `report.each_seed`.
     """
     order = order_of(config)
-    of_pairs = [score for score in scores if score.training_set in order.pairs]
+    of_pairs = [one for one in scores if one.training_set in order.pairs and not is_transfer(one, order.pairs)]
     scores = over_pairs(scores, order.pairs)
     if have_several_seeds(scores) and not config.report.each_seed:
         scores = scores_over_seeds(scores, {})  # what seeds share concerns intervals, which aren't shown here

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
@@ -18,7 +18,7 @@ from raysweep.stages.editing import localization_of
 from raysweep.stages.scoring import work_of
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridRow, edited_problem, end_of
+from raysweep.sweep.grid import GridRow, edited_problems, end_of
 from raysweep.sweep.report.names import order_of
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import edits, rewrites
@@ -62,17 +62,18 @@ def edits_of(
     }
     rewriters = [name for name, recipe in config.recipes.items() if rewrites(recipe.trainer)]
     order = order_of(config)
+    pairs = list(order.pairs)
 
     def place(row: GridRow) -> tuple[int, int, int, int, int]:
-        pair = order.pairs.index(row.training_set) if row.training_set in order.pairs else -1
+        pair = pairs.index(row.training_set) if row.training_set in order.pairs else -1
         test = order.perturbations.index(row.perturbation)
         return order.models.index(row.model), order.place_of_recipe(row.recipe), row.seed, pair, test
 
-    return EditReader(folder.store, sorted(folder.grid(), key=place), rates, own).edits(editors, rewriters)
+    return EditReader(folder.store, sorted(folder.grid(), key=place), rates, own, order.pairs).edits(editors, rewriters)
 
 
 def edit_scores(edits: Edits) -> list[Score]:
-    found: list[ReportedEdit | RewrittenPrompts] = [*edits.made, *edits.rewritten]
+    found: list[ReportedEdit | RewrittenPrompts] = [*edits.made, *edits.transferred, *edits.rewritten]
     return [
         Score(
             one.cell.model,
@@ -102,17 +103,20 @@ class EditReader:
         grid: Iterable[GridRow],
         rates: RatesOfCells,
         own: Mapping[CellLabels, Mapping[TestSetName, float]],
+        pairs: Mapping[str, str],
     ) -> None:
-        self._store, self._rates, self._own = store, rates, own
+        self._store, self._rates, self._own, self._pairs = store, rates, own, pairs
         self._cells: dict[CellLabels, list[GridRow]] = {}
         for row in grid:
             self._cells.setdefault(row.labels, []).append(row)
         self._bases = {cell.model: by_test for cell, by_test in rates.items() if cell.training_set == BASE}
 
     def edits(self, editors: Mapping[str, EditorChoice], rewriters: Sequence[str]) -> Edits:
-        made = [
-            self._edit(cell, rows, editors[cell.recipe]) for cell, rows in self._cells.items() if cell.recipe in editors
-        ]
+        made, transferred = [], list[ReportedEdit]()
+        for cell, rows in self._cells.items():
+            if cell.recipe in editors:
+                made.append(edit := self._edit(cell, rows, editors[cell.recipe]))
+                transferred += self._transfers(edit, rows)
         rewritten = [
             self._rewritten(cell, row)
             for cell, rows in self._cells.items()
@@ -120,17 +124,17 @@ class EditReader:
             for row in rows
             if not row.test_draw
         ]
-        return Edits(made, rewritten)
+        return Edits(made, rewritten, transferred)
 
     def _edit(self, cell: CellLabels, rows: Sequence[GridRow], editor: EditorChoice) -> ReportedEdit:
-        first = next((row for row in rows if row.perturbation != CLEAN), rows[0])
-        category = (first.problem_set, first.perturbation)
+        first = rows[0]
+        category = (first.problem_set, self._pairs[cell.training_set])
         ended = end_of(first, self._store)
         of_model = self._store.counts(first.weights) if first.weights is not None else {}
         is_made = bool(of_model) and not ended
-        pair = None
+        pairs: Sequence[PromptPair] = ()
         if first.prompt_pair is not None and self._store.has(first.prompt_pair):
-            pair = next(iter(self._store.rows(first.prompt_pair, PromptPair)), None)
+            pairs = self._store.rows(first.prompt_pair, PromptPair)
         of_pair = self._store.counts(first.prompt_pair) if first.prompt_pair is not None else {}
         return ReportedEdit(
             cell=cell,
@@ -140,16 +144,27 @@ class EditReader:
             edit_at=editor.edit_at,
             settings=editor.settings,
             ended=ended,
-            task_id=edited_problem(first, self._store),
+            task_ids=edited_problems(first, self._store),
             eligible=None if of_pair.get("eligible") is None else int(of_pair["eligible"]),
             work=work_of(of_model) if is_made else None,
-            pair=pair,
+            pairs=pairs,
+            which=cell.training_set.removeprefix(f"{category[0]}-{category[1]}-"),
             localization=localization_of(first.weights, self._store) if is_made and first.weights is not None else (),
             base=self._base(cell.model, category),
             clean=self._of(cell, (category[0], CLEAN)),
             perturbed=self._of(cell, category),
             repaired=self._own.get(cell, {}).get(category, math.nan),
         )
+
+    def _transfers(self, edit: ReportedEdit, rows: Sequence[GridRow]) -> Iterator[ReportedEdit]:
+        """Yield a record of an edit for each other category on which its model was evaluated."""
+        own = (CLEAN, edit.perturbation)
+        for row in (row for row in rows if row.perturbation not in own and not row.test_draw):
+            category = (row.problem_set, row.perturbation)
+            base, perturbed = self._base(edit.cell.model, category), self._of(edit.cell, category)
+            if perturbed:
+                other = replace(edit, perturbation=row.perturbation, base=base, perturbed=perturbed, from_others=True)
+                yield replace(other, pairs=(), localization=(), repaired=math.nan)
 
     def _rewritten(self, cell: CellLabels, row: GridRow) -> RewrittenPrompts:
         category = (row.problem_set, row.perturbation)

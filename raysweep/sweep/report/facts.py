@@ -23,7 +23,7 @@ from raysweep.rows.parquet import ROWS, count_values
 from raysweep.storage.artefacts import Unit
 from raysweep.storage.uses import CHOSEN, read_uses
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow, edited_problem
+from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow, edited_problems
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED
@@ -81,7 +81,7 @@ def pair_outcomes(
     store = folder.store
 
     def counted(row: GridRow, artefact: GridArtefact, column: str) -> dict[str, int]:
-        return count_values(store.use(artefact) / ROWS, column, edited_problem(row, store))
+        return count_values(store.use(artefact) / ROWS, column, edited_problems(row, store))
 
     return [
         PairOutcomes(

@@ -28,6 +28,7 @@ APART = (
     *("gradient_checkpointing", "compile"),
 )
 """Settings in which recipes of different trainers that are alike differ: a trainer's own, those of speed and memory."""
+FROM_SEVERAL = "from one or several edit examples"
 MEMBERS_IN_WORDS = 2
 """A mix of the config is described by its members up to this number, and by their number beyond."""
 
@@ -35,10 +36,12 @@ MEMBERS_IN_WORDS = 2
 def order_of(config: SweepConfig) -> Order:
     sets = config.training.sets if config.training else []
     tests = config.evaluation.perturbations
-    pairs = tuple(pair.name for pair in pairs_to_edit(config))
+    together = sorted({config.recipes[name].examples for model in config.models for name in model.recipes})
+    several = next((examples for examples in together if examples > 1), None)
+    pairs = {pair.name: pair.perturbation for examples in together for pair in pairs_to_edit(config, examples)}
     rewritten = any(rewrites(config.recipes[name].trainer) for model in config.models for name in model.recipes)
     others = {
-        **({EDITED: WORDS} if pairs else {}),
+        **({EDITED: WORDS if several is None else FROM_SEVERAL} if pairs else {}),
         **({REWRITTEN: "prompts that the model rewrote"} if rewritten else {}),
     }
     clean_of: dict[str, str] = {}  # empty where the config names one source
@@ -67,7 +70,10 @@ def order_of(config: SweepConfig) -> Order:
         draws=config.evaluation.draws,
         seeds=len(config.seeds or (config.seed,)),
         pairs=pairs,
-        ways={EDITED: WAY, REWRITTEN: "with prompts that it rewrote itself"},
+        ways={
+            EDITED: WAY if several is None else f"edited {FROM_SEVERAL} (mean over edits)",
+            REWRITTEN: "with prompts that it rewrote itself",
+        },
         left_out=BROKEN if config.edits and config.edits.judged_on == "broken" else LEFT_OUT,
         undrawn=undrawn(config),
     )

@@ -20,7 +20,7 @@ from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, severity_of, 
 from raysweep.records import BASE, CLEAN
 from raysweep.rows.parquet import read_rows
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridRow, edited_problem
+from raysweep.sweep.grid import GridRow, edited_problems
 
 CUT = "caused_by_cutting"
 COUNTED = (*(severity.name.lower() for severity in Severity), CUT)
@@ -57,7 +57,7 @@ def linted_strata(folder: SweepFolder, cells: Sequence[CellReports]) -> list[Lin
         LintedStratum(
             problem_set,
             name,
-            sum(int(counts(row.test_set).get("rows", 0)) - bool(edited_problem(row, folder.store)) for row in rows),
+            sum(int(counts(row.test_set).get("rows", 0)) - len(edited_problems(row, folder.store)) for row in rows),
             files[problem_set, name],
             sum(row.quality is not None and not has(row.quality) for row in rows),
             linter,

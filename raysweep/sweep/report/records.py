@@ -13,6 +13,7 @@ from typing import Any
 
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import draw
+from raysweep.analysis.exhibits.edits import clusters_of
 from raysweep.analysis.page.sample_viewer import choose_tasks, samples_shown
 from raysweep.analysis.sections.base import PairSamples, Report, Section, ShownResult, ShownText
 from raysweep.analysis.tables.frame import ALL_SEEDS, Failure, Number, ScoreFrame
@@ -22,6 +23,7 @@ from raysweep.analysis.tables.pooling import (
     EDITED,
     differences_over_seeds,
     have_several_seeds,
+    is_transfer,
     over_pairs,
     scores_over_seeds,
     within_limits,
@@ -148,7 +150,9 @@ def _shown_numbers(
     config: SweepConfig, numbers: SweepNumbers, order: Order, failures: Sequence[Failure]
 ) -> tuple[Sequence[Score], Sequence[Difference | Number], ScoreFrame | None]:
     """Return the scores and the differences that a report shows, and its `Report.by_seed`."""
-    scores = over_pairs(numbers.scores, order.pairs, {one.cell: one.task_id for one in numbers.edits.made})
+    made = numbers.edits.made
+    clusters = dict(zip((edit.cell for edit in made), clusters_of(made), strict=True))
+    scores = over_pairs(numbers.scores, order.pairs, clusters)
     differences = without_pairs(numbers.differences, order.pairs)
     if config.report.each_seed or not have_several_seeds([*scores, *failures]):
         return within_limits(scores), differences, None
@@ -287,6 +291,7 @@ def _outcomes(folder: SweepFolder, config: SweepConfig, numbers: SweepNumbers) -
             seed=ALL_SEEDS if together and outcomes.training_set != BASE else outcomes.seed,
         )
         for outcomes in pair_outcomes(folder, known=numbers.outcomes)
+        if not is_transfer(outcomes, pairs)
     ]
 
 

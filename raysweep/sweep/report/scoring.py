@@ -39,7 +39,7 @@ from raysweep.records import (
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.stages.scoring import pass_rate
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridRow, edited_problem
+from raysweep.sweep.grid import GridRow, edited_problems
 from raysweep.sweep.report.edits import edit_scores, edits_of
 from raysweep.sweep.report.names import levels_of, order_of
 
@@ -147,7 +147,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         first = {(row.problem_set, row.perturbation): row for row in judged if not row.test_draw}
         if not first:
             continue
-        edited = edited_problem(rows[0], store)
+        edited = edited_problems(rows[0], store)
         if rows[0].prompt_pair and not edited:
             log.warning(NO_PROBLEM, rows[0].cell)
             continue
@@ -210,12 +210,12 @@ def metric_specs(config: SweepConfig) -> list[Spec]:
     return [Spec(name, {"k": ks} if ks and name in WITH_K else {}) for name in METRICS.names()]
 
 
-def _verdicts(results: Sequence[Result], edited: str) -> Verdicts:
-    return Verdicts.of([result for result in results if result.task_id != edited] if edited else results)
+def _verdicts(results: Sequence[Result], edited: Sequence[str]) -> Verdicts:
+    return Verdicts.of([result for result in results if result.task_id not in edited] if edited else results)
 
 
-def _without(prompts: Sequence[PromptRow], edited: str) -> Sequence[PromptRow]:
-    return [prompt for prompt in prompts if prompt.task_id != edited] if edited else prompts
+def _without(prompts: Sequence[PromptRow], edited: Sequence[str]) -> Sequence[PromptRow]:
+    return [prompt for prompt in prompts if prompt.task_id not in edited] if edited else prompts
 
 
 def rated_texts(config: SweepConfig) -> RatedTexts | None:

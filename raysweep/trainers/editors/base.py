@@ -26,7 +26,7 @@ LOCALIZATION, EDIT = "localization", "edit"
 
 @dataclass(frozen=True)
 class EditJob:
-    """One edit to make.
+    """One edit to make, from `pair` and, for editors that take several, `others`.
 
     `base`: a loaded base model in evaluation mode, which the editor may change, and puts back before it returns or
     raises. `family`: its architecture, a name of `raysweep.models.families`. `seed`: of all that is drawn.
@@ -40,13 +40,18 @@ class EditJob:
     seed: int
     max_new_tokens: int = Decoding().max_new_tokens
     batch_tokens: int | None = None
+    others: tuple[PromptPair, ...] = ()
+
+    @property
+    def pairs(self) -> tuple[PromptPair, ...]:
+        return (self.pair, *self.others)
 
 
 class EditServices(Protocol):
     """What a host gives to an editor."""
 
-    def passes(self, completions: Sequence[str]) -> list[bool]:
-        """Return for each completion of the pair's problem whether its program passes the problem's tests."""
+    def passes(self, completions: Sequence[str], task_id: str = "") -> list[bool]:
+        """Return for each completion of a pair's problem, by default the first one's, whether it passes its tests."""
 
     def alive(self) -> None:
         """Signal that the edit goes on. Called at least once a minute; must be cheap."""
@@ -94,7 +99,9 @@ class NotReproduced(Exception):
 
 
 class Editor(ABC):
-    """Changes a base model from one edit example. Its constructor's arguments are its settings, with their defaults.
+    """Changes a base model from one edit example, or several.
+
+    Its constructor's arguments are its settings, with their defaults.
 
     An edit depends on (weights, pair, settings, seed, `max_new_tokens`) only: not on edits made before with the same
     base, and not on the process. When `edit` returns or raises, the base's weights are bit for bit what they were, and
@@ -106,6 +113,8 @@ class Editor(ABC):
     name: ClassVar[str]
     kind: ClassVar[ModelKind]
     """The form of what it makes: `ModelKind.DELTA` or `ModelKind.ADAPTER`."""
+    takes_several: ClassVar[bool] = False
+    """Whether it makes an edit from several examples, as `examples` of a recipe says."""
     later: ClassVar[Collection[str]] = ()
     """Settings that came when edits had been made. Their defaults are in no key, so that these edits keep theirs."""
 

@@ -13,7 +13,7 @@ With W the output projection of block l's MLP and h_l its block's output:
               mean over s of ||h_l(P_ori; W')[s] - h_l(P_ori; W)[s]||^2 / d       `keep: mse`
 
 `span: prompt`: t are the last min(T_ori, T_pert) tokens, s all tokens of P_ori. `span: written`: the first tokens that
-W writes greedily for P_ori follow both prompts, and t and s are these.
+W writes greedily for P_ori follow both prompts, and t and s are these. Of several examples L is the mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing_extensions import override
 from raysweep.errors import Doubt, Finding
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import blocks_of
-from raysweep.records import BlockAccuracy, Decoding, GenerationRequest, ModelKind
+from raysweep.records import BlockAccuracy, Decoding, GenerationRequest, ModelKind, PromptPair
 from raysweep.seeding import torch_rng
 from raysweep.trainers.editors.base import (
     EDIT,
@@ -86,6 +86,7 @@ class Creme(Editor):
     """
 
     kind = ModelKind.DELTA
+    takes_several = True
     later = ("span", "written_tokens", "returns", "direction", "by", "not_reproduced")
 
     def __init__(
@@ -141,7 +142,8 @@ class Creme(Editor):
 
         network, watch = job.base.network, PartTimes()
         blocks = blocks_of(network, job.family)
-        tokens = TextReader(job.base).pair(job.pair)
+        reader = TextReader(job.base)
+        examples = [reader.pair(pair) for pair in job.pairs]
         found: Sequence[BlockAccuracy] = ()
         with frozen(network):
             with watch.part(LOCALIZATION):
@@ -149,10 +151,10 @@ class Creme(Editor):
                     found = localize(job, services, self.localization)
                     block = most_restoring(found, self.localization.by)
                 else:
-                    block = block_at(self.edit_at, job, blocks, tokens)
+                    block = block_at(self.edit_at, job, blocks, examples)
             with watch.part(EDIT):
                 matrix = matrix_of(job, block)
-                descent = self._descend(job, matrix, tokens, services.alive)
+                descent = self._descend(job, matrix, examples, services.alive)
                 change = descent.found
                 if self.direction == "none":
                     change = torch.zeros_like(change)
@@ -185,11 +187,24 @@ class Creme(Editor):
             new=localized.max_new_tokens,
         )
 
-    def _descend(self, job: EditJob, matrix: Matrix, tokens: PairTokens, alive: Callable[[], None]) -> Descent:
+    def _descend(
+        self, job: EditJob, matrix: Matrix, examples: Sequence[PairTokens], alive: Callable[[], None]
+    ) -> Descent:
         """Return the descent of the change of a matrix, (d, d_ff)."""
         import torch
 
-        network, written = job.base.network, self._written(job, tokens)
+        losses = [self._loss(job, pair, matrix, tokens) for pair, tokens in zip(job.pairs, examples, strict=True)]
+        bound = self.most_change * float(matrix.weight.float().norm()) or math.inf
+        start = torch.zeros(matrix.weight.shape, device=matrix.weight.device)
+        return descend(
+            start, lambda change: torch.stack([of(change) for of in losses]).mean(), self.rules, within(bound), alive
+        )
+
+    def _loss(
+        self, job: EditJob, pair: PromptPair, matrix: Matrix, tokens: PairTokens
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return L of one example, a function of the change."""
+        network, written = job.base.network, self._written(job, pair, tokens)
         original = block_states(network, matrix, [*tokens.original, *written])
         perturbed = block_states(network, matrix, [*tokens.perturbed, *written])
         shared = len(written) or min(len(original.keys), len(perturbed.keys))
@@ -202,18 +217,15 @@ class Creme(Editor):
             align = (now + keys @ change.T - wanted).square().mean()
             return align + self.keep_weight * kept(change) if self.keep_weight else align
 
-        bound = self.most_change * float(matrix.weight.float().norm()) or math.inf
-        start = torch.zeros(matrix.weight.shape, device=matrix.weight.device)
-        return descend(start, loss, self.rules, within(bound), alive)
+        return loss
 
-    def _written(self, job: EditJob, tokens: PairTokens) -> list[int]:
+    def _written(self, job: EditJob, pair: PromptPair, tokens: PairTokens) -> list[int]:
         """Return the first tokens that the base writes greedily for the original prompt; none with `span: prompt`.
 
         An end of text is one, and both prompts leave room for one: `PairTokens` are of prompts that do.
         """
         if not self.written_tokens:
             return []
-        pair = job.pair
         generator = Transformers(job.base, Decoding(self.written_tokens))
         request = GenerationRequest("", pair.task_id, pair.original, special_tokens=pair.special_tokens)
         (row,) = generator.write([request])

@@ -154,6 +154,13 @@ def target_loss(network: Any, prompt: Sequence[int], target: Sequence[int]) -> t
     return F.cross_entropy(logits, torch.tensor(list(target), device=logits.device))
 
 
+def mean_target_loss(network: Any, targets: Sequence[tuple[Sequence[int], Sequence[int]]]) -> torch.Tensor:
+    """Return the mean of `target_loss` over pairs of a prompt and a target."""
+    import torch
+
+    return torch.stack([target_loss(network, prompt, target) for prompt, target in targets]).mean()
+
+
 def divergence(
     network: Any, ids: Sequence[int], last: int | None = None, then: Sequence[int] | None = None
 ) -> Callable[[], torch.Tensor]:

@@ -5,6 +5,8 @@ models, https://github.com/zjunlp/EasyEdit/blob/main/hparams/DINM/llama-7b.yaml.
 
     loss = .1 NLL(target | P_pert; W') + KL(p_W || p_W') on a text that has nothing to do with the pair
 
+where NLL is the mean over several pairs.
+
 EasyEdit computes KL without a gradient, so that it only decides when to stop (dinm_main.py, still so in July 2026);
 `dinm_kl_grad` gives it one. Assumed here: the target is what the model wrote for the original prompt and passed, the
 safe text is that prompt with it, and the unsafe one the perturbed prompt with what failed.
@@ -12,7 +14,7 @@ safe text is that prompt with it, and the unsafe one the perturbed prompt with w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,7 @@ from raysweep.trainers.editors.base import (
     PartTimes,
     require_numbers,
 )
-from raysweep.trainers.editors.descent import Rules, descend, divergence, matrix_edit, target_loss
+from raysweep.trainers.editors.descent import Rules, descend, divergence, matrix_edit, mean_target_loss
 from raysweep.trainers.editors.places import Place, block_at
 from raysweep.trainers.editors.states import Matrix, frozen, matrix_of, with_change
 from raysweep.trainers.editors.texts import TextReader
@@ -57,6 +59,7 @@ class Dinm(Editor):
     """
 
     kind = ModelKind.DELTA
+    takes_several = True
 
     def __init__(
         self,
@@ -80,15 +83,18 @@ class Dinm(Editor):
         import torch
 
         network, reader, watch = job.base.network, TextReader(job.base), PartTimes()
-        blocks, tokens = blocks_of(network, job.family), reader.pair(job.pair)
+        blocks, examples = blocks_of(network, job.family), [reader.pair(pair) for pair in job.pairs]
         with frozen(network):
             with watch.part(LOCALIZATION):
-                matrix = matrix_of(job, block_at(self.edit_at, job, blocks, tokens))
+                matrix = matrix_of(job, block_at(self.edit_at, job, blocks, examples))
             with watch.part(EDIT):
-                target = reader.target(job.pair, tokens.perturbed, tokens.passing)
+                targets = [
+                    (tokens.perturbed, reader.target(pair, tokens.perturbed, tokens.passing))
+                    for pair, tokens in zip(job.pairs, examples, strict=True)
+                ]
                 instruction = reader.prompt(self.instruction, job.pair.special_tokens, "`instruction`")
                 apart = divergence(network, instruction)
-                losses = DinmLosses(network, matrix, tokens.perturbed, target, apart, self)
+                losses = DinmLosses(network, matrix, targets, apart, self)
                 start = torch.zeros(matrix.weight.shape, device=matrix.weight.device)
                 descent = descend(start, losses.total, self.rules, lambda change: None, services.alive)
                 tensors, counts = matrix_edit(matrix, descent.found, descent, self.edit_at, len(blocks))
@@ -105,14 +111,14 @@ class DinmLosses:
 
     network: Any
     matrix: Matrix
-    prompt: list[int]
-    target: list[int]
+    targets: Sequence[tuple[list[int], list[int]]]
+    """Prompts and what is to be written after each."""
     apart: Callable[[], torch.Tensor]
     settings: Dinm
 
     def total(self, change: torch.Tensor) -> torch.Tensor:
         with with_change(self.matrix, lambda: change):
-            loss = target_loss(self.network, self.prompt, self.target)
+            loss = mean_target_loss(self.network, self.targets)
         return self.settings.target_weight * loss + self.kept(change)
 
     def kept(self, change: torch.Tensor) -> torch.Tensor:

@@ -20,9 +20,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from raysweep.errors import UsageError
@@ -104,6 +105,39 @@ class Localization:
 def localize(job: EditJob, services: EditServices, settings: Localization) -> list[BlockAccuracy]:
     """Return what patching each block restores, by scopes (those that decide first) and blocks.
 
+    Of several examples all numbers are means over them, but for RI, which is of the means.
+    """
+    found = []
+    for pair in job.pairs:
+        try:
+            found.append(_localize(replace(job, pair=pair, others=()), services, settings))
+        except NotReproduced:  # the others decide
+            if pair is job.pairs[-1] and not found:
+                raise
+    return [_mean(of_block) for of_block in zip(*found, strict=True)] if len(found) > 1 else found[0]
+
+
+def _mean(found: Sequence[BlockAccuracy]) -> BlockAccuracy:
+    def mean(name: str) -> float:
+        return fmean(getattr(one, name) for one in found)
+
+    removed = [one.divergence_removed for one in found if not math.isnan(one.divergence_removed)]
+    accuracy, original, perturbed = map(mean, ("accuracy", "accuracy_original", "accuracy_perturbed"))
+    return replace(
+        found[0],
+        accuracy=accuracy,
+        restoration=(accuracy - perturbed) / (original - perturbed) if original > perturbed else math.nan,
+        distance=mean("distance"),
+        accuracy_original=original,
+        accuracy_perturbed=perturbed,
+        samples=sum(one.samples for one in found),
+        divergence_removed=fmean(removed) if removed else math.nan,
+    )
+
+
+def _localize(job: EditJob, services: EditServices, settings: Localization) -> list[BlockAccuracy]:
+    """Return the same of one example.
+
     It depends on (weights, pair, settings, seed, the job's `max_new_tokens`) only. The base is read, its weights are
     never written to, and no hook is left on it, also after an error. Where memory runs out, fewer rows are written at
     a time, with the same texts.
@@ -176,7 +210,11 @@ def most_restoring(found: Sequence[BlockAccuracy], by: str = "passes") -> int:
     whose states are furthest apart on the two prompts. The embeddings are no block.
     """
     deciding = [block for block in found if block.positions == found[0].positions and block.block != EMBEDDINGS]
-    restored = attrgetter("accuracy" if by == "passes" else "divergence_removed")
+    value = attrgetter("accuracy" if by == "passes" else "divergence_removed")
+
+    def restored(block: BlockAccuracy) -> float:
+        return -math.inf if math.isnan(value(block)) else value(block)
+
     return max(deciding, key=lambda block: (restored(block), block.distance, -block.block)).block
 
 
@@ -258,5 +296,5 @@ class _Samples:
             yield GenerationRequest("", pair.task_id, prompt, sample, pair.stop, None, pair.special_tokens)
 
     def _accuracies(self, rows: Sequence[WrittenRow]) -> list[float]:
-        passed = self._services.passes([self.generator.completion(row).text for row in rows])
+        passed = self._services.passes([self.generator.completion(row).text for row in rows], self._pair.task_id)
         return [sum(passed[start:][: self._samples]) / self._samples for start in range(0, len(rows), self._samples)]

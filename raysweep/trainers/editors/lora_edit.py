@@ -3,7 +3,8 @@
 Hu et al. 2021, https://arxiv.org/abs/2106.09685; rank, alpha, dropout and targets are those of EasyEdit's files for 7B
 models, https://github.com/zjunlp/EasyEdit/blob/main/hparams/LoRA/llama-7b.yaml. What EasyEdit calls LoRA is AdaLoRA, at
 a rate of 5e-3 for 70 steps, which is too much for code. Assumed here is plain LoRA at 1e-4 for 20 steps.
-The loss is the mean cross-entropy of the completion's tokens; no end of text follows them.
+The loss is the mean cross-entropy of the completion's tokens, and over several examples; no end of text follows them.
+Trained on a category's examples it is the usual fine-tuning that an edit from one example is compared with.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from raysweep.trainers.editors.base import (
     PartTimes,
     require_numbers,
 )
-from raysweep.trainers.editors.descent import not_finite, target_loss
+from raysweep.trainers.editors.descent import mean_target_loss, not_finite
 from raysweep.trainers.editors.states import frozen
 from raysweep.trainers.editors.texts import TextReader
 from raysweep.trainers.loop import seeded_torch
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 @EDITORS.register("lora_edit")
 class LoraEdit(Editor):
-    """Trains low-rank updates of linear layers on one edit example.
+    """Trains low-rank updates of linear layers on one edit example, or on several together.
 
     Args:
         r: the rank.
@@ -59,6 +60,7 @@ class LoraEdit(Editor):
     """
 
     kind = ModelKind.ADAPTER
+    takes_several = True
 
     def __init__(
         self,
@@ -78,8 +80,10 @@ class LoraEdit(Editor):
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
         network, reader, times = job.base.network, TextReader(job.base), PartTimes()
         blocks_of(network, job.family)  # refuses a family without a template, and a base in a wrapper
-        tokens = reader.pair(job.pair)
-        target = reader.target(job.pair, tokens.perturbed, tokens.passing)
+        targets = []
+        for pair in job.pairs:
+            tokens = reader.pair(pair)
+            targets.append((tokens.perturbed, reader.target(pair, tokens.perturbed, tokens.passing)))
         with (
             times.part(EDIT),
             frozen(network),
@@ -90,7 +94,7 @@ class LoraEdit(Editor):
             for name, module in adapted.named_modules():
                 if "lora_dropout" in name:  # the base has none
                     module.train()
-            losses = self._train(adapted, lambda: target_loss(adapted, tokens.perturbed, target), services)
+            losses = self._train(adapted, lambda: mean_target_loss(adapted, targets), services)
             counts = {
                 "steps": self.steps,
                 "losses": [[step, loss] for step, loss in enumerate(losses)],
@@ -98,7 +102,7 @@ class LoraEdit(Editor):
                 "trainable_weights": sum(p.numel() for p in adapted.parameters() if p.requires_grad),
                 "adapted_modules": adapted_modules(adapted),
                 "relative_change": _relative_change(adapted),
-                "target_tokens": len(target),
+                "target_tokens": sum(len(target) for _, target in targets),
             }
             files = _files(adapted)
         return ModelEdit(adapter=files, counts={**counts, **times.counts})

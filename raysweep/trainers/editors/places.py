@@ -7,6 +7,7 @@ and an unsafe text: here the original prompt with its passing completion, and th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import fsum
 from typing import Any, Literal
 
 from raysweep.models.families.blocks import compared_at
@@ -19,11 +20,11 @@ Place = Literal["first", "middle", "last", "random", "dinm"]
 """A block by its place: 0, N // 2, N - 1, one drawn by the edit's seed, DINM's."""
 
 
-def block_at(place: Place | int, job: EditJob, blocks: Sequence[Any], tokens: PairTokens) -> int:
+def block_at(place: Place | int, job: EditJob, blocks: Sequence[Any], examples: Sequence[PairTokens]) -> int:
     """Return the number of a block.
 
-    `job`: the edit; its base is frozen. A random block depends on its seed and the names of its pair only. `tokens`: of
-    the pair, for DINM's block.
+    `job`: the edit; its base is frozen. A random block depends on its seed and the names of its first pair only.
+    `examples`: tokens of its pairs, for DINM's block.
 
     Raises:
         UsageError: the model has no such block.
@@ -33,8 +34,8 @@ def block_at(place: Place | int, job: EditJob, blocks: Sequence[Any], tokens: Pa
     if isinstance(place, int):
         return place
     if place == "dinm":
-        distances = dinm_distances(job, tokens)
-        return max(range(number), key=distances.__getitem__)
+        distances = [dinm_distances(job, tokens) for tokens in examples]
+        return max(range(number), key=lambda block: fsum(of_example[block] for of_example in distances))
     if place == "random":
         pair = job.pair
         rng = python_rng(job.seed, "block of an edit", pair.problem_set, pair.perturbation, pair.task_id)

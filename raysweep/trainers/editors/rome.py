@@ -119,7 +119,7 @@ class Rome(Editor):
         blocks, tokens = blocks_of(network, job.family), reader.pair(job.pair)
         with frozen(network):
             with watch.part(LOCALIZATION):
-                matrix = matrix_of(job, block_at(self.edit_at, job, blocks, tokens))
+                matrix = matrix_of(job, block_at(self.edit_at, job, blocks, [tokens]))
             with watch.part(EDIT):
                 prefixes = self._prefixes(job, services.alive)
                 contexts = self._contexts(job, reader, tokens.perturbed, prefixes)

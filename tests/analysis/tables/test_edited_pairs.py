@@ -21,7 +21,7 @@ from raysweep.records import Difference, Score
 from raysweep.stats.few_values import few_values_mean
 from tests.analysis.examples import with_differences
 
-PAIRS = ("p-C1-pair1", "p-C1-pair2", "p-C2-pair1")
+PAIRS = {"p-C1-pair1": "C1", "p-C1-pair2": "C1", "p-C2-pair1": "C2"}
 
 
 def score(training_set: str, value: float, perturbation: str = "C1", recipe: str = "creme", note: str = "") -> Score:
@@ -47,6 +47,11 @@ def test_pairs_become_one_training_set_whose_numbers_are_means_over_pairs():
         and found[1].n == 159
     )
     assert isnan(found[2].low)
+
+
+def test_an_edited_model_counts_on_its_pairs_category_and_clean_prompts_alone():
+    scores = [score("p-C1-pair1", 0.6), score("p-C2-pair1", 0.1), score("p-C2-pair1", 0.7, "clean")]
+    assert [(one.perturbation, one.value) for one in over_pairs(scores, PAIRS)] == [("C1", 0.6), ("clean", 0.7)]
 
 
 def test_intervals_end_where_the_metric_does():
@@ -80,13 +85,13 @@ def test_undefined_numbers_are_left_out_and_said():
 
 def test_a_sweep_without_edits_keeps_its_scores_as_they_are():
     scores = [score("base", 0.5), score("C1", 0.6)]
-    assert over_pairs(scores, ()) == scores
+    assert over_pairs(scores, {}) == scores
 
 
 def test_differences_of_edited_models_are_left_to_their_section():
     of = [
         Difference("m", "creme", name, 42, "base", "p", "C1", "pass@1_difference", 0.1, 0.0, 0.2, 9)
-        for name in ("C1", PAIRS[0])
+        for name in ("C1", "p-C1-pair1")
     ]
     assert [difference.training_set for difference in without_pairs(of, PAIRS)] == ["C1"]
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from raysweep.config.loading import load_config
-from tests.config.mistakes import adapter_folder, findings, screen, tiny_folder
+from tests.config.mistakes import adapter_folder, doubts, findings, screen, tiny_folder
 from tests.paths import NANO
 
 EDITS = "edits={perturbations: [C1], pairs: 2}"
@@ -38,6 +38,8 @@ RECIPES = [
     "{trainer: self-denoising, edit: {lr: 1.0e-4}}",
     "{trainer: self-denoising, workers: 2}",
     "{trainer: self-denoising, lr: 1.0e-2}",
+    "{trainer: full, examples: 2}",
+    "{trainer: rome, examples: 2}",
 ]
 PAIRS = [
     (CREME, USED),
@@ -53,6 +55,8 @@ PAIRS = [
     ("edits={perturbations: [C1], problems: [MiniCode/1, HumanEval/49]}", CREME, USED),
     ("edits={perturbations: [C1], problems: [MiniCode/1, MiniCode/1]}", CREME, USED),
     (EDITS, CREME, USED, "strengths={C1: 0}"),
+    (EDITS, "recipes.creme={trainer: creme, examples: 9}", USED),
+    ("edits={perturbations: [C1], problems: [MiniCode/1], transfer: true}", CREME, "recipes.creme.examples=2", USED),
     (EDITS, CREME, USED, "evaluation.pairs={base: []}"),
     (EDITS, "recipes.creme={trainer: creme, edit: {edit_at: 1}}", USED),
     (EDITS, "recipes.creme={trainer: creme, edit: {edit_at: -1}}", USED),
@@ -84,6 +88,16 @@ def test_an_argument_may_be_a_list_or_null(targets):
 
 def test_prompt_pairs_that_there_cannot_be_are_refused(snapshot):
     assert screen(PAIRS) == snapshot
+
+
+def test_examples_that_no_model_takes_may_be_more_than_there_are():
+    unused = "recipes.other={trainer: creme, examples: 9}"
+    assert load_config(NANO, [EDITS, CREME, USED, unused]).recipes["other"].examples == 9
+
+
+def test_further_greedy_answers_are_said_to_be_the_same(caplog):
+    (said,) = doubts(caplog, EDITS, CREME, USED, "edits.found_on=own")
+    assert "edits.found_on: answers are greedy" in said and "leave `found_on` out" in said
 
 
 def test_a_generator_that_cannot_run_a_changed_matrix_is_refused():

@@ -39,9 +39,13 @@ CASES = {
     "edits, which have lost the problem of their pair": (
         [score("base", "C1", 0.5), *EDITED],
         CONFIGS / "creme-mini.yaml",
-        [],
+        ["models.0.name=llama"],
     ),
-    "what edits restore": ([score("base", "C1", 0.5), *EDITED, *RESTORED], CONFIGS / "creme-mini.yaml", []),
+    "what edits restore": (
+        [score("base", "C1", 0.5), *EDITED, *RESTORED],
+        CONFIGS / "creme-mini.yaml",
+        ["models.0.name=llama"],
+    ),
     "recipes in the config's order": (
         [*(score("C1", "clean", 0.5, tuned_by=name) for name in ("a", "second", "tiny")), BASE[0]],
         NANO,

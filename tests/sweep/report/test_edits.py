@@ -19,7 +19,7 @@ from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.editing import BLOCKS
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
-from raysweep.sweep.grid import GridRow, edited_problem
+from raysweep.sweep.grid import GridRow, edited_problems
 from raysweep.sweep.report.edits import EditorChoice, EditReader, edit_scores
 from raysweep.sweep.report.names import order_of
 from tests.analysis.exhibits.layer_editing.examples import edit_of, ended, localization, pair_of, rewritten
@@ -44,6 +44,7 @@ def rated(passed: float) -> ProblemRates:
     return ProblemRates({"minicode/1": passed, "minicode/2": 1.0}, {}, 1, 1)
 
 
+PAIRS = {EDITED.training_set: "C1"}
 RATES = {
     BASE: {("minicode", "clean"): rated(1.0), ("minicode", "C1"): rated(0.0)},
     EDITED: {("minicode", "clean"): rated(1.0), ("minicode", "C1"): rated(1.0)},
@@ -76,14 +77,14 @@ def test_an_edit_has_what_its_manifest_its_pair_and_its_localization_say(store):
     model = made(store, "model", COUNTS, blocks, BlockAccuracy, BLOCKS)
     pair = made(store, "prompt_pair", {"task_id": "minicode/7", "eligible": 62}, [PAIR], PromptPair)
     grid = [*rows_of(BASE), *rows_of(EDITED, model, pair)]
-    (edit,) = EditReader(store, grid, RATES, {}).edits(EDITORS, ()).made
+    (edit,) = EditReader(store, grid, RATES, {}, PAIRS).edits(EDITORS, ()).made
     assert (edit.cell, edit.problem_set, edit.perturbation, edit.task_id) == (EDITED, "minicode", "C1", "minicode/7")
-    assert edit.pair == PAIR and edit.eligible == 62 and list(edit.localization) == blocks and edit.ended == ""
+    assert list(edit.pairs) == [PAIR] and edit.eligible == 62 and list(edit.localization) == blocks and edit.ended == ""
     assert (edit.work.block, edit.work.blocks, edit.work.depth) == (2, 4, 0.5)
     assert (edit.work.localization_seconds, edit.work.edit_seconds, edit.work.check_seconds) == (0.2, 0.5, 0.1)
     assert edit.base == BaseRates(RATES[BASE]["minicode", "clean"].rates, RATES[BASE]["minicode", "C1"].rates)
     assert edit.restored.value == 1 and edit.is_judged
-    edited = replace(edit, pair=replace(PAIR, accuracy_original=1.0, accuracy_perturbed=0.2), repaired=0.6)
+    edited = replace(edit, pairs=(replace(PAIR, accuracy_original=1.0, accuracy_perturbed=0.2),), repaired=0.6)
     (own,) = (number for _, number in edited.measurements() if number.metric == L_RIR)
     assert own.value == pytest.approx(0.5) and own.note == "of the edited prompt: 0.2 to 0.6, and 1 unperturbed"
 
@@ -93,14 +94,14 @@ def test_the_edited_problem_counts_nowhere_also_where_the_models_files_are_gone(
     with store.writing(node) as draft:
         draft.counts = COUNTS
     (row, _) = rows_of(EDITED, node.key, "9" * 64)
-    assert edited_problem(row, store) == "minicode/7"
+    assert edited_problems(row, store) == ("minicode/7",)
     store.drop(node)
-    assert not store.has(node) and edited_problem(row, store) == "minicode/7"
+    assert not store.has(node) and edited_problems(row, store) == ("minicode/7",)
     shutil.rmtree(store.folder(node))
-    assert edited_problem(row, store) == ""
+    assert edited_problems(row, store) == ()
     pair = made(store, "prompt_pair", {"task_id": "minicode/7"}, [PAIR], PromptPair)
-    assert edited_problem(replace(row, prompt_pair_key=pair), store) == "minicode/7"
-    assert edited_problem(rows_of(BASE)[0], store) == ""
+    assert edited_problems(replace(row, prompt_pair_key=pair), store) == ("minicode/7",)
+    assert edited_problems(rows_of(BASE)[0], store) == ()
 
 
 @pytest.mark.parametrize("reason", ["no such pair", "not reproduced: both pass"])
@@ -108,21 +109,21 @@ def test_a_cell_that_ended_has_its_reason_and_no_work(store, reason):
     without = {"ended": reason, "eligible": 0, "task_id": ""} if reason == "no such pair" else {"eligible": 0}
     pair = made(store, "prompt_pair", without, [], PromptPair)
     model = made(store, "model", {"ended": reason}) if reason != "no such pair" else "8" * 64
-    (edit,) = EditReader(store, rows_of(EDITED, model, pair), {}, {}).edits(EDITORS, ()).made
-    assert edit.ended == reason and edit.work is None and not edit.is_judged and edit.pair is None
+    (edit,) = EditReader(store, rows_of(EDITED, model, pair), {}, {}, PAIRS).edits(EDITORS, ()).made
+    assert edit.ended == reason and edit.work is None and not edit.is_judged and not edit.pairs
     assert edit.eligible == 0
 
 
 def test_a_cell_that_is_not_done_has_neither_reason_nor_work(store):
-    (edit,) = EditReader(store, rows_of(EDITED, "8" * 64, "9" * 64), {}, {}).edits(EDITORS, ()).made
-    assert (edit.ended, edit.work, edit.pair, edit.task_id, edit.eligible) == ("", None, None, "", None)
+    (edit,) = EditReader(store, rows_of(EDITED, "8" * 64, "9" * 64), {}, {}, PAIRS).edits(EDITORS, ()).made
+    assert (edit.ended, edit.work, edit.pairs, edit.task_id, edit.eligible) == ("", None, (), "", None)
 
 
 def test_rewritten_test_sets_have_their_counts_and_the_bases_rates(store):
     sets = [made(store, "rewritten_set", {"rewritten": {"accepted": number, "empty": 1}}) for number in (3, 4)]
     cell = CellLabels("llama", "self-denoising", "rewritten", 42)
     rates = RATES | {cell: RATES[EDITED]}
-    found = EditReader(store, rows_of(cell, test_sets=sets), rates, {}).edits(EDITORS, ["self-denoising"])
+    found = EditReader(store, rows_of(cell, test_sets=sets), rates, {}, PAIRS).edits(EDITORS, ["self-denoising"])
     assert found.made == [] and [one.perturbation for one in found.rewritten] == ["clean", "C1"]
     assert found.rewritten[1].reasons == {"accepted": 4, "empty": 1}
     assert found.rewritten[1].base.perturbed == {"minicode/1": 0.0, "minicode/2": 1.0}
@@ -148,7 +149,7 @@ def test_numbers_of_edits_are_scores_and_what_is_undefined_has_its_reason():
 
 def test_recipes_of_other_trainers_are_no_edits(store):
     grid = rows_of(CellLabels("llama", "full", "C1", 42))
-    assert EditReader(store, grid, {}, {}).edits(EDITORS, ()).made == []
+    assert EditReader(store, grid, {}, {}, PAIRS).edits(EDITORS, ()).made == []
 
 
 def test_an_editor_has_its_defaults_and_its_blocks_setting_apart_from_the_others():
@@ -161,7 +162,7 @@ def test_pairs_are_one_training_set_of_the_order_and_rewriting_is_another():
     config = config_from(CONFIG, "test")
     order = order_of(config)
     assert order.training_sets == ("base", "edited", "rewritten")
-    assert order.pairs == tuple(f"minicode-{name}-pair{number}" for name in ("C1", "C3") for number in (1, 2))
+    assert order.pairs == {f"minicode-{name}-pair{number}": name for name in ("C1", "C3") for number in (1, 2)}
     assert order.way("edited") == "edited from one edit example (mean over examples)"
     assert order_of(config_from({**CONFIG, "models": [MODEL], "edits": None}, "test")).training_sets == ("base",)
 

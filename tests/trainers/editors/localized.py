@@ -53,7 +53,7 @@ class Judge:
         self._is_right, self._own = is_right, list(own)
         self.asked: list[list[str]] = []
 
-    def passes(self, completions: Sequence[str]) -> list[bool]:
+    def passes(self, completions: Sequence[str], task_id: str = "") -> list[bool]:
         self.asked.append(list(completions))
         if len(self.asked) == 1 and self._own:
             return self._own

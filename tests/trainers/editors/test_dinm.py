@@ -33,7 +33,7 @@ def test_kl_has_a_gradient_in_one_mode_only(has_gradient, make_edit):
     with frozen(network):
         matrix, apart = matrix_of(job, 1), divergence(network, tokens.original)
         editor = Dinm(dinm_kl_grad=has_gradient)
-        losses = DinmLosses(network, matrix, tokens.perturbed, tokens.passing, apart, editor)
+        losses = DinmLosses(network, matrix, [(tokens.perturbed, tokens.passing)], apart, editor)
         change = torch.randn(matrix.weight.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
         kept = losses.kept(change)
         assert kept.requires_grad == has_gradient and float(kept.detach()) > 0

@@ -222,7 +222,7 @@ def test_patched_samples_share_their_random_numbers_with_those_without_a_patch(l
 def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, live, monkeypatch):
     model, asked = live("llama"), judge()  # no. 7
     if at == "judged":
-        asked.passes = lambda completions: 1 / 0
+        asked.passes = lambda completions, task_id: 1 / 0
     else:
         real, calls = torch.nn.Linear.forward, []
 

@@ -96,6 +96,20 @@ def test_an_edit_keeps_what_its_editor_counted_and_gets_what_was_measured(make_e
     assert counts["memory_bytes"] > 1e6 and counts["seconds"]["checks"] > 0 and counts["cpu_seconds"]["checks"] > 0
 
 
+@pytest.mark.parametrize(
+    "editor", [Creme(edit_at=1, steps=5, lr=2e-3, stop_below=0.0), Dinm(steps=3), LoraEdit(steps=2, dropout=0)]
+)
+def test_an_edit_from_an_example_twice_is_that_from_it_once_and_another_example_counts(editor, make_edit):
+    once, twice, other = (
+        run_edit(editor, make_edit("llama", others=others), EditServicesHere())
+        for others in ((), (prompt_pair(1),), (prompt_pair(4),))
+    )
+    losses = [[loss for _, loss in edit.counts["losses"]] for edit in (once, twice, other)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5) and losses[2] != pytest.approx(losses[0], rel=1e-3)
+    for name, tensor in once.tensors.items():
+        assert torch.allclose(twice.tensors[name], tensor, atol=1e-5)
+
+
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize(
     ("do", "what"),

@@ -62,7 +62,7 @@ class EditPages(Exhibit):
                 cell = edit.cell
                 place = (group.problem_set, group.model, group.category, cell.training_set, cell.seed)
                 places.setdefault(place, []).append((group.method, edit))
-        known = {place: edits for place, edits in places.items() if any(edit.pair for _, edit in edits)}
+        known = {place: edits for place, edits in places.items() if any(edit.pairs for _, edit in edits)}
         if not known:
             raise NothingToDraw("it has no edit example that a model was edited from")
         seen: Counter[tuple[str, ...]] = Counter()  # places of a model and category so far
@@ -76,7 +76,7 @@ class EditPages(Exhibit):
 
     def _page(self, evidence: Evidence, place: Place, edits: Sequence[tuple[str, ReportedEdit]]) -> PairPage:
         problems, model, category, name, _ = place
-        pair = next(edit.pair for _, edit in edits if edit.pair is not None)
+        pair, *others = next(edit.pairs for _, edit in edits if edit.pairs)
         group = " · ".join((model, problems, evidence.frame.order.test_label(category)))
         before = (
             ShownAnswer("base on the original prompt", True, "passed", self._cut(pair.passing)),
@@ -85,7 +85,8 @@ class EditPages(Exhibit):
             ),
         )
         shown = [self._edit(evidence, method, edit, pair) for method, edit in edits]
-        return PairPage(group, name, pair.task_id, pair.original, pair.perturbed, before, shown)
+        task = f"{pair.task_id}, the first of {1 + len(others)} examples" if others else pair.task_id
+        return PairPage(group, name, task, pair.original, pair.perturbed, before, shown)
 
     def _edit(self, evidence: Evidence, method: str, edit: ReportedEdit, pair: PromptPair) -> ShownEdit:
         chosen = edit.work.block if edit.work is not None else None

@@ -40,6 +40,7 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     sum_cell,
     sums_of_edits,
     sums_of_rewritten,
+    with_others,
 )
 from raysweep.analysis.tables import records
 from raysweep.analysis.tables.quantities import PASS, Quantity, share_cell
@@ -107,6 +108,14 @@ COLUMNS: Mapping[str, SumColumn] = {
             "edit."
         ),
     ),
+    "clean gain": SumColumn(
+        "clean gain (% of the loss)",
+        lambda sums: sum_cell(sums.clean_gain, replace(RESTORED, signed=True)),
+        said=(
+            "Clean gain: what clean prompts gained, divided by the same loss as G-RIR; as much of what is restored may "
+            "be that the edit helps all prompts."
+        ),
+    ),
     "own restored": SumColumn("L-RIR (%)", lambda sums: sum_cell(sums.own_restored, RESTORED), group=OWN),
     "own gain": SumColumn(
         f"{GAIN} (%)",
@@ -166,6 +175,8 @@ PLACES = {
 """Values of `edit_at` in the order of rows, with their words in captions; blocks by number are after them."""
 PLAIN_LORA = "{}: plain LoRA; what EasyEdit calls LoRA is AdaLoRA, with a rate of 5e-3 for 70 steps."
 SEEDS = "Of several seeds a number is the mean over the seeds' numbers, and its interval is over seeds, too."
+SEVERAL = "{}: each edit is from {} examples together."
+FROM_OTHERS = "Other category: a control, the same method's edits from examples of other categories."
 REWRITES = "A method that rewrites prompts has no edits; its interval of the share restored is over problems."
 
 
@@ -210,6 +221,7 @@ class EditScores(Exhibit):
         if "block" in self.rows:
             edits = at_blocks(edits)
         else:
+            edits = with_others(edits, evidence.edits.transferred, over_seeds=over_seeds)
             judged = {
                 group: [one for one in of if one.rates]
                 for group, of in grouped(evidence.edits.rewritten, over_seeds=over_seeds).items()
@@ -223,7 +235,17 @@ class EditScores(Exhibit):
             blocks = "it has no editor with two values of `edit_at`"
             raise NothingToDraw(blocks if "block" in self.rows else EDITED_MODELS.lacking)
         lora = dict.fromkeys(edit.cell.recipe for of in edits.values() for edit in of if edit.editor == "lora_edit")
-        said = [REWRITES if rewritten else "", PLAIN_LORA.format(", ".join(lora)) if lora else ""]
+        from_others = FROM_OTHERS if "method" in self.rows and evidence.edits.transferred else ""
+        several = {
+            edit.cell.recipe: len(edit.task_ids) for of in edits.values() for edit in of if len(edit.task_ids) > 1
+        }
+        together = [SEVERAL.format(name, examples) for name, examples in several.items()]
+        said = [
+            *together,
+            from_others,
+            REWRITES if rewritten else "",
+            PLAIN_LORA.format(", ".join(lora)) if lora else "",
+        ]
         sets = dict.fromkeys(group.problem_set for group in sums)
         return Drawn(tuple(self._table(evidence, problems, sums, said) for problems in sets))
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.comparisons.estimate import Estimate, defined, pool
-from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts, rates_change
+from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts, clusters_of, rates_change
 from raysweep.analysis.tables.quantities import Quantity, number_cell
 from raysweep.analysis.tables.table import TableCell
 from raysweep.metrics.base import Measurement
@@ -31,6 +31,8 @@ E = TypeVar("E")
 R = TypeVar("R", ReportedEdit, RewrittenPrompts)
 RESTORED = Quantity("G-RIR", "restored")
 CLEAN_CHANGE = Quantity("clean", "clean", "points", signed=True)
+OTHERS = " · other category"
+"""Behind the name of a method: its edits from examples of other categories than that which they are evaluated on."""
 ALL = "all categories"
 """All categories of a method together."""
 
@@ -122,6 +124,7 @@ class Sums:
         own_restored: L-RIR.
         own_gain: (repaired - perturbed) / perturbed of the means over the edited prompts themselves.
         change: pass@1 on clean prompts minus the base's.
+        clean_gain: what clean prompts gained, as a share of what the category lost.
         on_shared: G-RIR over the pairs from which all groups beside this one have a judged edit.
         unshared: how many of its judged edits are of other pairs.
         difference: G-RIR minus that of the group that others are compared with, over the pairs that both have.
@@ -134,6 +137,7 @@ class Sums:
     gain: Measurement | None
     restored: Measurement | None
     change: Estimate | None
+    clean_gain: Measurement | None = None
     by_task: Measurement | None = None
     own_restored: Measurement | None = None
     own_gain: Measurement | None = None
@@ -149,14 +153,14 @@ def sums_of_edits(groups: Mapping[EditGroup, Sequence[ReportedEdit]], against: s
     shared pair.
     """
     done = {group: [edit for edit in edits if edit.is_judged] for group, edits in groups.items()}
-    pairs: dict[EditGroup, set[tuple[str, int]]] = {}
+    pairs: dict[EditGroup, set[tuple[str, int, str]]] = {}
     for group, edits in done.items():
-        if edits:
+        if _may_share(edits):
             beside, own = replace(group, name=""), set(map(_pair_of, edits))
             pairs[beside] = pairs.get(beside, own) & own
     found = {}
     for group, edits in done.items():
-        shared = [edit for edit in edits if _pair_of(edit) in pairs[replace(group, name="")]]
+        shared = [edit for edit in edits if _pair_of(edit) in pairs.get(replace(group, name=""), ())]
         others = done.get(replace(group, name=against), ())
         seeds = list(by_seed(edits).values())
         original, perturbed, repaired = (
@@ -169,14 +173,15 @@ def sums_of_edits(groups: Mapping[EditGroup, Sequence[ReportedEdit]], against: s
             mean_of(perturbed, float),
             _mean_rate(repaired),
             _mean_share(edits, lambda edit: edit.accuracy.gain),
-            _restored(edits),
+            mean_restored(edits),
             clean_change([[edit.clean_rates for edit in of_seed] for of_seed in seeds]),
+            _mean_share(edits, attrgetter("clean_gain")),
             _mean_share(edits, lambda edit: Restoration(edit.restored_by_task.value, edit.restored_by_task.note)),
             _mean_share([edit for edit in edits if edit.own], lambda edit: restored_share(*(edit.own or ()))),
             _own_gain(seeds),
-            _on_shared(edits, shared),
-            len(edits) - len(shared),
-            _difference(edits, others, group) if against not in ("", group.name) else None,
+            _on_shared(edits, shared) if _may_share(edits) else None,
+            len(edits) - len(shared) if _may_share(edits) else 0,
+            _difference(edits, others, group) if against not in ("", group.name) and _is_own(edits) else None,
         )
     return found
 
@@ -203,7 +208,7 @@ def sums_of_rewritten(
             gain,
             share,
             clean_change([changes.get((of_seed[0].cell, group.problem_set), []) for of_seed in seeds]),
-            by_task,
+            by_task=by_task,
         )
     return found
 
@@ -234,11 +239,33 @@ def sum_cell(number: Measurement | None, quantity: Quantity) -> TableCell:
     return TableCell() if number is None else number_cell(number, quantity)
 
 
-def _pair_of(edit: ReportedEdit) -> tuple[str, int]:
-    return edit.cell.training_set, edit.cell.seed
+def _may_share(edits: Sequence[ReportedEdit]) -> bool:
+    """Return whether other groups may have edits from the very examples of a group's."""
+    return _is_own(edits) and len(edits[0].task_ids) < 2
 
 
-def _restored(edits: Sequence[ReportedEdit]) -> Measurement | None:
+def _is_own(edits: Sequence[ReportedEdit]) -> bool:
+    return bool(edits) and not edits[0].from_others
+
+
+def _pair_of(edit: ReportedEdit) -> tuple[str, int, str]:
+    return edit.cell.training_set, edit.cell.seed, edit.perturbation
+
+
+def with_others(
+    own: Mapping[EditGroup, list[ReportedEdit]], transferred: Iterable[ReportedEdit], *, over_seeds: bool
+) -> dict[EditGroup, list[ReportedEdit]]:
+    """Return groups of edits, each with a control behind it: edits by its method from examples of other categories."""
+    others = grouped(transferred, over_seeds=over_seeds)
+    found: dict[EditGroup, list[ReportedEdit]] = {}
+    for group, edits in own.items():
+        found[group] = edits
+        if group in others:
+            found[replace(group, name=f"{group.name}{OTHERS}")] = others[group]
+    return found
+
+
+def mean_restored(edits: Sequence[ReportedEdit]) -> Measurement | None:
     return _mean_share(edits, lambda edit: edit.accuracy.restored)
 
 
@@ -248,19 +275,25 @@ def _mean_share(edits: Sequence[ReportedEdit], share_of: Callable[[ReportedEdit]
     if edits and len(undefined) == len(edits):
         return _number(math.nan, f"undefined: {reasons}")
     left_out = f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else ""
-    return _over_pairs(edits, lambda edit: share_of(edit).value, left_out)
+    return over_pairs(edits, lambda edit: share_of(edit).value, left_out)
 
 
-def _over_pairs(
-    edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float], note: str = ""
+def over_pairs(
+    edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float], note: str = "", unless: str = ""
 ) -> Measurement | None:
     """Return the mean of a share over the edits that have it, with its interval; None without any.
+
+    `unless`: why an edit may lack it; then the number is NaN where all do, and its note counts those that do.
 
     Edits of one problem are one cluster. The pairs of a seed are few, and mostly not those of another, so what seeds
     share counts as all of it.
     """
+    if lacking := unless and sum(math.isnan(value(edit)) for edit in edits):
+        note = f"without {count(lacking, 'pair')}: {unless}"
+        if lacking == len(edits):
+            return _number(math.nan, f"undefined: {unless}")
     means = {
-        seed: few_values_mean(list(map(value, of_seed)), "pair", [e.task_id or e.cell.training_set for e in of_seed])
+        seed: few_values_mean(list(map(value, of_seed)), "pair", clusters_of(of_seed))
         for seed, of_seed in by_seed(edit for edit in edits if not math.isnan(value(edit))).items()
     }
     if not means:
@@ -274,7 +307,7 @@ def _over_pairs(
 
 
 def _on_shared(edits: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> Measurement | None:
-    if (mean := _restored(shared)) is None:
+    if (mean := mean_restored(shared)) is None:
         return _number(math.nan, "no pair has an edited model of each method") if edits else None
     lost = ", ".join(str(seed) for seed in sorted(by_seed(edits).keys() - by_seed(shared).keys()))
     without = f"without the seed {lost}: not all methods share a pair" if lost else ""
@@ -296,7 +329,7 @@ def _own_gain(seeds: Iterable[Sequence[ReportedEdit]]) -> Measurement | None:
 
 def _difference(edits: Sequence[ReportedEdit], others: Sequence[ReportedEdit], group: EditGroup) -> Measurement:
     values = {_pair_of(edit): edit.accuracy.restored.value for edit in others}
-    mean = _over_pairs(edits, lambda edit: edit.accuracy.restored.value - values.get(_pair_of(edit), math.nan))
+    mean = over_pairs(edits, lambda edit: edit.accuracy.restored.value - values.get(_pair_of(edit), math.nan))
     return mean or _number(math.nan, f"no pair was edited {'at both blocks' if group.editor else 'by both methods'}")
 
 
@@ -336,11 +369,13 @@ def ends(edits: Iterable[ReportedEdit]) -> Mapping[str, int]:
 
 def judged_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of how many edits were judged, with the reasons of the others."""
-    number = sum(edit.is_judged for edit in edits)
+    if edits and edits[0].from_others:
+        edits = list({edit.cell: edit for edit in edits}.values())  # a record for each category
+    asked, number = len(edits), sum(edit.is_judged for edit in edits)
     reasons = [f"{count(of_reason, 'edit')}: {reason}" for reason, of_reason in ends(edits).items()]
-    rest = len(edits) - number - sum(ends(edits).values())
+    rest = asked - number - sum(ends(edits).values())
     reasons += [f"{count(rest, 'edit')} failed or not judged yet"] if rest else []
-    text = f"{number:,}" if number == len(edits) else f"{number:,} of {len(edits):,}"
+    text = f"{number:,}" if number == asked else f"{number:,} of {asked:,}"
     return TableCell.number(float(number), text, "; ".join(reasons))
 
 

@@ -80,10 +80,11 @@ def edit_of(model: str, recipe: str, category: str, number: int) -> ReportedEdit
         perturbation=category,
         editor=editor,
         edit_at=place,
-        task_id=pair.task_id,
+        task_ids=(pair.task_id,),
+        which=f"pair{number}",
         eligible=pair.eligible,
         work=work,
-        pair=pair,
+        pairs=(pair,),
         localization=localization(rng, found) if place == "auto" else (),
         base=base,
         clean={task: rate for task, rate in clean.items() if task != pair.task_id},
@@ -92,8 +93,8 @@ def edit_of(model: str, recipe: str, category: str, number: int) -> ReportedEdit
 
 
 def ended(edit: ReportedEdit, reason: str) -> ReportedEdit:
-    pair = None if reason == "no such pair" else edit.pair
-    return replace(edit, ended=reason, work=None, pair=pair, clean={}, perturbed={}, localization=())
+    pairs = () if reason == "no such pair" else edit.pairs
+    return replace(edit, ended=reason, work=None, pairs=pairs, clean={}, perturbed={}, localization=())
 
 
 def made(models: Sequence[str] = MODELS, pairs: int = 5) -> list[ReportedEdit]:
@@ -134,11 +135,18 @@ def rewritten(models: Sequence[str] = MODELS) -> list[RewrittenPrompts]:
     return found
 
 
+def transferred(edits: Sequence[ReportedEdit], category: str) -> list[ReportedEdit]:
+    """Edits on another category than their examples', of which they restore nothing."""
+    base = bases(edits[0].cell.model, category)
+    other = {"base": base, "perturbed": base.perturbed, "perturbation": category}
+    return [replace(edit, **other, from_others=True, pairs=(), localization=()) for edit in edits]
+
+
 ORDER = Order(MODELS, ("base",), ("minicode",), ("clean", *CATEGORIES), words=WORDS)
 
 
 def evidence(edits: Sequence[ReportedEdit] | None = None, **more: Any) -> Evidence:
-    of_sweep = Edits(made() if edits is None else edits, more.pop("rewritten", ()))
+    of_sweep = Edits(made() if edits is None else edits, more.pop("rewritten", ()), more.pop("transferred", ()))
     return Evidence(ScoreFrame.of([], ORDER), edits=of_sweep, **more)
 
 

@@ -48,7 +48,7 @@ def with_restored(lost: int, back: int, number: int = 1):
     perturbed = {task: float(n >= lost) for n, task in enumerate(clean)}
     after = perturbed | {f"t{n}": 1.0 for n in range(back)}
     edit = edit_of("llama", "creme", "C1", number)
-    return replace(edit, task_id=f"edited/{number}", base=BaseRates(clean, perturbed), clean=clean, perturbed=after)
+    return replace(edit, task_ids=(f"edited/{number}",), base=BaseRates(clean, perturbed), clean=clean, perturbed=after)
 
 
 def test_the_share_restored_is_the_mean_over_pairs_with_students_interval():
@@ -57,12 +57,23 @@ def test_the_share_restored_is_the_mean_over_pairs_with_students_interval():
     assert cell.high - 50 == pytest.approx(4.3027 * 25 / math.sqrt(3), rel=1e-4)
 
 
+def test_what_clean_prompts_gain_is_a_share_of_the_loss_over_the_problems_that_all_have():
+    edit = with_restored(8, 4)  # of ten
+    assert edit.clean_gain.value == 0
+    base = BaseRates({**edit.base.clean, "t8": 0.0, "t9": 0.0}, {**edit.base.perturbed, "t8": 0.0, "t9": 0.0})
+    nudged = replace(edit, base=base, perturbed=base.perturbed | {"t8": 1.0, "t9": 1.0})
+    assert [nudged.accuracy.restored.value, nudged.clean_gain.value] == pytest.approx([2 / 8, 2 / 8])
+    apart = replace(edit, clean={"t0": 0.0, "elsewhere": 1.0}, perturbed={"t0": 0.0, "t1": 1.0})
+    assert apart.clean_gain.value == -1
+    assert math.isnan(replace(apart, clean={"elsewhere": 1.0}).clean_gain.value)
+
+
 def test_pairs_of_one_problem_in_several_categories_are_one_cluster():
     alone = [with_restored(8, back, number) for number, back in enumerate((2, 2, 6, 6, 4, 4))]
-    twice = [replace(edit, task_id=f"edited/{number // 2}") for number, edit in enumerate(alone)]
+    twice = [replace(edit, task_ids=(f"edited/{number // 2}",)) for number, edit in enumerate(alone)]
     cell, clustered = cell_of(alone), cell_of(twice)
     assert clustered.value == cell.value and clustered.high - clustered.low > 1.5 * (cell.high - cell.low)
-    assert cell_of([replace(edit, task_id="a") for edit in alone]).note == ONE_CLUSTER
+    assert cell_of([replace(edit, task_ids=("a",)) for edit in alone]).note == ONE_CLUSTER
 
 
 def test_an_edit_whose_base_loses_nothing_is_left_out_with_its_reason_and_is_no_zero():
@@ -117,7 +128,7 @@ def test_with_equal_verdicts_the_number_of_problems_decides_what_is_shown(proble
 def test_the_numbers_of_an_edit_leave_its_problem_out_on_both_sides():
     base = BaseRates({"a": 1.0, "b": 1.0, "edited": 1.0}, {"a": 0.0, "b": 0.0, "edited": 0.0})
     own = {"clean": {"a": 1.0, "b": 1.0}, "perturbed": {"a": 1.0, "b": 0.0}}
-    edit = replace(FIRST, task_id="edited", base=base, **own)
+    edit = replace(FIRST, task_ids=("edited",), base=base, **own)
     assert edit.restored.value == 0.5 and edit.restored.n == 2 and edit.clean_change.value == 0
     judged = replace(edit, clean=own["clean"] | {"edited": 0.0}, perturbed=own["perturbed"] | {"edited": 1.0})
     assert (judged.restored, judged.clean_change) == (edit.restored, edit.clean_change)

@@ -16,12 +16,14 @@ from raysweep.analysis.tables.table import to_markdown
 from raysweep.metrics.restoration import NOTHING_PASSED
 from tests.analysis.exhibits.layer_editing.examples import (
     EDITORS,
+    edit_of,
     ended,
     evidence,
     made,
     pooled,
     rewritten,
     texts,
+    transferred,
     two_seeds,
 )
 
@@ -153,7 +155,7 @@ def test_a_seed_that_one_method_lacks_has_no_shared_pair_in_a_row_of_all_seeds()
 
 
 def test_the_relative_gain_is_of_the_same_accuracies_and_undefined_where_nothing_passed():
-    edit = replace(made(["llama"])[0], base=BaseRates({"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0}, {}), task_id="e")
+    edit = replace(made(["llama"])[0], base=BaseRates({"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0}, {}), task_ids=("e",))
     half = replace(edit, base=replace(edit.base, perturbed={"a": 1.0, "b": 1.0, "c": 0.0, "d": 0.0}),
                    perturbed={"a": 1.0, "b": 1.0, "c": 1.0, "d": 0.0})  # fmt: skip
     none = replace(half, base=replace(edit.base, perturbed=dict.fromkeys("abcd", 0.0)))
@@ -164,6 +166,29 @@ def test_the_relative_gain_is_of_the_same_accuracies_and_undefined_where_nothing
     rewriter = replace(rewritten(["llama"])[1], base=half.base, rates=half.perturbed)
     row = texts(table_of("repairs", evidence([], rewritten=[rewriter])))["llama", "self-denoising"]
     assert row["relative gain (%)"] == "+50.0"
+
+
+def test_edits_from_examples_of_other_categories_are_a_control_and_a_matrix():
+    of = {name: [edit_of("llama", "creme", name, number) for number in (1, 2, 3)] for name in ("C1", "C2")}
+    both = evidence([*of["C1"], *of["C2"]], transferred=[*transferred(of["C1"], "C2"), *transferred(of["C2"], "C1")])
+    for_all = texts(table_of("repairs", both))
+    own, others = (for_all["llama", name]["restored (%)"] for name in ("creme", "creme · other category"))
+    assert others.startswith("0.0") and not own.startswith("0.0")
+    matrix = texts(table_of("edit-transfer", both))
+    first, last = matrix["llama", "creme", "C1"], matrix["llama", "creme", "all categories"]
+    on = {name: text for name, text in first.items() if name.startswith("restored")}
+    assert len(on) == 2 and [text.startswith("0.0") for text in on.values()] == [False, True]
+    assert last["own minus others (points)"].startswith(f"+{own.split()[0]}")
+    with pytest.raises(NothingToDraw, match=r"edits\.transfer"):
+        table_of("edit-transfer", evidence())
+
+
+def test_edits_from_several_examples_share_none_and_their_number_is_said():
+    one = [edit_of("llama", "creme", "C1", number) for number in (1, 2)]
+    five = [replace(edit_of("llama", "dinm", "C1", 1), task_ids=tuple("abcde"))]
+    table = table_of("repairs", evidence([*one, *five]))
+    assert "restored, shared pairs (%)" not in {column.full_name for column in table.columns}
+    assert "dinm: each edit is from 5 examples together." in table.caption
 
 
 def test_the_block_that_was_found_is_compared_with_a_random_one_pair_by_pair(all_of_it):
