@@ -295,6 +295,7 @@ def _data(config: SweepConfig) -> Iterator[tuple[str, str, str]]:
         yield f"{what}: {path or source.name}", kind_of_source.origin, kind_of_source.licence
     sets = config.training.sets if config.training else []
     names = [*config.evaluation.perturbations, *(entry.perturbation for entry in sets)]
+    names += [m.pretrain.damage.perturbation for m in config.models if m.pretrain and m.pretrain.damage]
     for name in dict.fromkeys(name for name in names if name != CLEAN):
         method = PERTURBATIONS.get(config.perturbation(name).name)
         if method.licence:
