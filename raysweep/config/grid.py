@@ -206,12 +206,10 @@ def _known(config: SweepConfig, problems: SpecConfig, named: list[str]) -> list[
 
 def _perturbations(config: SweepConfig, cell: Cell, problem_set: str, sets: Mapping[str, TrainedOn]) -> list[str]:
     if cell.edit is not None:
-        own, others = (
-            cell.edit.perturbation,
-            config.edits.perturbations if config.edits and config.edits.transfer else [],
-        )
-        on = [CLEAN, own, *(name for name in others if name != own)]
-        return on if cell.edit.problem_set == problem_set else []
+        if cell.edit.problem_set != problem_set:
+            return []
+        others = config.edits.perturbations if config.edits and config.edits.transfer else ()
+        return list(dict.fromkeys((CLEAN, cell.edit.perturbation, *others)))
     if cell.training_set == REWRITTEN:
         return [CLEAN, *(config.edits.perturbations if config.edits else config.evaluation.perturbations[1:])]
     trained, tests = sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations

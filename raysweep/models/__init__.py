@@ -15,7 +15,6 @@ Begin with finding.py and loading.py, through which other folders find and load 
     deltas.py        saves and applies the tensors in which a model differs from its base
     effects.py       proves that an adapter acts, and that merging it changes nothing
     scratch.py       prepares training from scratch: trains a tokenizer, writes a config
-    planted.py       damages one matrix of a model for one kind of prompt, so that the right repair is known
     whole_texts.py   calls a model with whole texts, for all logits or chosen ones: without a cache, unless it needs one
     rounding.py      compares logits within what a number format's rounding explains
     files/           finds what files say and the installed packages don't read, and tensors that can't be meant

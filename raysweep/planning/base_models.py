@@ -17,8 +17,6 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
 from raysweep.models.loading import load_tokenizer
-from raysweep.models.planted import VERSION as PLANTED
-from raysweep.models.planted import Damage
 from raysweep.models.traits import read_traits
 from raysweep.planning.keys import decoding_spec, recipe_spec, template_spec
 from raysweep.planning.plan import BasePlan, TrainingSetPlan, keys_of
@@ -26,6 +24,8 @@ from raysweep.prompts.answers.marks import has_meaning
 from raysweep.prompts.templates import CHAT, PromptTemplate, may_vary
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.storage.artefacts import Node
+from raysweep.trainers.editors.planted import VERSION as PLANTED
+from raysweep.trainers.editors.planted import Damage
 from raysweep.training_sets.base import SOURCES
 
 

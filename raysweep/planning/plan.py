@@ -17,13 +17,13 @@ from raysweep.config.grid import Cell, Grid, Pair, PairToEdit
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.families.base import FAMILIES
-from raysweep.models.planted import Damage
 from raysweep.models.traits import Traits
 from raysweep.programs import Level, Limits, Sandbox
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import EXAMPLES, Decoding, ModelRef, Spec
 from raysweep.storage.artefacts import Artefact, Node, Unit
 from raysweep.trainers.base import Recipe
+from raysweep.trainers.editors.planted import Damage
 from raysweep.training_sets.rejected.pair_filters import PairFilters
 from raysweep.training_sets.rejected.teacher import BLOCK
 from raysweep.training_sets.selection import Choice

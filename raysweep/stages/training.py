@@ -18,7 +18,6 @@ from raysweep.engine.base import TrainingRun, Work
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import CPU_CAPABILITY, accelerator_in_use, cpu_capability, software
 from raysweep.models.loading import load_tokenizer
-from raysweep.models.planted import plant, token_pairs
 from raysweep.planning.plan import BasePlan, EncodedPairsPlan, ModelPlan, TrainingSetPlan
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import ROWS
@@ -28,6 +27,7 @@ from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
 from raysweep.trainers.base import TRAINERS, Services, TrainJob
 from raysweep.trainers.checks import check_precision
+from raysweep.trainers.editors.planted import plant, token_pairs
 
 VALIDATION_SET = "validation_set"
 """The count of a model's manifest with the key of the validation rows that its losses are of."""

@@ -35,7 +35,6 @@ from raysweep.units import count
 Rates = Mapping[str, float]
 AUTO = "auto"
 """The setting `edit_at` of an editor that changes the block which its localization finds."""
-BASES = ("original", "perturbed")
 CLEAN_CHANGE = "clean_change"
 """The metric of pass@1 on clean prompts minus the base's."""
 BLOCK, LOCALIZATION_SECONDS, EDIT_SECONDS, CHECK_SECONDS, MEMORY_BYTES, RELATIVE_CHANGE = WORK = (
@@ -189,8 +188,8 @@ class ReportedEdit:
         """
         if not self.pairs or math.isnan(self.repaired):
             return None
-        original, perturbed = (fmean(getattr(pair, f"accuracy_{of}") for pair in self.pairs) for of in BASES)
-        return original, perturbed, self.repaired
+        original = fmean(pair.accuracy_original for pair in self.pairs)
+        return original, fmean(pair.accuracy_perturbed for pair in self.pairs), self.repaired
 
     @cached_property
     def clean_change(self) -> Measurement | None:

@@ -89,9 +89,7 @@ class Order:
     languages: Mapping[str, str] = field(default_factory=dict)  # problem set -> programming language of its problems
     draws: int = 1  # of each perturbation that draws
     seeds: int = 1  # with which each model is fine-tuned
-    pairs: Mapping[str, str] = field(
-        default_factory=dict
-    )  # training set that names edit examples -> their perturbation
+    pairs: Mapping[str, str] = field(default_factory=dict)  # name of edit examples, as a training set -> perturbation
     ways: Mapping[str, str] = field(default_factory=dict)  # training set -> how its models were made, if not fine-tuned
     left_out: str = LEFT_OUT  # on which problems edited models are judged, beside their bases, which are on all
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have

@@ -13,15 +13,18 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.comparisons.estimate import Estimate, SharedVariance, limits_of, pool, pool_each
 from raysweep.analysis.tables.frame import ALL_SEEDS, Failure, Number
-from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN, Difference, Score
 from raysweep.stats.few_values import few_values_mean
 from raysweep.units import count
+
+if TYPE_CHECKING:
+    from raysweep.analysis.tables.outcomes import PairOutcomes
 
 EDITED = "edited"
 """The training set of all edited models together."""

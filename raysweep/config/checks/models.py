@@ -35,7 +35,6 @@ from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.hub import model_config
 from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
-from raysweep.models.planted import BYTES_AND_END, GATED
 from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.styles import EXAMPLE, STYLES
 from raysweep.prompts.templates import (
@@ -51,6 +50,7 @@ from raysweep.prompts.templates import (
 from raysweep.records import CLEAN, ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, objective_of
+from raysweep.trainers.editors.planted import BYTES_AND_END, GATED
 from raysweep.trainers.kinds import fine_tunes, kind_of
 from raysweep.training_sets.rejected.rejecting import variants
 from raysweep.units import count

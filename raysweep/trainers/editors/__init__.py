@@ -15,4 +15,5 @@ Begin with base.py, which defines what an editor gets and returns.
     states.py        reads hidden states, and adds a change to a matrix without writing into it
     texts.py         turns a pair's texts into tokens, and rows of tokens into a batch; samples texts of a base
     descent.py       the losses that editors share, and their descent over one tensor, stop rules included
+    planted.py       damages one matrix of a base for one kind of prompt, so that the right repair is known
 """
