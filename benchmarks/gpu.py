@@ -160,6 +160,7 @@ TRAININGS: Mapping[str, Training] = {
         "7B", dataclasses.replace(LORA, micro_batch_tokens=8192), 6, ()
     ),
     "train 1B, full, bf16, packed": Training("1B", dataclasses.replace(FULL, batching="packed")),
+    "train 7B, LoRA, bf16, packed": Training("7B", dataclasses.replace(LORA, batching="packed"), 6, ()),
     "train 1B, full, bf16, checkpointed": Training("1B", dataclasses.replace(FULL, gradient_checkpointing=True), 12),
     "train 7B, LoRA, bf16, checkpointed": Training("7B", dataclasses.replace(LORA, gradient_checkpointing=True), 4),
     "train 1B, full, bf16, ZeRO-2": Training("1B", dataclasses.replace(FULL, parallel="zero2"), 12, needs="deepspeed"),

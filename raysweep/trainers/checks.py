@@ -6,8 +6,9 @@ weights that were empty, end-of-text tokens without loss.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,8 @@ def freeze_uncalled(model: Any, row: Row) -> frozenset[str]:
     """
     import torch
 
-    weight = model.get_input_embeddings().weight
-    with torch.autocast(weight.device.type, weight.dtype, enabled=weight.dtype != torch.float32):
+    device = model.get_input_embeddings().weight.device
+    with _in_its_precision(model):
         if not needs_cache(model):
             return frozenset()
         called: set[int] = set()
@@ -49,7 +50,7 @@ def freeze_uncalled(model: Any, row: Row) -> frozenset[str]:
         try:
             with evaluating(model), torch.no_grad():
                 batch = collate([row], len(row["input_ids"]))
-                _logits(model, {name: tensor.to(weight.device) for name, tensor in batch.items()})
+                _logits(model, {name: tensor.to(device) for name, tensor in batch.items()})
         finally:
             for hook in hooks:
                 hook.remove()
@@ -97,14 +98,12 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Row]) -> None
     if architecture_of(model.config) != "causal":
         raise UsageError(f"`batching: packed`: an encoder-decoder model takes no packed rows; {way_out}")
     two = sorted(rows, key=lambda row: len(row["input_ids"]))[:2]
-    device, was_training = next(model.parameters()).device, model.training
-    model.eval()
-    with torch.no_grad():
+    device = next(model.parameters()).device
+    with evaluating(model), torch.no_grad(), _in_its_precision(model):
         packed = {name: tensor.to(device) for name, tensor in collate_packed(two).items()}
         together = whole_pass(model, input_ids=packed["input_ids"], position_ids=packed["position_ids"]).logits[0]
         ids = [torch.tensor(row["input_ids"], device=device).long()[None] for row in two]
         alone = [whole_pass(model, input_ids=one).logits[0] for one in ids]
-    model.train(was_training)
     expected = torch.cat(alone)
     tolerance = 1e-3 if expected.dtype == torch.float32 else 0.02
     if (together - expected).abs().max() > tolerance * expected.abs().max():
@@ -121,9 +120,8 @@ def check_adapter_acts(model: Any, row: Row, neutral: str) -> None:
 
     batch = collate([row], len(row["input_ids"]))
     halves = [parameter for name, parameter in model.named_parameters() if re.search(neutral, name)]
-    frozen = next(parameter for parameter in model.parameters() if not parameter.requires_grad)
     model.eval()
-    with torch.no_grad(), torch.autocast(frozen.device.type, frozen.dtype, enabled=frozen.dtype != torch.float32):
+    with torch.no_grad(), _in_its_precision(model):
         before = [half.clone() for half in halves]
         for half in halves:
             half.add_(0.1)
@@ -161,6 +159,17 @@ def check_saved(
     missing = sorted(min(names) for names in expected if not saved.intersection(names))
     if missing and saved_values != values:
         raise HopelessError(f"the saved model in {out} lacks {len(missing)} tensors, {missing[0]!r} among them")
+
+
+@contextlib.contextmanager
+def _in_its_precision(model: Any) -> Iterator[None]:
+    """Have the block compute as a training does: where some weights are in 16 bits, others, such as norms, aren't."""
+    import torch
+
+    kinds = {weight.dtype: weight.device.type for weight in model.parameters()}
+    few = [dtype for dtype in (torch.bfloat16, torch.float16) if dtype in kinds]
+    with torch.autocast(kinds[few[0]], few[0]) if few else contextlib.nullcontext():
+        yield
 
 
 def _defect(tensor: torch.Tensor) -> str:
