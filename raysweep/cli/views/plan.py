@@ -104,6 +104,7 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         of = f"{files.tuned:,} completions of fine-tuned and {files.bases:,} of base models"
         yield f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint"
     yield from _asked_lines(facts.asks)
+    yield from (f"faster: {line}" for line in facts.faster)
     if facts.doubtful_types:
         yield f"no known accelerator is called {', '.join(facts.doubtful_types)}"
     seconds = ", ".join(f"{name} {timeout:g} s" for name, timeout in facts.timeouts.items())

@@ -32,6 +32,7 @@ from raysweep.planning.plan import (
     TeacherAnswersPlan,
 )
 from raysweep.planning.predictions.costs import MEASURED, CellCost, PairsCost, PlanCosts, base_shape, plan_costs
+from raysweep.planning.predictions.faster import faster_ways
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.planning.predictions.sizes import problem_count
 from raysweep.planning.predictions.trainable import require_fit
@@ -176,6 +177,7 @@ class PlanFacts:
     control_texts: tuple[ControlTexts, ...] = ()  # in training rows and prompts
     rows_read: tuple[RowsRead, ...] = ()  # what is read of training rows, by source
     unused_settings: tuple[str, ...] = ()  # of models' generation_configs, in words
+    faster: tuple[str, ...] = ()  # settings with which it takes fewer accelerator hours, in words
     steps: tuple[StepFacts, ...] = ()  # of trainings
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
     teachers: tuple[TeacherFacts, ...] = ()  # of rejected responses
@@ -271,6 +273,7 @@ def plan_facts(
         linted=_linted(plan, {item.node.key for item in lacking if item.node}),
         control_texts=tuple(require_readable(plan.config, plan.cells)),
         unused_settings=tuple(unused_settings([*plan.cells, *plan.teachers])),
+        faster=tuple(faster_ways(plan.config, plan.cells)),
         steps=_steps(plan, costs.cells),
         teachers=_teachers(plan, lacking, costs, there),
         encoded=tuple(PairsFacts(item.node.label, costs.pairs[item.node.key]) for item in encoded),
