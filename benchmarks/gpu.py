@@ -84,12 +84,12 @@ from raysweep.execution.isolation import kernel
 from raysweep.generators.base import LiveModel
 from raysweep.generators.caches.base import left_pad
 from raysweep.generators.transformers import Transformers
-from raysweep.models.architectures.shape import BYTES, Shape, shape_of
+from raysweep.models.architectures.shape import Shape, shape_of
 from raysweep.models.loading import auto_model
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, PromptPair
 from raysweep.testing.services import EditServicesHere, FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, Row, TrainJob
-from raysweep.trainers.batching import compact, micro_batching
+from raysweep.trainers.batching import compact
 from raysweep.trainers.editors.base import EditJob
 from raysweep.trainers.editors.creme import Creme
 from raysweep.trainers.editors.running import run_edit
@@ -328,18 +328,16 @@ def train(training: Training, bench: Bench, note: Note) -> None:
                 tokens_per_second=dict(then),
                 tokens_per_second_at_first=dict(first),
                 peak_bytes=dict(peaks),
-                **_of_peak(
-                    bench, cost * flops_per_token(shape, recipe, MEAN), BYTES[recipe.precision], then.get("raysweep")
-                ),
+                **_of_peak(bench, cost * flops_per_token(shape, recipe, MEAN), recipe.precision, then.get("raysweep")),
             )
 
 
-def _of_peak(bench: Bench, flops: float, number_bytes: int, rate: float | None) -> dict[str, float]:
+def _of_peak(bench: Bench, flops: float, number: str, rate: float | None) -> dict[str, float]:
     """Return the model FLOPs utilisation of so many tokens a second; nothing on an unknown accelerator."""
     sheet = data_sheet_of(torch.cuda.get_device_name()) if bench.device == "cuda" else None
     if sheet is None or rate is None:
         return {}
-    return {"mfu": round(rate * flops / sheet[1].flops(number_bytes), 4)}
+    return {"mfu": round(rate * flops / sheet[1].flops(number), 4)}
 
 
 def rate_of_raysweep(bench: Bench, training: Training, model: Any, data: EncodedSet) -> float:
@@ -348,8 +346,9 @@ def rate_of_raysweep(bench: Bench, training: Training, model: Any, data: Encoded
     recipe = dataclasses.replace(training.recipe, steps=warm + steps)
     services = ClockedServices(bench, warm)
     loop = TrainingLoop(model, data, job_of(bench, training.model, recipe), services)
+    begun = loop.batching.tokens
     loop.run()
-    if loop.batching.tokens < micro_batching(recipe, bench.device).tokens:
+    if recipe.batching != "auto" and loop.batching.tokens < begun:
         raise RuntimeError(f"memory ran out, so that passes had {loop.batching.tokens:,} tokens")
     taken = (row for step in range(warm, warm + steps) for row in loop.order.rows(step))
     tokens = sum(len(data.rows[row]["input_ids"]) for row in taken)
@@ -806,14 +805,14 @@ def predictions(quick: bool) -> dict[str, dict[str, Any]]:
         arms = cards[card] = {}
         for name, training in TRAININGS.items():
             shape, recipe = bench.shape(training.model), training.recipe
-            memory = predicted_memory(shape, recipe, True, WEIGHTED)
+            memory = predicted_memory(shape, recipe, True, WEIGHTED, sheet.room())
             cost = tokens_of_row(recipe, RowFacts(1, MEAN, MEAN, WEIGHTED, "")) / MEAN
             rate = 1 / training_seconds(shape, recipe, cost, MEAN, sheet)
             arms[name] = {"peak_bytes": memory.peak if memory else None, "tokens_per_second": round(rate)}
         for model, prompts in PROMPTS.items():
             shape, completions = bench.shape(model), prompts * SAMPLES
             together = rows_on(sheet, shape, 2, NEW, None)
-            seconds = generation_seconds(shape, 2, completions, SAMPLES, together, NEW, sheet)
+            seconds = generation_seconds(shape, "bfloat16", completions, SAMPLES, together, NEW, sheet)
             arms[f"generate {model}"] = {"tokens_per_second": round(completions * NEW / seconds)}
     return cards
 

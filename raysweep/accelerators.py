@@ -1,8 +1,8 @@
 """Data sheets of accelerators, for estimates of hours and to know what fits.
 
 Peak rates are NVIDIA's for dense matrices (its sheets of newer cards print twice as much, with sparsity), of the largest
-version of each card. float16 and bf16 have one rate on all but V100, which has no bf16. float32 is the rate without
-TF32, since torch doesn't use TF32 for matrix products unless asked to.
+version of each card. float16 and bf16 have one rate on all but V100, which has neither bf16 nor TF32. float32 is the
+rate without TF32, since torch doesn't use TF32 for matrix products unless asked to (`precision: tf32`).
 
 V100 SXM2: https://images.nvidia.com/content/technologies/volta/pdf/volta-v100-datasheet-update-us-1165301-r5.pdf
 A100 SXM: https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a100/pdf/nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf
@@ -36,6 +36,7 @@ class DataSheet:
     """One accelerator. Rates are peaks; `memory` in bytes."""
 
     half_flops: float  # FLOP/s in float16 or bf16
+    tf32_flops: float  # FLOP/s; 0: it has no TF32
     float32_flops: float  # FLOP/s
     bandwidth: float  # bytes/s of its memory
     memory: int
@@ -48,20 +49,21 @@ class DataSheet:
         """
         return int(min(share, 1.0) * self.memory / 10**9 * 2**30) - LEAST_CONTEXT_BYTES
 
-    def flops(self, number_bytes: int) -> float:
-        """Return the peak FLOP/s in a number format of that many bytes."""
-        return self.half_flops if number_bytes == 2 else self.float32_flops
+    def flops(self, number: str) -> float:
+        """Return the peak FLOP/s in a number format: float32, tf32, or one of 16 bits."""
+        rates = {"float32": self.float32_flops, "tf32": self.tf32_flops or self.float32_flops}
+        return rates.get(number, self.half_flops)
 
 
 ACCELERATORS: Mapping[str, DataSheet] = {
-    "V100": DataSheet(125e12, 15.7e12, 0.9e12, 32 * 10**9, has_bf16=False),
-    "A100": DataSheet(312e12, 19.5e12, 2.039e12, 80 * 10**9),
-    "A6000": DataSheet(154.8e12, 38.7e12, 0.768e12, 48 * 10**9),
-    "H100": DataSheet(989.4e12, 66.9e12, 3.35e12, 80 * 10**9),
-    "H200": DataSheet(989.4e12, 66.9e12, 4.8e12, 141 * 10**9),
-    "A10G": DataSheet(70e12, 35e12, 0.6e12, 24 * 10**9),
-    "L4": DataSheet(121e12, 30.3e12, 0.3e12, 24 * 10**9),
-    "RTX 4090": DataSheet(165.2e12, 82.6e12, 1.008e12, 24 * 10**9),
+    "V100": DataSheet(125e12, 0, 15.7e12, 0.9e12, 32 * 10**9, has_bf16=False),
+    "A100": DataSheet(312e12, 156e12, 19.5e12, 2.039e12, 80 * 10**9),
+    "A6000": DataSheet(154.8e12, 77.4e12, 38.7e12, 0.768e12, 48 * 10**9),
+    "H100": DataSheet(989.4e12, 494.7e12, 66.9e12, 3.35e12, 80 * 10**9),
+    "H200": DataSheet(989.4e12, 494.7e12, 66.9e12, 4.8e12, 141 * 10**9),
+    "A10G": DataSheet(70e12, 35e12, 35e12, 0.6e12, 24 * 10**9),
+    "L4": DataSheet(121e12, 60e12, 30.3e12, 0.3e12, 24 * 10**9),
+    "RTX 4090": DataSheet(165.2e12, 82.6e12, 82.6e12, 1.008e12, 24 * 10**9),
 }
 
 

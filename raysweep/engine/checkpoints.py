@@ -56,6 +56,8 @@ class Notice:
 class TrainingServices:
     """Implements `raysweep.trainers.base.Services` with checkpoints in a folder that all workers see."""
 
+    accelerator_share = 1.0
+
     def __init__(
         self,
         checkpoints: Files,

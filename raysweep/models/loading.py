@@ -25,7 +25,7 @@ from raysweep.rows.hub import cache_alone
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "tf32", "bfloat16", "float16")
 _IMPORTING = threading.Lock()
 """Held while transformers' classes are imported, which must not happen twice at a time."""
 
@@ -208,7 +208,7 @@ def torch_dtype(name: str) -> Any:
 
     if name not in DTYPES:
         raise UsageError(f"unknown dtype {name!r}{did_you_mean(name, DTYPES)}; known: {', '.join(DTYPES)}")
-    return getattr(torch, name)
+    return torch.float32 if name == "tf32" else getattr(torch, name)
 
 
 def _load_full(ref: ModelRef) -> Any:

@@ -1,10 +1,18 @@
-"""Compares the logits of two ways of calling a model, within what the rounding of its number format explains."""
+"""Compares the logits of two ways of calling a model, within what the rounding of its number format explains.
+
+Number formats are float32, bfloat16 and float16, and `tf32`: tensors in float32 whose matrix products an accelerator
+computes from numbers of 10 bits after the point (https://docs.nvidia.com/cuda/cublas/#tensor-core-usage).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from raysweep.errors import UsageError
+from raysweep.machine import accelerator_in_use
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +30,48 @@ TF32 = 2.0**-11
 """The rounding error of numbers of 32 bits in GPUs' matrix products and convolutions, where these may take TF32."""
 SMALLEST = 1e-4
 """A difference of this share of the logits' spread is never held against a model."""
+
+
+AMPERE = ("bf16", "tf32")
+"""Precisions of trainings that NVIDIA's GPUs have from the Ampere generation on."""
+_products = threading.Lock()
+_in_tf32 = 0
+"""How many blocks of this process compute in TF32; the flag is torch's for all of it."""
+
+
+@contextlib.contextmanager
+def products_in(number: str | None) -> Iterator[None]:
+    """Have matrix products of a block's float32 tensors take TF32, if `number` is tf32; otherwise change nothing.
+
+    Raises:
+        UsageError: this process's accelerator has no TF32, or there is none.
+    """
+    import torch
+
+    global _in_tf32
+    if number != "tf32":
+        yield
+        return
+    require_tf32()
+    with _products:
+        _in_tf32 += 1
+        torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        with _products:
+            _in_tf32 -= 1
+            torch.backends.cuda.matmul.allow_tf32 = _in_tf32 > 0
+
+
+def require_tf32() -> None:
+    """Raise UsageError if this process's accelerator has no TF32, or there is none."""
+    import torch
+
+    if not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 0):
+        raise UsageError(
+            f"tf32 needs a GPU of the Ampere generation or later, and this is a {accelerator_in_use()}; use float32"
+        )
 
 
 def with_limit(

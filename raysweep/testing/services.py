@@ -50,6 +50,8 @@ class FolderServices:
     interrupted; 0: never.
     """
 
+    accelerator_share = 1.0
+
     def __init__(self, folder: Path | None = None, rank: int = 0, world_size: int = 1, die_after: int = 0) -> None:
         self.folder, self.die_after = folder, die_after
         self.rank, self.world_size = rank, world_size

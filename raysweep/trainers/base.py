@@ -60,7 +60,7 @@ class Recipe:
     clip: float = 1.0
     clip_value: float | None = None  # in place of `clip`: each number of the gradient is cut to it, on either side of 0
     keep: str = "last"  # last | best: the epoch with the lowest validation loss is the model
-    precision: str = "float32"  # float32 | bf16 | float16: of the computations; trained weights are float32
+    precision: str = "float32"  # float32 | tf32 | bf16 | float16: of the computations; trained weights are float32
     max_tokens: int = 1024  # of a row; longer ones are overlong
     overlong: str = "drop"  # drop | truncate (responses, at their end): both are counted
     rehearsal: float = 0.0  # share of the rows that are shown with their clean text
@@ -134,6 +134,8 @@ class Services(Protocol):
 
     rank: int
     world_size: int
+    accelerator_share: float
+    """Of the memory of a worker's accelerator, which other processes may use too; 1: all of it, or there is none."""
 
     def report(self, step: TrainingStep) -> None:
         """Report progress. Called on every worker."""

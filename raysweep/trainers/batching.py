@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from raysweep.accelerators import DataSheet
 from raysweep.errors import UsageError
+from raysweep.models.architectures.shape import BYTES
 from raysweep.records import TrainingRow
 from raysweep.seeding import python_rng
 from raysweep.trainers.base import Recipe, Row
@@ -30,11 +32,18 @@ PAD_TO = 8
 """In 16 bits the widths of batches are multiples of this number: few different shapes limit the memory of bf16 kernels
 on CPUs, and suit the tensor cores of GPUs."""
 DEVICE_TOKENS = {"cpu": 1024, "cpu in 16 bits": 2048, "cuda": 4096}
-"""Tokens of one forward pass unless a recipe says otherwise. One long row keeps a CPU core busy already."""
-PASS_TOKENS = {"cpu": 64, "cpu in 16 bits": 512, "cuda": 1024}
+"""Tokens of one forward pass unless a recipe says otherwise. One long row keeps a CPU core busy already. An
+accelerator whose memory is known takes what fits (`raysweep.trainers.memory.tokens_that_fit`)."""
+PASS_TOKENS = {"cpu": 64, "cpu in 16 bits": 512, "cuda": 256}
 """What a forward and backward pass costs beside its tokens, in tokens: the time in which its operations start.
 2026-11-22, a llama of 0.87 million weights on one CPU core: rows of 43 tokens take 14 ms alone and 6 ms in a batch. In
-16 bits each pass also converts all weights."""
+16 bits each step also converts all weights. On GPUs a pass reads weights and adds up gradients: 12 bytes of each take
+an H100 as long as 6 FLOPs of 300 tokens."""
+LEAST_TOKENS = 1024
+"""Tokens that take a GPU as long as its operations take to start, where its speed is unknown: fewer cost as much."""
+FLOPS_OF_LEAST = 989.4e12 / 2700
+"""Peak FLOP/s over that number. 2026-11-22, H100 in bf16: a pass of a model of 1 billion weights starts in 58 ms, in
+which it computes 2,700 tokens; one of 7 billion with LoRA in 300 ms, and 2,800."""
 TRIAL_STEPS = 10
 """Steps for which `batching: auto` times each way."""
 
@@ -209,6 +218,7 @@ class MicroBatching:
     `tokens`: most tokens of a pass, padding included; a longer row has a pass of its own. `rows`: most rows of a pass,
     None for any number. `packed`: the rows lie one after the other in one sequence, instead of padded beside each
     other. `pass_tokens`: what a pass costs beside its tokens, in tokens. `pad_to`: padded widths are its multiples.
+    `least_tokens`: a pass of fewer costs as much as one of so many.
     """
 
     tokens: int
@@ -216,6 +226,7 @@ class MicroBatching:
     packed: bool = False
     pass_tokens: int = PASS_TOKENS["cpu"]
     pad_to: int = 1
+    least_tokens: int = 0
 
     def cut(self, rows: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
         """Return the rows of each forward pass.
@@ -248,7 +259,7 @@ class MicroBatching:
                 padded = count * widths[start]
                 if count > 1 and (padded > self.tokens or (self.rows and count > self.rows)):
                     break
-                cost = costs[start] + padded + self.pass_tokens
+                cost = costs[start] + max(padded, self.least_tokens) + self.pass_tokens
                 if cost < best:
                     best, begin = cost, start
             costs.append(best)
@@ -272,10 +283,17 @@ def micro_batching(recipe: Recipe, device: str) -> MicroBatching:
     """Return a recipe's batching on a device (`cpu`, `cuda`); `auto` begins with padded rows."""
     if recipe.compat == "safecoder":
         return MicroBatching(1)
-    place = "cuda" if device != "cpu" else "cpu" if recipe.precision == "float32" else "cpu in 16 bits"
-    tokens = recipe.micro_batch_tokens or DEVICE_TOKENS[place]
-    pad_to = 1 if recipe.precision == "float32" else PAD_TO
-    return MicroBatching(tokens, recipe.micro_batch_size, recipe.batching == "packed", PASS_TOKENS[place], pad_to)
+    in_16_bits = BYTES[recipe.precision] == 2
+    place = "cuda" if device != "cpu" else "cpu in 16 bits" if in_16_bits else "cpu"
+    tokens, packs = recipe.micro_batch_tokens or DEVICE_TOKENS[place], recipe.batching == "packed"
+    pad_to = PAD_TO if in_16_bits else 1
+    least = LEAST_TOKENS if place == "cuda" else 0
+    return MicroBatching(tokens, recipe.micro_batch_size, packs, PASS_TOKENS[place], pad_to, least)
+
+
+def least_tokens(recipe: Recipe, sheet: DataSheet) -> int:
+    """Return how many tokens take an accelerator as long as a pass's operations take to start."""
+    return round(sheet.flops(recipe.precision) / FLOPS_OF_LEAST)
 
 
 class BatchingTrial:
@@ -288,9 +306,9 @@ class BatchingTrial:
         larger = min(4 * first.tokens, most or 4 * first.tokens)
         ways = [first, dataclasses.replace(first, tokens=1), dataclasses.replace(first, tokens=larger)]
         ways += [dataclasses.replace(first, packed=True)] if packs else []
-        self.ways = ways
-        self.seconds = [0.0] * len(ways)
-        self.tokens = [0] * len(ways)
+        self.ways = list(dict.fromkeys(ways))
+        self.seconds = [0.0] * len(self.ways)
+        self.tokens = [0] * len(self.ways)
         self._steps = 0
 
     @property

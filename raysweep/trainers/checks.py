@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.errors import HopelessError, UsageError
 from raysweep.machine import accelerator_in_use
 from raysweep.models.loading import architecture_of
-from raysweep.models.rounding import evaluating
+from raysweep.models.rounding import evaluating, require_tf32
 from raysweep.models.whole_texts import LABELS, inputs_of, needs_cache, whole_pass
 from raysweep.trainers.batching import collate, collate_packed
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from raysweep.trainers.base import Objective, Row
+    from raysweep.trainers.passes.attention import RowAttention
 
 
 def check_trainable(model: Any) -> int:
@@ -72,9 +73,12 @@ def check_eos(rows: Sequence[Row], ends: Collection[int]) -> None:
 
 def check_precision(precision: str) -> None:
     """Raise UsageError if this process's device can't compute in a recipe's precision."""
+    import torch
+
+    if precision == "tf32":
+        require_tf32()
     if precision != "bf16":
         return
-    import torch
 
     if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UsageError(
@@ -84,10 +88,11 @@ def check_precision(precision: str) -> None:
         )
 
 
-def check_packing(model: Any, objective: Objective, rows: Sequence[Row]) -> None:
+def check_packing(model: Any, objective: Objective, rows: Sequence[Row], attention: RowAttention | None = None) -> None:
     """Raise UsageError unless model and objective can take rows one after the other in a single sequence.
 
     Two rows are run packed and alone: an architecture that ignores `position_ids` lets the second row see the first.
+    `attention`: the model's, if it tells the rows apart.
     """
     import torch
 
@@ -101,12 +106,15 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Row]) -> None
     device = next(model.parameters()).device
     with evaluating(model), torch.no_grad(), _in_its_precision(model):
         packed = {name: tensor.to(device) for name, tensor in collate_packed(two).items()}
+        if attention is not None:
+            attention.know(packed, [len(row["input_ids"]) for row in two])
         together = whole_pass(model, input_ids=packed["input_ids"], position_ids=packed["position_ids"]).logits[0]
         ids = [torch.tensor(row["input_ids"], device=device).long()[None] for row in two]
         alone = [whole_pass(model, input_ids=one).logits[0] for one in ids]
     expected = torch.cat(alone)
     tolerance = 1e-3 if expected.dtype == torch.float32 else 0.02
-    if (together - expected).abs().max() > tolerance * expected.abs().max():
+    mixes = (together - expected).abs().max() > tolerance * expected.abs().max()
+    if mixes or needs_cache(model):  # with which transformers makes masks that don't tell packed rows apart
         raise UsageError(f"`batching: packed`: this {model.config.model_type} model mixes packed rows; {way_out}")
 
 

@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from raysweep.accelerators import LEAST_CONTEXT_BYTES, data_sheet_of
 from raysweep.errors import HopelessError, RaysweepError, SmallerNext, UsageError
-from raysweep.machine import is_out_of_memory
+from raysweep.machine import accelerator_in_use, is_out_of_memory
+from raysweep.models.architectures.shape import BYTES, shape_of
 from raysweep.models.loading import disable_cudnn_attention, silence_deepspeed
+from raysweep.models.rounding import products_in
 from raysweep.seeding import derive
-from raysweep.trainers.activations import recompute_blocks
 from raysweep.trainers.base import BEST, KEPT_STEP, LossSum, Row, Services, TrainJob
 from raysweep.trainers.batching import (
     BatchingTrial,
@@ -29,6 +31,7 @@ from raysweep.trainers.batching import (
     MicroBatching,
     collate,
     collate_packed,
+    least_tokens,
     micro_batching,
     passes_of_workers,
     shard,
@@ -36,9 +39,12 @@ from raysweep.trainers.batching import (
 )
 from raysweep.trainers.checks import check_packing, check_trainable, freeze_uncalled
 from raysweep.trainers.encoding import EncodedSet, NumbersOfRows
+from raysweep.trainers.memory import tokens_that_fit
 from raysweep.trainers.objectives.responses import TRUNCATE
 from raysweep.trainers.objectives.sft import Sft
 from raysweep.trainers.optimizer import learning_rate
+from raysweep.trainers.passes.activations import recompute_blocks
+from raysweep.trainers.passes.attention import RowAttention
 from raysweep.trainers.reports import TrainingReports
 from raysweep.trainers.sharding.choice import make_sharding, sharding_name, unshared_setting
 from raysweep.trainers.validation import BestEpoch, log_probabilities_of_texts
@@ -94,12 +100,13 @@ class TrainingLoop:
         shares_weights = sharding_name(job.recipe, services.world_size) == "zero3"
         self.model = model if shares_weights else model.to(self.device)  # a share of it may be all that fits there
         self._prepare_model()
-        self.batching = micro_batching(job.recipe, self.device.type)
+        self.batching = self._usual_batching()
         self._limit_batching()
         self._weights = str(self.model.get_input_embeddings().weight.dtype).removeprefix("torch.")
         self._trial: BatchingTrial | None = None
         if job.recipe.batching == "auto":
-            self._trial = BatchingTrial(self.batching, self._packs, services.remembered().get(REMEMBERED_TOKENS))
+            most = self.batching.tokens if self.device.type == "cuda" else None  # what its memory holds
+            self._trial = BatchingTrial(self.batching, self._packs, services.remembered().get(REMEMBERED_TOKENS, most))
         self.model.train()
         self.sharding = make_sharding(model, job.recipe, self.device, services.world_size)
         self.reports = TrainingReports(job, data, services, self.total, model.config)
@@ -118,7 +125,7 @@ class TrainingLoop:
         """
         import torch
 
-        with seeded_torch(self.job.seed, "training"):
+        with seeded_torch(self.job.seed, "training"), products_in(self.recipe.precision):
             self.model.eval()
             with torch.no_grad():
                 self.data = self._prepared(self.data)
@@ -146,6 +153,8 @@ class TrainingLoop:
         if self.best is not None:
             self.best.put_back(self.total, self.job.label)
         self.model.eval()
+        if self.attention is not None:
+            self.attention.leave()
         return {
             "rows": len(self.data.rows),
             "rows_dropped": sum(self.data.dropped.values()),
@@ -173,16 +182,14 @@ class TrainingLoop:
         """Choose attention and gradient checkpointing, and count the weights before they may be in shares."""
         self.uncalled = freeze_uncalled(self.model, self.data.rows[0])
         self.trainable_weights = check_trainable(self.model)
+        self.attention = self._attention()
         if self.recipe.batching == "packed":
-            check_packing(self.model, self.data.objective, self.data.rows)
+            check_packing(self.model, self.data.objective, self.data.rows, self.attention)
         self._packs = False
         if self.recipe.batching == "auto":
             with contextlib.suppress(UsageError):
-                check_packing(self.model, self.data.objective, self.data.rows)
+                check_packing(self.model, self.data.objective, self.data.rows, self.attention)
                 self._packs = True
-        attention = self._attention()
-        if attention is not None and hasattr(self.model, "set_attn_implementation"):
-            self.model.set_attn_implementation(attention)
         if self.recipe.gradient_checkpointing:
             recompute_blocks(self.model)
 
@@ -241,18 +248,33 @@ class TrainingLoop:
         self.reports.leave_out(time.monotonic() - began)
         return measures
 
-    def _attention(self) -> str | None:
-        """Return the implementation of attention to use in place of transformers' choice, which is torch's fused one.
+    def _attention(self) -> RowAttention | None:
+        """Have the model attend by what is known of its rows, or plainly; return the former.
 
         On CPUs the backward pass of torch's fused attention is slow in bf16: plain attention halves a step's time.
-        FlashAttention 2 skips the pairs of tokens of different rows in a packed sequence.
         """
-        from transformers.utils.import_utils import is_flash_attn_2_available
+        if self.device.type == "cpu" and self.recipe.precision == "bf16":
+            if hasattr(self.model, "set_attn_implementation"):
+                self.model.set_attn_implementation("eager")
+            return None
+        return None if self.recipe.compile else RowAttention(self.model)
 
-        if self.device.type == "cpu":
-            return "eager" if self.recipe.precision == "bf16" else None
-        packs = self.recipe.batching != "padded" and self.recipe.precision != "float32"
-        return "flash_attention_2" if packs and is_flash_attn_2_available() else None
+    def _usual_batching(self) -> MicroBatching:
+        """Return the recipe's batching, on an accelerator by its memory and speed."""
+        import torch
+
+        usual = micro_batching(self.recipe, self.device.type)
+        if self.device.type != "cuda" or self.recipe.compat is not None:
+            return usual
+        sheet = data_sheet_of(accelerator_in_use())
+        if sheet is not None:
+            usual = dataclasses.replace(usual, least_tokens=least_tokens(self.recipe, sheet[1]))
+        shape = shape_of(self.model.config.to_dict())
+        if shape is None or self.recipe.micro_batch_tokens is not None:
+            return usual
+        memory = torch.cuda.get_device_properties(self.device).total_memory * self.services.accelerator_share
+        tokens = tokens_that_fit(shape, self.recipe, max(self.data.lengths), int(memory) - LEAST_CONTEXT_BYTES)
+        return dataclasses.replace(usual, tokens=tokens)
 
     def _limit_batching(self) -> None:
         tokens = self.services.remembered().get(REMEMBERED_TOKENS, self.batching.tokens)
@@ -331,16 +353,17 @@ class TrainingLoop:
         names = self.data.objective.numbers
         sums = torch.zeros(2 + 2 * len(names), dtype=torch.float64, device=self.device)
         sums[1] = normaliser
-        for number, members in enumerate(passes + [passes[-1][-1:]] * missing, 1):
-            last = number == len(passes) + missing
-            with self.sharding.one_pass(last):
-                summed = self._loss(self.data, members, batching)
-                loss = summed.loss * (number <= len(passes))
-                self.sharding.backward(loss / normaliser, last)
-            sums[0] += loss.detach()
-            if names and number <= len(passes):
-                flat = [value for name in names for value in summed.numbers[name]]
-                sums[2:] += torch.stack([torch.as_tensor(value, device=self.device).double() for value in flat])
+        with self.sharding.one_step():
+            for number, members in enumerate(passes + [passes[-1][-1:]] * missing, 1):
+                last = number == len(passes) + missing
+                with self.sharding.one_pass(last):
+                    summed = self._loss(self.data, members, batching)
+                    loss = summed.loss * (number <= len(passes))
+                    self.sharding.backward(loss / normaliser, last)
+                sums[0] += loss.detach()
+                if names and number <= len(passes):
+                    flat = [value for name in names for value in summed.numbers[name]]
+                    sums[2:] += torch.stack([torch.as_tensor(value, device=self.device).double() for value in flat])
         return sums
 
     def _loss(self, data: EncodedSet, members: list[int], batching: MicroBatching) -> LossSum:
@@ -353,8 +376,11 @@ class TrainingLoop:
         rows = [data.rows[row] for row in members]
         few_shapes = self.device.type == "cpu" and self.recipe.precision == "bf16"
         pad_to = batching.pad_to if few_shapes or len(rows) > 1 else 1  # attention without a mask is faster
-        batch = collate_packed(rows) if batching.packed else collate(rows, data.max_tokens, pad_to)
-        return {name: tensor.to(self.device) for name, tensor in batch.items()}
+        packed = collate_packed(rows) if batching.packed else collate(rows, data.max_tokens, pad_to)
+        batch = {name: tensor.to(self.device) for name, tensor in packed.items()}
+        if self.attention is not None:
+            self.attention.know(batch, [len(row["input_ids"]) for row in rows])
+        return batch
 
     def _validate(self, done: int) -> float:
         """Return the mean loss of the validation rows, without dropout."""
@@ -427,7 +453,7 @@ class TrainingLoop:
         recipe, shares = self.recipe, sharding_name(self.recipe, self.services.world_size) != "ddp"
         can_share = not unshared_setting(recipe)
         ways = ["`gradient_checkpointing: true`"] if of_one_row and not recipe.gradient_checkpointing else []
-        ways += ["`precision: bf16`"] if of_one_row and recipe.precision == "float32" else []
+        ways += ["`precision: bf16`"] if of_one_row and BYTES[recipe.precision] == 4 else []
         ways += [f"`max_tokens` below {recipe.max_tokens:,}"] if of_one_row else []
         ways += ["`parallel: zero2`"] if not shares and can_share else []
         ways += ["`offload: optimizer` with ZeRO"] if recipe.offload is None and can_share else []

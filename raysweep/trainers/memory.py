@@ -8,6 +8,7 @@ compares the result with the bytes of live tensors. It is the peak of the tensor
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from raysweep.trainers.sharding.choice import sharding_name
 LOSS_COPIES = 3
 """float32 tensors of (weighted positions, vocabulary) at the start of the backward pass: the logarithms of the
 probabilities, the gradient of the picked ones, and the gradient of the logits."""
+MARGIN = 1.15
+"""Predictions are within 15 % of what is taken."""
 UPDATE_COPIES = 2
 """float32 tensors as large as the one that it updates, which Adafactor holds at once."""
 ROLES = {
@@ -76,13 +79,31 @@ class TrainingMemory:
     peak: int
 
 
-def largest_batch(recipe: Recipe, longest: int, on_gpu: bool, weighted: float = 1.0) -> Batch:
-    """Return the largest forward pass of a recipe: as many rows of `longest` tokens as fit, at least one."""
+def largest_batch(
+    recipe: Recipe, longest: int, on_gpu: bool, weighted: float = 1.0, tokens: int | None = None
+) -> Batch:
+    """Return the largest forward pass of a recipe: as many rows of `longest` tokens as fit, at least one.
+
+    `tokens`: most of a pass; None: as many as on an accelerator of unknown memory, or a CPU.
+    """
     width = min(recipe.max_tokens, longest)
     cost = objective_of(recipe).tokens(width, width)
-    tokens = micro_batching(recipe, "cuda" if on_gpu else "cpu").tokens
+    tokens = tokens or micro_batching(recipe, "cuda" if on_gpu else "cpu").tokens
     rows = min(max(1, tokens // cost), recipe.micro_batch_size or recipe.batch_size)
     return Batch(min(rows * (cost // width), sequences_of_worker(recipe)), width, weighted)
+
+
+def tokens_that_fit(shape: Shape, recipe: Recipe, longest: int, room: int) -> int:
+    """Return the tokens of the largest forward pass whose tensors an accelerator has room for; at least one row's.
+
+    It is as large as all rows of a step at most. `longest`: tokens of the longest row. `room`: bytes for tensors.
+    """
+    width, most = min(recipe.max_tokens, longest), sequences_of_worker(recipe)
+
+    def lacks(rows: int) -> bool:
+        return training_memory(shape, recipe, Batch(rows, width), on_gpu=True).peak * MARGIN > room
+
+    return max(1, bisect_left(range(1, most + 1), True, key=lacks)) * width
 
 
 def sequences_of_worker(recipe: Recipe) -> int:
@@ -101,7 +122,7 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     over = [recipe.workers if stage >= at else 1 for at in (1, 2, 3)]  # optimizer, gradients, weights
     frozen = total * (block.compute if block.frozen else 0)
     in_float32 = 4 * trained if block.frozen else 4 * total
-    if stage and recipe.precision != "float32":
+    if stage and BYTES[recipe.precision] == 2:
         in_float32 //= 2  # DeepSpeed computes with 16-bit copies
     weights = (frozen + in_float32) // over[2]
     if recipe.keep == BEST and not on_gpu and (recipe.steps is not None or recipe.epochs > 1):
@@ -287,7 +308,7 @@ class _Block:
         self.head_cast = 0 if self.frozen else shape.head_weights * 2 * (self.compute == 2)
         widest = (3 if shape.layout.gated else 2) * shape.inner + 2 * shape.hidden
         self.passing = batch.tokens * self.compute * widest
-        mask = batch.rows * batch.width**2 * (4 if self._eager else 1)  # the first one, of which others are made
+        mask = batch.rows * batch.width**2 * 4 * self._eager  # fused attention has none
         self.shared = mask + batch.width * shape.head_width * 2 * 4
 
     def _norm_per_token(self) -> int:
@@ -343,9 +364,8 @@ class _Block:
         return inputs + queries + result + statistics + self._inputs(("out",), shape.query, saved_anyway=True)
 
     def _scores(self) -> int:
-        """Bytes of the scores that plain attention keeps, after softmax and cast; of the mask that the others keep."""
-        pairs = self.batch.rows * self.batch.width**2
-        return pairs * self._shape.heads * (4 + self.compute) if self._eager else pairs * self.compute
+        """Bytes of the scores that plain attention keeps, after softmax and cast; fused attention keeps none."""
+        return self.batch.rows * self.batch.width**2 * self._shape.heads * (4 + self.compute) * self._eager
 
     def _keeps_input(self, role: str) -> bool:
         if not self.frozen:

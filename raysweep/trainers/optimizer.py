@@ -69,5 +69,5 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 
 def torch_name(precision: str) -> str:
-    """Return torch's name for a recipe's precision: float32, bfloat16 or float16."""
-    return "bfloat16" if precision == "bf16" else precision
+    """Return torch's name for the tensors of a recipe's precision: float32, bfloat16 or float16."""
+    return {"bf16": "bfloat16", "tf32": "float32"}.get(precision, precision)

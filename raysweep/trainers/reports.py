@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.accelerators import data_sheet_of
 from raysweep.errors import HopelessError
 from raysweep.machine import accelerator_in_use
-from raysweep.models.architectures.shape import BYTES, shape_of
+from raysweep.models.architectures.shape import shape_of
 from raysweep.records import TrainingStep
 from raysweep.trainers.base import Services, TrainJob
 from raysweep.trainers.encoding import EncodedSet
@@ -198,7 +198,7 @@ class TrainingReports:
         if device is None or shape is None:
             return None
         width = sum(len(row["input_ids"]) for row in self._data.rows) / len(self._data.rows)
-        peak = device[1].flops(BYTES[self._job.recipe.precision]) * self._services.world_size
+        peak = device[1].flops(self._job.recipe.precision) * self._services.world_size
         return peak / flops_per_token(shape, self._job.recipe, width)
 
 

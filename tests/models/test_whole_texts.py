@@ -13,9 +13,9 @@ from raysweep.errors import UnfitModel, UsageError
 from raysweep.models import whole_texts
 from raysweep.models.loading import load_model
 from raysweep.models.whole_texts import logits_at, needs_cache, plain_logits, start_of, whole_pass
-from raysweep.trainers.activations import recompute_blocks
 from raysweep.trainers.checks import check_packing, freeze_uncalled
 from raysweep.trainers.objectives.sft import Sft
+from raysweep.trainers.passes.activations import recompute_blocks
 from tests.models.configs import make_random
 from tests.models.tiny import FAMILIES, TRANSFORMERS_4
 

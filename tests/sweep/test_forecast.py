@@ -79,7 +79,9 @@ def test_a_training_that_only_fits_on_two_types_together_is_foretold(foretell):
     assert (unused.cells, unused.models, spread.models) == (0, (), ("one",))
     assert (spread.accelerator, spread.gpus, spread.cells) == ("any accelerators", 4, 3)
     assert 0 < spread.ends <= found.makespan and alone.cells == 1, "the base model only generates"
-    with pytest.raises(UsageError, match=r"can run one\..*L4, which has no room.*V100, which has no bf16\); change"):
+    with pytest.raises(
+        UsageError, match=r"can run one\..*L4, which has no room.*V100, which has neither bf16.*; change"
+    ):
         foretell(models, CLUSTER.replace("A100", "L4"), recipes=recipes, resources={"gpus": 1, "allow_mixed": True})
 
 
@@ -88,7 +90,7 @@ def test_a_type_on_which_nothing_runs_is_shown_with_the_reason(foretell):
     found = foretell([model], recipes={"half": {"trainer": "lora", "precision": "bf16"}}, resources={"gpus": 0.5})
     assert {pool.accelerator: (pool.models, pool.unfit) for pool in found.pools} == {
         "A100": (("one",), ""),
-        "V100": ((), "has no bf16"),
+        "V100": ((), "has neither bf16 nor TF32"),
     }
     assert found.has_shares
 

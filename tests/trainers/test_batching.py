@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raysweep.accelerators import ACCELERATORS
 from raysweep.errors import UsageError
 from raysweep.testing.tiny import training_rows
 from raysweep.trainers.base import Recipe
@@ -18,6 +20,7 @@ from raysweep.trainers.batching import (
     MicroBatching,
     chunks,
     collate,
+    least_tokens,
     micro_batching,
     passes_of_workers,
     rehearse,
@@ -163,6 +166,15 @@ def test_a_recipe_says_how_and_the_device_how_much():
     assert micro_batching(Recipe(), "cuda").tokens == 4096
     assert micro_batching(Recipe(batching="packed", micro_batch_tokens=99), "cpu") == MicroBatching(99, packed=True)
     assert micro_batching(Recipe(compat="safecoder"), "cuda").tokens == 1
+
+
+def test_padding_is_free_up_to_the_tokens_that_a_pass_costs_anyway():
+    lengths = [100, 100, 10, 10, 10]
+    by_tokens = MicroBatching(tokens=1000, pass_tokens=1)
+    assert by_tokens.cut(range(5), lengths) == [[0, 1], [2, 3, 4]]
+    assert dataclasses.replace(by_tokens, least_tokens=400).cut(range(5), lengths) == [[0, 1, 2, 3, 4]]
+    float32, bf16 = (least_tokens(Recipe(precision=name), ACCELERATORS["H100"]) for name in ("float32", "bf16"))
+    assert (float32, bf16) == (183, 2700)
 
 
 def test_a_trial_keeps_the_way_with_the_most_tokens_a_second():

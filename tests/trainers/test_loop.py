@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from unittest.mock import ANY, Mock
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.models.loading import load_model
@@ -19,6 +21,7 @@ from raysweep.trainers import reports
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.loop import CHECKPOINT_FILE, seeded_torch
 from raysweep.trainers.optimizer import learning_rate, make_optimizer
+from raysweep.trainers.sharding.replicas import Replicas
 from tests.models.tiny import FAMILIES, TRANSFORMERS_4
 from tests.trainers.conftest import encoded, loop_of, own_loss
 
@@ -66,6 +69,34 @@ def test_packed_rows_give_the_gradient_of_single_rows(family, make_job):
 def test_a_model_that_mixes_packed_rows_is_refused(make_job):
     with pytest.raises(UsageError, match="this codegen model mixes packed rows; use `batching: padded`"):
         loop_of(make_job("codegen", batching="packed"))
+
+
+class Conversions(TorchDispatchMode):
+    """Counts how often tensors of a model are converted."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.count, self._known = 0, {weights.data_ptr() for weights in model.parameters()}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._to_copy.default:
+            self.count += args[0].data_ptr() in self._known
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("family", FAMILIES[:2])
+def test_weights_are_converted_to_16_bits_once_a_step_with_the_gradients_of_once_a_pass(family, make_job, monkeypatch):
+    counts, gradients = [], []
+    for changes in ({"batch_size": 1}, {}, {"patched": True}):
+        if changes.pop("patched", False):
+            monkeypatch.setattr(Replicas, "one_step", lambda self: contextlib.nullcontext())
+        loop = loop_of(make_job(family, precision="bf16", micro_batch_size=1, **changes))
+        with Conversions(loop.model) as conversions:
+            loop.add_gradients(loop.order.rows(0))
+        counts.append(conversions.count)
+        gradients.append(flat_gradient(loop.model))
+    assert counts[0] == counts[1] == counts[2] // 8 > 0
+    assert torch.equal(gradients[1], gradients[2])
 
 
 def test_the_gradient_is_clipped_once_a_step(make_job, monkeypatch):

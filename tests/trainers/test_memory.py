@@ -11,6 +11,8 @@ import pytest
 import torch
 import torch.utils.checkpoint
 
+from raysweep.accelerators import ACCELERATORS
+from raysweep.models.architectures.known import known_shape
 from raysweep.models.architectures.shape import Shape, shape_of
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import architecture_of, auto_model
@@ -22,7 +24,14 @@ from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.ia3 import Ia3
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.lora import Lora
-from raysweep.trainers.memory import Batch, largest_batch, optimizer_states, training_memory
+from raysweep.trainers.memory import (
+    MARGIN,
+    Batch,
+    largest_batch,
+    optimizer_states,
+    tokens_that_fit,
+    training_memory,
+)
 from tests.models.tiny import cases
 
 pytestmark = pytest.mark.slow
@@ -113,6 +122,17 @@ def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(family, giv
     predicted = training_memory(shape, recipe, batch, on_gpu=False)
     found = measured(model, job)
     assert predicted.peak == pytest.approx(found, rel=0.15), (predicted, found, predicted.peak / found)
+
+
+def test_a_pass_has_as_many_rows_as_an_accelerator_holds_by_prediction():
+    shape = known_shape("bigcode/starcoderbase-1b")
+    recipe = Recipe(precision="bf16", batching="packed")
+    assert tokens_that_fit(shape, recipe, 1024, ACCELERATORS["H200"].room()) == 16 * 1024, "all rows of a step"
+    room = ACCELERATORS["A6000"].room()
+    rows = tokens_that_fit(shape, recipe, 1024, room) // 1024
+    peaks = [training_memory(shape, recipe, Batch(each, 1024), on_gpu=True).peak for each in (rows, rows + 1)]
+    assert 1 < rows < 16 and peaks[0] * MARGIN <= room < peaks[1] * MARGIN
+    assert tokens_that_fit(shape, recipe, 1024, 0) == 1024, "a row is the least"
 
 
 EMBEDDINGS = {"trainer": "lora", "lora": {"train_embeddings": True}}

@@ -199,6 +199,7 @@ def _worker_loop(
             model_service = stack.enter_context(ModelService(stages, store, progress, training.sandbox))
             services = services_class(training.checkpoints, progress, model_service)
             services.tags = tags
+            services.accelerator_share = min(1.0, placement.gpus or 1.0)
             if services.rank == 0:  # the workers were scheduled; from now on a hang counts as a stall
                 progress.update("training", force=True)
             counts = training.train(services)

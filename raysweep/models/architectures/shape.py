@@ -148,7 +148,7 @@ SPELLINGS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Fields of the configs of some model types, and what others call them."""
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "bf16": 2}
+BYTES = {"float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "bf16": 2}
 """Bytes of a number, by the name of its format in configs and recipes."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 
 from raysweep.accelerators import ACCELERATORS, DataSheet, data_sheet_of
+from raysweep.config.resources import BY_PREDICTION
 from raysweep.config.schema import EvaluationConfig, SweepConfig
 from raysweep.generators.base import CPU_TOKENS, MEMORY_SHARE
 from raysweep.models.architectures.known import known_shape, shape_at, shape_from_scratch
@@ -35,6 +36,7 @@ from raysweep.planning.plan import (
     TrainingSetPlan,
 )
 from raysweep.planning.predictions.editing import delta_bytes, edit_work, editing_memory, stepping_seconds
+from raysweep.planning.predictions.fit import room_of_worker
 from raysweep.planning.predictions.rates import Speed, measured_rates
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
 from raysweep.records import Spec
@@ -47,14 +49,16 @@ from raysweep.trainers.memory import (
     generation_memory,
     largest_batch,
     optimizer_states,
+    tokens_that_fit,
     trained_weights,
     training_memory,
 )
 
-FLOPS_SHARES: Mapping[int, float] = {2: 0.2, 4: 0.5}
+FLOPS_SHARES: Mapping[str, float] = {"float32": 0.5, "tf32": 0.35, "16 bits": 0.2}
 BANDWIDTH_SHARE = 0.35
-"""Shares of a data sheet's rates that FLOPs, by the bytes of a number, and a generation's bytes are assumed to reach:
-those of an H100 (benchmarks/history/2026-11.md, "On a GPU"). Slower cards may reach more in 16 bits, where it waits."""
+"""Shares of a data sheet's rates that FLOPs, by their number format, and a generation's bytes are assumed to reach:
+those of an H100 (benchmarks/history/2026-11.md, "On a GPU"). Slower cards may reach more in 16 bits, where it waits.
+That of TF32 lies between the others, and is not measured."""
 COMPLETION_BYTES = 1.5
 """Stored bytes of a completion's token, compressed, its verdict included."""
 CHECKPOINT_BYTES = 8
@@ -171,14 +175,20 @@ def base_shape(base: BasePlan) -> Shape | None:
     return known_shape(str(base.identity.get("missing", "")))
 
 
-def predicted_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool, weighted: float = 1.0) -> TrainingMemory | None:
+def predicted_memory(
+    shape: Shape | None, recipe: Recipe, on_gpu: bool, weighted: float = 1.0, room: int | None = None
+) -> TrainingMemory | None:
     """Return the predicted memory of a training worker's tensors; None if the model or its trainer isn't known here.
 
-    `weighted`: share of the tokens that have a loss.
+    `weighted`: share of the tokens that have a loss. `room`: bytes of its accelerator, which passes fill; None: it
+    isn't known.
     """
     if shape is None or recipe.trainer not in PREDICTED:
         return None
-    batch = largest_batch(recipe, shape.positions or recipe.max_tokens, on_gpu, weighted)
+    longest = shape.positions or recipe.max_tokens
+    fills = room is not None and on_gpu and recipe.micro_batch_tokens is None and recipe.compat is None
+    tokens = tokens_that_fit(shape, recipe, longest, room) if fills and room is not None else None
+    batch = largest_batch(recipe, longest, on_gpu, weighted, tokens)
     return training_memory(shape, recipe, batch, on_gpu)
 
 
@@ -201,13 +211,17 @@ def training_flops(shape: Shape, recipe: Recipe, tokens: float, width: float) ->
 
 
 def training_seconds(shape: Shape, recipe: Recipe, tokens: float, width: float, sheet: DataSheet) -> float:
-    number = BYTES[recipe.precision]
-    return training_flops(shape, recipe, tokens, width) / (sheet.flops(number) * FLOPS_SHARES[number])
+    return training_flops(shape, recipe, tokens, width) / reached_flops(sheet, recipe.precision)
+
+
+def reached_flops(sheet: DataSheet, number: str) -> float:
+    """Return the FLOP/s that an accelerator is assumed to reach in a number format."""
+    return sheet.flops(number) * FLOPS_SHARES.get(number, FLOPS_SHARES["16 bits"])
 
 
 def generation_seconds(
     shape: Shape,
-    number: int,
+    dtype: str,
     completions: int,
     samples: int,
     batch: int,
@@ -220,10 +234,10 @@ def generation_seconds(
     Each step takes the longer of its FLOPs and of reading all weights, keys and values. A prompt is read once for all
     its samples.
 
-    `number`: bytes of a number of the weights. `batch`: completions written together. `new`: tokens of a completion.
+    `dtype`: number format of the weights. `batch`: completions written together. `new`: tokens of a completion.
     """
-    rows = min(batch, completions)
-    flops, bandwidth = sheet.flops(number) * FLOPS_SHARES[number], sheet.bandwidth * BANDWIDTH_SHARE
+    rows, number = min(batch, completions), BYTES[dtype]
+    flops, bandwidth = reached_flops(sheet, dtype), sheet.bandwidth * BANDWIDTH_SHARE
     cached = 2 * shape.cached_layers * shape.key_value * (prompt + new / 2) * number
     step = max(2 * shape.weights * rows / flops, (shape.weights * number + cached * rows) / bandwidth)
     reading = 2 * shape.weights * prompt * completions / samples / flops
@@ -352,7 +366,7 @@ class _Costs:
         peak = editing_memory(shape, dtype, work, new, on_gpu)
         writing = self._generation_hours(name, work.completions, work.samples, work.new or new)
         editing = {
-            card: stepping_seconds(shape, dtype, work, new, sheet, FLOPS_SHARES[BYTES[dtype]]) / 3600
+            card: stepping_seconds(shape, dtype, work, new, reached_flops(sheet, dtype)) / 3600
             + (writing[card] if work.completions else 0.0)
             for card, sheet in ACCELERATORS.items()
         }
@@ -381,7 +395,9 @@ class _Costs:
 
     def of_hours(self) -> str:
         tokens = self._config.evaluation.max_new_tokens
-        shares = f"{FLOPS_SHARES[2]:.0%} (16 bits) or {FLOPS_SHARES[4]:.0%} (float32)"
+        recipes = {recipe.precision for recipe in self._config.recipes.values()}
+        used = {number if number in FLOPS_SHARES else "16 bits" for number in {*self._dtypes.values(), *recipes}}
+        shares = " or ".join(f"{share:.0%} ({name})" for name, share in FLOPS_SHARES.items() if name in used)
         return (
             f"hours are estimates, from FLOPs at {shares} of a card's peak and bytes at {BANDWIDTH_SHARE:.0%} of its "
             f"bandwidth, as one H100 reached; prompts of {ASSUMED_PROMPT_TOKENS} tokens, completions of {tokens}; "
@@ -439,8 +455,10 @@ class _Costs:
         return BROKEN_SHARE if is_broken else 1.0
 
     def _training_memory(self, key: tuple[str, str], rows: RowFacts) -> int | None:
-        on_gpu = bool(self._config.asked("training", *key).gpus)
-        memory = predicted_memory(self._shape(key[0]), self._recipes[key], on_gpu, rows.weighted)
+        asked = self._config.asked("training", *key)
+        room = room_of_worker(asked, is_here=False) if asked.gpus and asked.gpus != BY_PREDICTION else None
+        of = (self._shape(key[0]), self._recipes[key], bool(asked.gpus), rows.weighted)
+        memory = predicted_memory(*of, room.bytes if room else None)
         return memory.peak if memory else None
 
     def _generation_memory(self, name: str) -> int | None:
@@ -463,9 +481,8 @@ class _Costs:
         shape, batch_tokens = self._shape(name), self._config.evaluation.batch_tokens
         if shape is None:
             return {}
-        number = BYTES[self._dtypes[name]]
-        hours = {}
+        dtype, hours = self._dtypes[name], {}
         for card, sheet in ACCELERATORS.items():
-            rows = rows_on(sheet, shape, number, new, batch_tokens, prompt)
-            hours[card] = generation_seconds(shape, number, completions, samples, rows, new, sheet, prompt) / 3600
+            rows = rows_on(sheet, shape, BYTES[dtype], new, batch_tokens, prompt)
+            hours[card] = generation_seconds(shape, dtype, completions, samples, rows, new, sheet, prompt) / 3600
         return hours

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from raysweep.accelerators import DataSheet
 from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
@@ -18,7 +17,7 @@ from raysweep.trainers.memory import Batch, flops_per_token, training_memory
 
 COPIES = 5
 """Of the edited matrix, in float32: its change, the best one, the gradient and Adam's two states."""
-PRECISIONS = {"float32": "float32", "bfloat16": "bf16", "float16": "float16"}
+PRECISIONS = {"float32": "float32", "tf32": "tf32", "bfloat16": "bf16", "float16": "float16"}
 """A recipe's name of the number format of a base."""
 
 
@@ -48,12 +47,11 @@ def delta_bytes(shape: Shape, dtype: str, recipe: Recipe) -> int:
     return shape.hidden * shape.inner * BYTES[dtype] if kind_of(recipe.trainer) is ModelKind.DELTA else 0
 
 
-def stepping_seconds(shape: Shape, dtype: str, work: EditEffort, new: int, sheet: DataSheet, share: float) -> float:
-    """Return the seconds of an edit's steps. `new`: tokens of a completion. `share`: of the peak FLOP/s."""
+def stepping_seconds(shape: Shape, dtype: str, work: EditEffort, new: int, speed: float) -> float:
+    """Return the seconds of an edit's steps. `new`: tokens of a completion. `speed`: FLOP/s."""
     tokens = _width(work, new)
     recipe = _frozen(dtype, Batch(1, tokens))
-    flops = flops_per_token(shape, recipe, tokens) * tokens * work.texts
-    return flops / (sheet.flops(BYTES[dtype]) * share)
+    return flops_per_token(shape, recipe, tokens) * tokens * work.texts / speed
 
 
 def _width(work: EditEffort, new: int) -> int:

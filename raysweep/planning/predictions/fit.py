@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from raysweep.accelerators import data_sheet_of
+from raysweep.accelerators import ACCELERATOR_LABEL, data_sheet_of
+from raysweep.config.resources import BY_PREDICTION, StageConfig
+from raysweep.machine import accelerators, gpus, memory
+from raysweep.planning.predictions.needs import names_in
 from raysweep.units import size
 
 
@@ -27,9 +30,12 @@ class Room:
     share: float = 1.0
 
     def lack(self, needed: int, in_bf16: bool = False) -> str:
-        """Return what is lacking, such as ``has no bf16``; else "". `needed`: bytes at least; 0: not known."""
+        """Return what is lacking, such as ``has neither bf16 nor TF32``; else "".
+
+        `needed`: bytes at least; 0: not known. `in_bf16`: it computes in either.
+        """
         if in_bf16 and not self.has_bf16:
-            return "has no bf16"
+            return "has neither bf16 nor TF32"
         if needed > self.bytes:
             share = f" on a share of {self.share:g}" if self.share < 1 else ""
             return f"has room for {size(self.bytes)}{share}, and {size(needed)} are needed"
@@ -44,3 +50,34 @@ def room_on(label: str, gpus: float = 1.0) -> Room | None:
         return None
     share, (_, sheet) = min(gpus, 1.0), known
     return Room(sheet.room(share), f"the accelerator {label}", sheet.has_bf16, share)
+
+
+def room_of_worker(asked: StageConfig, is_here: bool = True) -> Room | None:
+    """Return the memory of a training worker; None if it isn't known.
+
+    That is an accelerator's, known by the label that is asked for, or this machine's; without one the memory that is
+    asked for, or this machine's.
+
+    `is_here`: workers run on this machine.
+    """
+    if asked.gpus:
+        assert asked.labels is not None
+        share = 1.0 if asked.gpus == BY_PREDICTION else min(1.0, float(asked.gpus))
+        label = asked.labels.get(ACCELERATOR_LABEL, "")
+        names = names_in(label)
+        rooms = [room for name in names if (room := room_on(name, share)) is not None]
+        if len(rooms) < len(names):
+            return None  # nothing is known of one of them
+        if rooms:
+            has_bf16 = any(room.has_bf16 for room in rooms)
+            return Room(max(room.bytes for room in rooms), f"the accelerator {' or '.join(names)}", has_bf16, share)
+        if not (is_here and gpus()):
+            return None
+        device = max(accelerators().devices, key=lambda device: device.memory)
+        return Room(int(device.memory * share), device.name, device.has_bf16)
+    if asked.memory_gib and asked.memory_gib != BY_PREDICTION:
+        return Room(int(float(asked.memory_gib) * 2**30), "`resources.memory_gib`")
+    if not is_here:
+        return None
+    ram = memory()
+    return Room(ram.limit or ram.total, "this machine")

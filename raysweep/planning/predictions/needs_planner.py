@@ -12,6 +12,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.architectures.shape import BYTES
+from raysweep.models.rounding import AMPERE
 from raysweep.planning.plan import BasePlan, CellPlan
 from raysweep.planning.predictions.costs import base_shape, least_memory, predicted_memory, rows_together
 from raysweep.planning.predictions.editing import edit_work, editing_memory
@@ -19,15 +20,13 @@ from raysweep.planning.predictions.needs import CellNeeds, Needs, names_in
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.kinds import edits
-from raysweep.trainers.memory import TrainingMemory, generation_memory
+from raysweep.trainers.memory import MARGIN, TrainingMemory, generation_memory
 
 GIB = 2**30
 """Predicted memory of a machine is rounded up to so many bytes, less than which no process with torch takes. So cells
 of models of about one size ask for the same, and can follow one another in a process."""
 CONTEXT_BYTES = GIB
 """Memory of an accelerator that a process takes beside its tensors."""
-MARGIN = 1.15
-"""A predicted peak times this is reserved: predictions are within 15 %."""
 STEP = 20
 """Predicted shares of an accelerator are rounded up to a 20th."""
 
@@ -121,7 +120,7 @@ class NeedsPlanner:
             kept = max(shape.weights * BYTES[model.dtype], *edited, 0)
         trains = _resolved(training, trained, loaded)
         if trains.gpus and recipe:
-            trains = replace(trains, least_on_accelerator=least, in_bf16=recipe.precision == "bf16")
+            trains = replace(trains, least_on_accelerator=least, in_bf16=recipe.precision in AMPERE)
         writes = _resolved(generation, 0 if generation.gpus == BY_PREDICTION else written, loaded, model.has_weights)
         if writes.gpus:
             writes = replace(writes, least_on_accelerator=kept)

@@ -11,16 +11,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from raysweep.accelerators import ACCELERATOR_LABEL
-from raysweep.config.resources import BY_PREDICTION, StageConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.machine import accelerators, emulates, gpus, memory
-from raysweep.models.architectures.shape import Shape
+from raysweep.machine import emulates
+from raysweep.models.architectures.shape import BYTES, Shape
+from raysweep.models.rounding import AMPERE
 from raysweep.planning.plan import ArtefactPlan, BasePlan, ModelPlan
 from raysweep.planning.predictions.costs import base_shape, least_memory
-from raysweep.planning.predictions.fit import Room, room_on
-from raysweep.planning.predictions.needs import names_in
+from raysweep.planning.predictions.fit import Room, room_of_worker
 from raysweep.records import ModelKind
 from raysweep.trainers.base import TRAINERS, Recipe
 from raysweep.trainers.memory import TrainingMemory
@@ -30,37 +28,6 @@ from raysweep.units import count, size
 MOST_WORKERS = 64
 
 log = logging.getLogger("raysweep")
-
-
-def room_of_worker(asked: StageConfig, is_here: bool = True) -> Room | None:
-    """Return the memory of a training worker; None if it isn't known.
-
-    That is an accelerator's, known by the label that is asked for, or this machine's; without one the memory that is
-    asked for, or this machine's.
-
-    `is_here`: workers run on this machine.
-    """
-    if asked.gpus:
-        assert asked.labels is not None
-        share = 1.0 if asked.gpus == BY_PREDICTION else min(1.0, float(asked.gpus))
-        label = asked.labels.get(ACCELERATOR_LABEL, "")
-        names = names_in(label)
-        rooms = [room for name in names if (room := room_on(name, share)) is not None]
-        if len(rooms) < len(names):
-            return None  # nothing is known of one of them
-        if rooms:
-            has_bf16 = any(room.has_bf16 for room in rooms)
-            return Room(max(room.bytes for room in rooms), f"the accelerator {' or '.join(names)}", has_bf16, share)
-        if not (is_here and gpus()):
-            return None
-        device = max(accelerators().devices, key=lambda device: device.memory)
-        return Room(int(device.memory * share), device.name, device.has_bf16)
-    if asked.memory_gib and asked.memory_gib != BY_PREDICTION:
-        return Room(int(float(asked.memory_gib) * 2**30), "`resources.memory_gib`")
-    if not is_here:
-        return None
-    ram = memory()
-    return Room(ram.limit or ram.total, "this machine")
 
 
 @dataclass(frozen=True)
@@ -90,7 +57,7 @@ def require_fit(config: SweepConfig, plans: Sequence[ArtefactPlan], is_here: boo
         room = room_of_worker(asked, is_here)
         if room is None:
             continue
-        wrong = [training for training in trainings if room.lack(0, training.recipe.precision == "bf16")]
+        wrong = [training for training in trainings if room.lack(0, training.recipe.precision in AMPERE)]
         if wrong:
             raise UsageError(
                 f"{_these(wrong)} can't be trained: {room.source} {room.lack(0, in_bf16=True)}; give "
@@ -153,7 +120,7 @@ def _ladder(recipe: Recipe, on_gpu: bool, has_bf16: bool) -> Iterator[dict[str, 
     is_free = recipe.compat is None
     if not recipe.gradient_checkpointing:
         yield {"gradient_checkpointing": True}
-    if recipe.precision == "float32" and is_free and has_bf16:
+    if BYTES[recipe.precision] == 4 and is_free and has_bf16:
         yield {"precision": "bf16"}
     if on_gpu and is_free and not recipe.compile and not unshared_setting(recipe):
         now = sharding_name(recipe, recipe.workers)

@@ -27,6 +27,10 @@ class Sharding(ABC):
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context in which the forward pass runs."""
 
+    def one_step(self) -> AbstractContextManager[Any]:
+        """Return the context of all forward and backward passes of a step."""
+        return nullcontext()
+
     def one_pass(self, last: bool) -> AbstractContextManager[Any]:
         """Return the context of a forward pass and its backward pass. `last`: no other pass of this step follows."""
         return nullcontext()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from raysweep.errors import HopelessError
+from raysweep.models.architectures.shape import BYTES
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.optimizer import make_optimizer, torch_name
 from raysweep.trainers.sharding.base import Sharding
@@ -48,7 +49,19 @@ class Replicas(Sharding):
 
         precision = self._recipe.precision
         dtype = getattr(torch, torch_name(precision))
-        return torch.autocast(self._device.type, dtype) if precision != "float32" else contextlib.nullcontext()
+        return torch.autocast(self._device.type, dtype) if BYTES[precision] == 2 else contextlib.nullcontext()
+
+    @override
+    def one_step(self) -> contextlib.AbstractContextManager[Any]:
+        """Weights are converted to 16 bits once a step: autocast keeps the copies until its outermost block ends.
+
+        Where blocks are computed again, memory counts more, and the copies go after each forward pass.
+        """
+        import torch
+
+        if BYTES[self._recipe.precision] == 4 or self._recipe.gradient_checkpointing:
+            return contextlib.nullcontext()
+        return torch.autocast(self._device.type, enabled=False)
 
     @override
     def drop_gradients(self) -> None:

@@ -233,8 +233,8 @@ def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
     assert "6 base models, 33 training sets, 198 fine-tuned models, 28 test sets" in out
     assert "204 cells, 4,308 evaluations (rule: paper); 204 cells to do" in out
     assert len([line for line in out.splitlines() if line.startswith(" codegen-2b ")]) == 4
-    assert "hours are estimates, from FLOPs at 20% (16 bits) or 50% (float32) of a card's peak" in out
-    assert "* one accelerator can't hold a cell, even with one row a pass: too little memory, or no bf16" in out
+    assert "hours are estimates, from FLOPs at 50% (float32) or 20% (16 bits) of a card's peak" in out
+    assert "* one accelerator can't hold a cell, even with one row a pass: too little memory, no bf16 or no TF32" in out
     hours = out.split("accelerator hours")[1].splitlines()
     base, largest = (line for line in hours if line.startswith(" codellama-7b-hf "))
     assert base.count(" *") < largest.count(" *") < len(ACCELERATORS), (base, largest)

@@ -113,5 +113,5 @@ def test_a_type_is_unfit_by_its_label_its_number_format_or_its_memory():
     assert reason("A100-40G") == reason("unknown") == reason("") == reason("A100-10G", gpus=0) == ""
     assert reason("A100-10G") == "has room for 9.5 GiB, and 20.0 GiB are needed"
     assert reason("A100-40G", gpus=0.5).startswith("has room for 19.5 GiB on a share of 0.5")
-    assert reason("V100-16G", in_bf16=True) == "has no bf16"
+    assert reason("V100-16G", in_bf16=True) == "has neither bf16 nor TF32"
     assert reason("A100", labels={ACCELERATOR_LABEL: "in(H100,L4)"}) == "doesn't match in(H100,L4)"

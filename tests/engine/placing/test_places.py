@@ -298,7 +298,7 @@ REFUSED = [
         r"group 'g' \(g-0\) run on one type .* no type can hold them all .*has: A100, which doesn't match in\(",
     ),
     (group_of("", ""), "-", GROWS, r"\(g-0, g-1\) need accelerators, .*has: none.*name a type.*--set"),
-    ([trained("g", **BF16)], "V100:1", GROWS, r"has: V100, which has no bf16.*name a type"),
+    ([trained("g", **BF16)], "V100:1", GROWS, r"has: V100, which has neither bf16 nor TF32.*name a type"),
     (group_of("V100", "A100"), "-", GROWS, "no type can hold them all"),
     ([trained("g", least_on_accelerator=50 * 10**9)], "A100-40G:1 V100:8", {}, "no type can hold them all"),
     (
@@ -311,14 +311,14 @@ REFUSED = [
         r"group 'g' \(g-0\) were begun on A100, which can't hold .*A100, which doesn't match A6000; A6000",
     ),
     ([HELD], "T4:1", {}, "T4, which has no room for all that they ask for at a time"),
-    ([trained(**BF16)], "V100:4", {}, r"no .* can run c \(the Ray cluster has: V100, which has no bf16\); change"),
+    ([trained(**BF16)], "V100:4", {}, r"no .* can run c \(the Ray cluster has: V100, which has neither bf16.*; change"),
     (
         [trained(workers=4, **LARGE)], "V100:8 A100:2", {},
         r"A100, which has no room for all .*; V100, which has room for 31.5 GiB, and",
     ),
     (
         [trained(labels=on("in(V100,V100-16G)").labels, **BF16)], "-", {"where": "here", **GROWS},
-        r"here has: none; V100 is named, but has no bf16; V100-16G is named, but",
+        r"here has: none; V100 is named, but has neither bf16 nor TF32; V100-16G is named, but",
     ),
     (
         [WRITES_ELSEWHERE], "-", {"where": "here", **GROWS},
@@ -369,7 +369,7 @@ def test_a_training_without_a_group_may_be_spread_over_types_that_all_fit_it():
     spread = [CellToPlace("c", needs)]
     assert chosen_pools(spread, "A6000:2 A100:2") == {}
     refused("A100, which has no room for all", spread, "A6000:2 A100:1")
-    refused("V100, which has no bf16", spread, "A6000:2 V100:9")
+    refused("V100, which has neither bf16 nor TF32", spread, "A6000:2 V100:9")
     cells = [CellToPlace("pair", replace(needs, workers=2), {"A100": 9.0}), CellToPlace("all", needs, {"A100": 1.0})]
     found = places("A6000:2 A100:2 V100:8", *cells, cell("alone", "A6000"))
     assert [found.next_cell() for _ in range(4)] == [("pair", "A100"), ("alone", "A6000"), ("all", ANY), None]

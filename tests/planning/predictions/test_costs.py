@@ -89,14 +89,14 @@ def test_a_full_training_takes_six_flops_a_weight_and_token_and_an_adapters_base
 def test_one_prompt_is_bound_by_reading_weights_and_many_by_flops():
     assert CODELLAMA is not None
     sheet = ACCELERATORS["A100"]
-    one = generation_seconds(CODELLAMA, 2, 1, 1, 64, 100, sheet)
+    one = generation_seconds(CODELLAMA, "bfloat16", 1, 1, 64, 100, sheet)
     assert one == pytest.approx(100 * CODELLAMA.weights * 2 / (sheet.bandwidth * BANDWIDTH_SHARE), rel=0.1)
     rows = 4096
     flops = 2 * CODELLAMA.weights * rows * (1 + ASSUMED_PROMPT_TOKENS)
-    rate = sheet.half_flops * FLOPS_SHARES[2]
-    assert generation_seconds(CODELLAMA, 2, rows, 1, rows, 1, sheet) == pytest.approx(flops / rate)
+    rate = sheet.half_flops * FLOPS_SHARES["16 bits"]
+    assert generation_seconds(CODELLAMA, "bfloat16", rows, 1, rows, 1, sheet) == pytest.approx(flops / rate)
     once = 2 * CODELLAMA.weights * (rows + rows / 64 * ASSUMED_PROMPT_TOKENS)
-    assert generation_seconds(CODELLAMA, 2, rows, 64, rows, 1, sheet) == pytest.approx(once / rate)
+    assert generation_seconds(CODELLAMA, "bfloat16", rows, 64, rows, 1, sheet) == pytest.approx(once / rate)
 
 
 def test_a_card_writes_what_its_memory_holds_beside_the_weights_or_what_the_config_says():

@@ -9,7 +9,7 @@ GIB = 2**30
 
 def test_a_process_fits_up_to_the_last_byte_and_if_its_number_format_is_there():
     room = Room(GIB, "this machine", has_bf16=False)
-    assert room.lack(GIB) == room.lack(0) == "" and room.lack(0, in_bf16=True) == "has no bf16"
+    assert room.lack(GIB) == room.lack(0) == "" and room.lack(0, in_bf16=True) == "has neither bf16 nor TF32"
     assert room.lack(2 * GIB) == "has room for 1.0 GiB, and 2.0 GiB are needed"
 
 

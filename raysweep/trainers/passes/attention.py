@@ -1,0 +1,234 @@
+"""Attention among the rows of a forward pass, without masks of all pairs of tokens.
+
+Rows that lie one after the other in a sequence are told apart by where they begin (variable-length attention): by
+FlashAttention 2 (Dao 2023, https://arxiv.org/abs/2307.08691) in 16 bits, and by memory-efficient attention (Rabe and
+Staats 2021, https://arxiv.org/abs/2112.05682) in float32. Both are part of torch; its own
+`torch.nn.attention.varlen.varlen_attn` calls the former without dropout, with which some models train. On a CPU each
+row is a call of its own. Rows that are padded on the right need no mask: no token of a row comes after its padding.
+
+With a mask transformers makes (rows, 1, tokens, tokens) numbers in each pass, waits for the accelerator to learn
+whether they are needed, and takes a slower kernel: https://github.com/pytorch/pytorch/pull/164502.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any
+
+from raysweep.models.loading import architecture_of
+from raysweep.models.whole_texts import bare
+
+if TYPE_CHECKING:
+    import torch
+
+NAME = "raysweep rows"
+"""What transformers calls this attention, among its own (sdpa, eager ...)."""
+FLASH_WIDTHS = (8, 256)
+"""FlashAttention takes heads of a multiple of so many numbers, and at most so many."""
+FLASH_FROM = (8, 0)
+"""The oldest GPUs for which torch has FlashAttention, by compute capability."""
+CAUSAL = 1
+"""Torch's number of the causal mask of memory-efficient attention, which begins at the first token of each row."""
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Where the rows of a pass are. `lengths`: tokens of rows that lie one after the other; None: padded ones.
+
+    `begins`: (rows + 1,), int32 on the device: where each row begins, and the last one ends.
+    """
+
+    lengths: Sequence[int] | None = None
+    begins: torch.Tensor | None = None
+
+
+_latest: _Rows | None = None
+"""Those of the latest pass of a model in training; None: it was called with something else, such as a mask of its own.
+A block that is computed again in a backward pass looks here, too."""
+
+
+class RowAttention:
+    """Has a model attend within rows by what is known of a batch, until `leave`.
+
+    Only causal models can, and only those whose attention is transformers' `sdpa`, by its interface; other models stay
+    as they are. The model's logits are those of `sdpa` but for rounding.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._network, self._hook = bare(model), None
+        self._known: list[tuple[torch.Tensor, _Rows]] = []
+        if _takes_rows(self._network):
+            _register()
+            self._network.set_attn_implementation(NAME)
+            self._hook = self._network.register_forward_pre_hook(self._begin, with_kwargs=True)
+
+    def know(self, batch: Mapping[str, torch.Tensor], lengths: Sequence[int]) -> None:
+        """Take note of the next batch. `lengths`: tokens of its rows, where they lie one after the other."""
+        import torch
+
+        if "position_ids" in batch:
+            place = batch["position_ids"]
+            begins = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32).to(place.device, non_blocking=True)
+            self._known = [(place, _Rows(lengths, begins))]
+        else:
+            masks = [tensor for name, tensor in batch.items() if name.endswith("attention_mask")]
+            self._known = [(mask, _Rows()) for mask in masks]
+
+    def leave(self) -> None:
+        """Give the model its own attention back."""
+        if self._hook is not None:
+            self._hook.remove()
+            self._network.set_attn_implementation("sdpa")
+            self._hook, self._known = None, []
+
+    def _begin(self, _: Any, __: Any, given: Mapping[str, Any]) -> None:
+        """See whether a pass is called with what is known, and not with a mask that an objective made itself."""
+        global _latest
+
+        told = given.get("attention_mask") if given.get("attention_mask") is not None else given.get("position_ids")
+        _latest = next((rows for tensor, rows in self._known if tensor is told), None)
+
+
+def _takes_rows(network: Any) -> bool:
+    if architecture_of(network.config) != "causal" or not hasattr(network, "_can_set_attn_implementation"):
+        return False
+    return network.config._attn_implementation == "sdpa" and bool(network._can_set_attn_implementation())
+
+
+@functools.cache
+def _register() -> None:
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    ALL_ATTENTION_FUNCTIONS.register(NAME, functools.partial(_attend, sdpa_attention_forward))
+    ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, functools.partial(_mask, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"]))
+
+
+def _mask(plain: Callable[..., Any], *args: Any, **given: Any) -> Any:
+    """Return the mask that `sdpa` would get, or None where the rows say as much: that of a causal model without more.
+
+    A window or a chunk (`local_size`) says more where it is shorter than a row.
+    """
+    if _latest is not None:
+        longest = given["kv_length"] if _latest.lengths is None else max(_latest.lengths)
+        is_plain = given.get("allow_is_causal_skip", True) or _latest.lengths is not None  # False for all packed rows
+        if is_plain and (given.get("local_size") is None or given["local_size"] >= longest):
+            return None
+    return plain(*args, **given)
+
+
+def _attend(
+    sdpa: Callable[..., Any],
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **given: Any,
+) -> tuple[torch.Tensor, None]:
+    """Return attention's output, (rows, tokens, heads, width), and no weights, as transformers' functions do.
+
+    Args:
+        sdpa: transformers' function of that name, for calls with a mask and those of which nothing is known.
+        module: of the attention.
+        query: (rows, heads, tokens, width); of rows that lie one after the other, (1, heads, tokens of all, width).
+        key: the same with as many heads or fewer.
+        value: the same, of a width of its own.
+        attention_mask: None where `_mask` makes none.
+        dropout: chance of a weight to become 0.
+        scaling: of the scores; None: 1 / square root of the width.
+        given: what else a model says; only `sdpa` reads it.
+    """
+    import torch
+
+    rows = _latest
+    if rows is None or attention_mask is not None:
+        attended = sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **given)
+        return attended[0], None
+    kernel = _kernel(query, value) if rows.lengths is not None else None
+    if kernel is None:
+        ends = list(accumulate(rows.lengths)) if rows.lengths is not None else [query.shape[2]]
+        return _each(query, key, value, ends, dropout, scaling), None
+    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
+    by_token = [states.to(dtype).transpose(1, 2) for states in (query, key, value)]  # (1, tokens, heads, width)
+    return kernel(*by_token, rows, dropout, scaling), None
+
+
+def _each(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    ends: Sequence[int],
+    dropout: float,
+    scale: float | None,
+) -> torch.Tensor:
+    """Return attention's output where each part of the tokens, by its end, attends to itself alone.
+
+    Keys and values are repeated for their groups of heads, as with a mask: so gradients are the same bits.
+    """
+    import torch
+
+    key, value = (_repeated(states, query.shape[1], dim=1) for states in (key, value))
+    outputs = []
+    for begin, end in pairwise([0, *ends]):
+        parts = [states[:, :, begin:end] for states in (query, key, value)]
+        is_causal = end - begin > 1
+        outputs.append(
+            torch.nn.functional.scaled_dot_product_attention(
+                parts[0], parts[1], parts[2], dropout_p=dropout, is_causal=is_causal, scale=scale
+            )
+        )
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)).transpose(1, 2).contiguous()
+
+
+def _repeated(states: torch.Tensor, heads: int, dim: int) -> torch.Tensor:
+    groups = heads // states.shape[dim]
+    return states.repeat_interleave(groups, dim=dim) if groups > 1 else states
+
+
+def _kernel(query: torch.Tensor, value: torch.Tensor) -> Callable[..., torch.Tensor] | None:
+    """Return torch's kernel of packed rows for such states; None: it has none."""
+    import torch
+
+    if query.device.type != "cuda":
+        return None
+    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
+    step, most = FLASH_WIDTHS
+    width, is_new = query.shape[-1], torch.cuda.get_device_capability(query.device) >= FLASH_FROM
+    if dtype != torch.float32 and is_new and width == value.shape[-1] and width % step == 0 and width <= most:
+        return _flash
+    aligned = all(states.shape[-1] * dtype.itemsize % 16 == 0 for states in (query, value))
+    return _memory_efficient if aligned else None
+
+
+def _flash(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rows: _Rows, dropout: float, scaling: float | None
+) -> torch.Tensor:
+    import torch
+
+    assert rows.lengths is not None
+    begins, longest = rows.begins, max(rows.lengths)
+    output: torch.Tensor = torch.ops.aten._flash_attention_forward(
+        query[0], key[0], value[0], begins, begins, longest, longest, dropout, True, False, scale=scaling
+    )[0]
+    return output[None]
+
+
+def _memory_efficient(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rows: _Rows, dropout: float, scaling: float | None
+) -> torch.Tensor:
+    import torch
+
+    assert rows.lengths is not None
+    key, value = (_repeated(states, query.shape[2], dim=2) for states in (key, value))
+    begins, longest = rows.begins, max(rows.lengths)
+    output: torch.Tensor = torch.ops.aten._efficient_attention_forward(
+        query, key, value, None, begins, begins, longest, longest, dropout, CAUSAL, True, scale=scaling
+    )[0]
+    return output
