@@ -70,6 +70,7 @@ CALLED_HERE = {
     "save_steps": "checkpoint_every",
     "target_modules": "targets",
     "torch_dtype": "dtype",
+    "tf32": "precision: tf32",
     "train_batch_size": "batch_size",
     "warmup_ratio": "warmup",
     "warmup_steps": "warmup, a share of the steps",

@@ -166,8 +166,8 @@ class RecipeConfig(Strict):
     """In place of `clip`: each number of a gradient is cut to it, on either side of 0; not by ZeRO."""
     keep: Literal["last", "best"] = RECIPE.keep
     """Which epoch's weights are the model: the last one's, or those with the lowest loss of `training.validation`."""
-    precision: Literal["float32", "bf16", "float16"] = RECIPE.precision
-    """Number format of the computations and of an adapter's frozen base; trained weights are float32 in all."""
+    precision: Literal["float32", "tf32", "bf16", "float16"] = RECIPE.precision
+    """Number format of computations and an adapter's frozen base; trained weights are float32. `tf32`: on GPUs."""
     max_tokens: Annotated[int, Field(ge=8, lt=2**31), UnitMark("tokens")] = RECIPE.max_tokens
     """Most tokens of a row."""
     overlong: Literal["drop", "truncate"] = RECIPE.overlong
@@ -274,8 +274,8 @@ class ModelConfig(Strict):
     """Commit, tag or branch of a hub id; null: the newest."""
     trust_remote_code: bool = MODEL.trust_remote_code
     """Whether code from the model's repository may run."""
-    dtype: Literal["float32", "bfloat16", "float16"] = MODEL.dtype
-    """Number format in which the weights are loaded."""
+    dtype: Literal["float32", "tf32", "bfloat16", "float16"] = MODEL.dtype
+    """Number format in which the weights are loaded; `tf32`: float32, but products in TF32 on GPUs."""
     eos_token: str | None = MODEL.eos_token
     """Token that ends a text, for a tokenizer that names none; null: the tokenizer's."""
     template: Template = RECIPE.template

@@ -15,6 +15,7 @@ from raysweep.errors import HopelessError, UnfitModel
 from raysweep.generators.base import GENERATORS, Generator, is_too_long
 from raysweep.hashing import text_sha
 from raysweep.machine import accelerator_in_use, software, versions
+from raysweep.models.rounding import products_in
 from raysweep.records import Completion, GenerationRequest, ModelRef, PerturbedRow, SourceRow
 from raysweep.rows.parquet import ROWS, read_block
 from raysweep.storage.store import Store
@@ -140,7 +141,8 @@ class KeptGenerator:
             try:
                 model = generator.live()
                 before = fingerprint(model.network.state_dict())
-                counts = run.edit(model, alive)
+                with products_in(job.model.dtype if isinstance(job.model, ModelRef) else None):
+                    counts = run.edit(model, alive)
                 if fingerprint(model.network.state_dict()) != before:
                     log.warning("an edit for %s left its base changed; the base is loaded anew", run.job.label)
                     self._broken = generator

@@ -38,9 +38,9 @@ from raysweep.generators.patches import Variants
 from raysweep.generators.proof import flaw_of, unlike_generate
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
-from raysweep.models.architectures.shape import shape_of
+from raysweep.models.architectures.shape import BYTES, shape_of
 from raysweep.models.loading import disable_cudnn_attention
-from raysweep.models.rounding import TEXT
+from raysweep.models.rounding import TEXT, products_in, require_tf32
 from raysweep.models.traits import Traits, read_traits, traits_of
 from raysweep.models.versions import ModelVersions
 from raysweep.models.whole_texts import has_encoder, has_own_cache
@@ -96,6 +96,7 @@ class Transformers(Generator):
         self.network: Any = None
         self.tokenizer: Any = None
         self.versions: ModelVersions | None = None
+        self._dtype: str | None = None  # None: that of whoever made the model
         self._budget, self._cache, self._longest_prompt = batch_tokens, cache, longest_prompt
         self._loop: Loop | None = None
         self._proven: dict[tuple[Any, ...], type[Way]] = {}  # by kind of the model: the way that is right for it
@@ -106,7 +107,7 @@ class Transformers(Generator):
             import torch
 
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            self.versions = ModelVersions(device, lambda dtype: dtype == "float32" if merge is None else merge)
+            self.versions = ModelVersions(device, lambda dtype: BYTES[dtype] == 4 if merge is None else merge)
             self.use(model)
 
     @override
@@ -121,6 +122,9 @@ class Transformers(Generator):
             return False
         if self._loop:
             self._loop.way = None  # it holds the network
+        self._dtype = (model.base or model).dtype
+        if self._dtype == "tf32":
+            require_tf32()
         self.network = self.tokenizer = None  # else two would be in memory while one replaces the other
         self.versions.become(model)
         self.loads = self.versions.loads
@@ -249,10 +253,11 @@ class Transformers(Generator):
         of_each = variants or [None] * len(requests)
         rows = [self._tokens.row(*each) for each in zip(requests, of_each, strict=True)]
         open_rows = [row for row in rows if not row.ended]
-        if self.decoding.beams > 1:
-            self._search(open_rows)
-        else:
-            self._loop.write(open_rows)
+        with products_in(self._dtype):
+            if self.decoding.beams > 1:
+                self._search(open_rows)
+            else:
+                self._loop.write(open_rows)
         return rows
 
     def _search(self, rows: Sequence[WrittenRow]) -> None:
@@ -274,7 +279,7 @@ class Transformers(Generator):
         import torch
 
         assert self._loop
-        with self._loop.way.ready(), torch.inference_mode():
+        with products_in(self._dtype), self._loop.way.ready(), torch.inference_mode():
             self._loop.way.read(texts, variants)
 
     def completion(self, row: WrittenRow) -> Completion:

@@ -31,7 +31,7 @@ MADE_FIRST = 12
 UNKNOWN = "unknown"
 TOO_SMALL = " *"
 """Marks hours on an accelerator that can't hold a cell."""
-TOO_SMALL_MEANS = "* one accelerator can't hold a cell, even with one row a pass: too little memory, or no bf16"
+TOO_SMALL_MEANS = "* one accelerator can't hold a cell, even with one row a pass: too little memory, no bf16 or no TF32"
 LEAST_HOURS = 0.01
 """Fewer hours are not told apart."""
 LEFT_OVER = 0.1

@@ -72,6 +72,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             why = f"model {model.name!r} has no chat template; only models with a `path` can have one"
             yield (*place, "name"), f"{why}: leave `{key}: {CHAT}` to them"
         yield from repair_mistakes(config, model, place)
+        yield from _in_tf32(config, model, place)
         if not model.has_weights:
             yield from token_mistakes(config, model, "", None, place)
         if (pretrain := model.pretrain) is not None:
@@ -168,6 +169,16 @@ def _of_architecture(
             f"the template {INSTRUCT!r} begins the answer with the signature, and the decoder of an encoder-decoder "
             f"model ({model.name}) doesn't go on with its prompt; give `{RAW}`",
         )
+
+
+def _in_tf32(config: SweepConfig, model: ModelConfig, place: KeyPath) -> Iterator[Mistake]:
+    if model.dtype != "tf32":
+        return
+    generator = (model.generator or config.evaluation.generator).name
+    if generator != TRANSFORMERS:
+        yield (*place, "dtype"), f"generator {generator} has no tf32; take generator {TRANSFORMERS}, or another `dtype`"
+    elif not all(config.asked("generation", model.name, recipe).gpus for recipe in ("", *model.recipes)):
+        yield (*place, "dtype"), "tf32 is a number format of GPUs (`resources.gpus`); give `dtype: float32`"
 
 
 def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:

@@ -49,6 +49,8 @@ def check_settings(recipe: Recipe, on_gpu: bool) -> Iterator[Finding]:
     parallel = sharding_name(recipe, recipe.workers)
     if recipe.workers > recipe.batch_size:
         yield "workers", f"{recipe.workers} workers are more than the {recipe.batch_size} rows of a step (`batch_size`)"
+    if recipe.precision == "tf32" and not on_gpu:
+        yield "precision", "tf32 is a number format of GPUs (`resources.gpus`); use `precision: float32`"
     if parallel == "ddp":
         if recipe.offload:
             why = "only ZeRO can keep the optimizer elsewhere; give `parallel: zero2` (zero1, zero3) beside it"
