@@ -186,6 +186,8 @@ class RecipeConfig(Strict):
     """Whether the backward pass computes activations again: less memory, a third more time."""
     compile: bool = RECIPE.compile
     """Whether torch compiles the model first, which takes minutes."""
+    kernels: Literal["plain", "fused"] = RECIPE.kernels
+    """`fused` computes LoRA and frozen norms in fewer kernels, which changes rounding only; for `lora`."""
     compat: Literal["safecoder"] | None = RECIPE.compat
     """`safecoder` clips after every row, carries an epoch's left-over rows on, and spares by name from decay."""
     lora: LoraConfig = LoraConfig()

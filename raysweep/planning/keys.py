@@ -40,6 +40,7 @@ def recipe_spec(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
     unused += ["epochs"] if recipe.steps is not None else []
     unused += ["betas", "eps"] if recipe.optimizer == "adafactor" else []
     unused += ["clip"] if recipe.clip_value is not None else []
+    unused += ["kernels"] if recipe.kernels == Recipe.kernels else []  # the only ones of models trained before
     unused += ["overlong"] if recipe.overlong == Recipe.overlong else []  # the only way of models trained before it
     for name in unused:
         del spec[name]

@@ -15,7 +15,7 @@ Begin with base.py, which defines what a trainer receives and returns.
     adapters.py      what trainers of adapters share: PEFT's wrapper and config, checks, saving
     lora.py          trains low-rank updates (LoRA) of linear layers; finds embeddings and the output layer
     ia3.py           trains scaling vectors (IA3)
-    passes/          how forward and backward passes are computed: attention, gradient checkpointing
+    passes/          how forward and backward passes are computed: attention, fused kernels, gradient checkpointing
     sharding/        how several workers share a training: DDP, DeepSpeed's ZeRO
     objectives/      one loss per file
     kinds.py         what a recipe's trainer is: a trainer, an editor, or Self-Denoising

@@ -31,7 +31,7 @@ class AdapterTrainer(Trainer):
     """Trains an adapter and saves it as PEFT does.
 
     What is trained is float32, and so are norms; the rest of the frozen base is held in the precision of the
-    computations.
+    computations. With `kernels: fused` the training loop has frozen norms in it, too.
     """
 
     kind = ModelKind.ADAPTER

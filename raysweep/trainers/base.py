@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 BEST = "best"
 """The value of a recipe's `keep` with which the epoch of the lowest validation loss is the model."""
+FUSED = "fused"
+"""The value of a recipe's `kernels` with which LoRA and norms take fewer kernels."""
 KEPT_STEP = "kept_step"
 """Among what a training with `keep: best` reports: the step whose weights are the model."""
 
@@ -73,6 +75,7 @@ class Recipe:
     offload: str | None = None  # optimizer: its state is kept in the CPU's memory (zero only)
     gradient_checkpointing: bool = False  # compute activations again in the backward pass: less memory, more time
     compile: bool = False  # torch.compile
+    kernels: str = "plain"  # plain | fused (LoRA in fewer kernels, norms in the precision of the computations)
     compat: str | None = None  # safecoder: its decay, its clipping after every backward pass, its leaking tails
     lora: Mapping[str, Any] = field(default_factory=dict)  # some of `LoraSettings`
     ia3: Mapping[str, Any] = field(default_factory=dict)  # some of `Ia3Settings`

@@ -24,7 +24,7 @@ from raysweep.models.loading import architecture_of
 from raysweep.models.whole_texts import LABELS
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.rows.parquet import block_count, read_block, read_rows
-from raysweep.trainers.base import Objective, Recipe, Row, Services, TrainJob, objective_of
+from raysweep.trainers.base import FUSED, Objective, Recipe, Row, Services, TrainJob, objective_of
 from raysweep.trainers.batching import REJECTED, compact, rehearse
 from raysweep.trainers.checks import check_eos
 from raysweep.trainers.objectives.rejected import Comparing, pair_of
@@ -215,4 +215,6 @@ class NumbersOfRows:
         facts = {"base": self.job.base_key, "precision": self.job.recipe.precision, "rows": content.hexdigest()}
         if self.job.recipe.precision != "float32":
             facts["weights"] = self.weights
+        if self.job.recipe.kernels == FUSED:
+            facts["kernels"] = FUSED
         return text_sha(canonical_json({**facts, "what": what}))

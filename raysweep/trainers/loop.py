@@ -24,7 +24,7 @@ from raysweep.models.architectures.shape import BYTES, shape_of
 from raysweep.models.loading import disable_cudnn_attention, silence_deepspeed
 from raysweep.models.rounding import products_in
 from raysweep.seeding import derive
-from raysweep.trainers.base import BEST, KEPT_STEP, LossSum, Row, Services, TrainJob
+from raysweep.trainers.base import BEST, FUSED, KEPT_STEP, LossSum, Row, Services, TrainJob
 from raysweep.trainers.batching import (
     BatchingTrial,
     DataOrder,
@@ -45,6 +45,7 @@ from raysweep.trainers.objectives.sft import Sft
 from raysweep.trainers.optimizer import learning_rate
 from raysweep.trainers.passes.activations import recompute_blocks
 from raysweep.trainers.passes.attention import RowAttention
+from raysweep.trainers.passes.fused import fuse
 from raysweep.trainers.reports import TrainingReports
 from raysweep.trainers.sharding.choice import make_sharding, sharding_name, unshared_setting
 from raysweep.trainers.validation import BestEpoch, log_probabilities_of_texts
@@ -82,7 +83,8 @@ class TrainingLoop:
     engine's services. With several workers torch's process group exists already.
 
     Raises:
-        UsageError: the model can't pack rows, or there are no validation rows by which the best epoch is chosen.
+        UsageError: the model can't pack rows or has nothing to fuse, or there are no validation rows by which the best
+            epoch is chosen.
     """
 
     def __init__(self, model: Any, data: EncodedSet, job: TrainJob, services: Services) -> None:
@@ -179,7 +181,7 @@ class TrainingLoop:
         self.reports.report(done, loss, self._measure(done, is_kept))
 
     def _prepare_model(self) -> None:
-        """Choose attention and gradient checkpointing, and count the weights before they may be in shares."""
+        """Choose attention, gradient checkpointing and kernels, and count the weights before they may be in shares."""
         self.uncalled = freeze_uncalled(self.model, self.data.rows[0])
         self.trainable_weights = check_trainable(self.model)
         self.attention = self._attention()
@@ -192,6 +194,8 @@ class TrainingLoop:
                 self._packs = True
         if self.recipe.gradient_checkpointing:
             recompute_blocks(self.model)
+        if self.recipe.kernels == FUSED:
+            fuse(self.model, self.recipe.precision)
 
     def _prepared(self, data: EncodedSet) -> EncodedSet:
         services = NumbersOfRows(self.job, data, self.services, self._batches_over, self._weights)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.models.families.base import ia3_targets, lora_targets
-from raysweep.trainers.base import BEST, Ia3Settings, LoraSettings, Recipe, objective_of
+from raysweep.trainers.base import BEST, FUSED, Ia3Settings, LoraSettings, Recipe, objective_of
 from raysweep.trainers.batching import micro_batching
 from raysweep.trainers.sharding.choice import sharding_name
 
@@ -297,6 +297,7 @@ class _Block:
         self._scaled = scaled_widths(shape, recipe) if recipe.trainer == "ia3" else None
         self.stream = self.compute if self.frozen else 4
         self._on_gpu = on_gpu
+        self._fused = recipe.kernels == FUSED
         self._dropout = recipe.trainer == "lora" and LoraSettings(**recipe.lora).dropout > 0
         self._eager = self.compute == 2 and not on_gpu  # on CPUs the loop takes plain attention for bf16
         self.norm_kept = batch.tokens * self._norm_per_token()
@@ -315,6 +316,8 @@ class _Block:
         """Bytes of the tensors that one norm saves, beside its input in the residual stream."""
         shape = self._shape
         in_float32 = shape.layout.rms_norm or self._on_gpu  # autocast on CPUs leaves other norms in bf16
+        if self._fused:
+            in_float32 = shape.layout.rms_norm and not self._on_gpu  # as torch's function is there
         copy = (4 if in_float32 else 2) * shape.hidden if self.stream == 2 else 0
         scaled = 0 if self.frozen or not shape.layout.rms_norm else 4 * shape.hidden
         return copy + scaled
@@ -340,9 +343,9 @@ class _Block:
         adapted = [role for role in present if role in adapted_roles(self._shape, self._recipe)]
         ranks = len(adapted) * LoraSettings(**self._recipe.lora).r * self.compute
         if self._dropout:  # the mask, and what it left
-            return ranks + len(adapted) * width * ((1 if self._on_gpu else 4) + self.compute)
-        if self.compute == 4:
-            return ranks + (0 if saved_anyway or not adapted else width * 4)
+            return ranks + len(adapted) * width * ((1 if self._on_gpu or self._fused else 4) + self.compute)
+        if self.compute == 4 or self._fused:
+            return ranks + (0 if saved_anyway or not adapted else width * self.compute)
         return ranks + len(adapted) * width * 2
 
     def _attention(self) -> int:
@@ -372,7 +375,8 @@ class _Block:
             return True
         if self._scaled is not None:
             return self.compute == 4 and role in self._scaled[1]
-        return self.compute == 4 and not self._dropout and role in adapted_roles(self._shape, self._recipe)
+        as_it_is = not self._dropout and (self.compute == 4 or self._fused)
+        return as_it_is and role in adapted_roles(self._shape, self._recipe)
 
     def _mlp(self) -> int:
         shape, number = self._shape, self.compute

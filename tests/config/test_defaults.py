@@ -143,7 +143,7 @@ def test_no_option_writes_the_default_of_a_config_key_or_a_record():
 @pytest.mark.parametrize(
     ("section", "record", "number"),
     [
-        (models.RecipeConfig, Recipe, 31),
+        (models.RecipeConfig, Recipe, 32),
         (models.LoraConfig, LoraSettings, 7),
         (models.Ia3Config, Ia3Settings, 2),
         (models.ModelConfig, ModelRef, 4),

@@ -50,7 +50,9 @@ def test_the_key_of_an_ia3_adapter_names_what_its_recipe_leaves_to_the_family(fa
 def test_all_fields_of_a_recipe_that_count_are_in_its_key():
     plain = recipe_spec(Recipe(), {})
     fields = {
-        name: value for name, value in dataclasses.asdict(Recipe()).items() if name not in ("edit", "day", "overlong")
+        name: value
+        for name, value in dataclasses.asdict(Recipe()).items()
+        if name not in ("edit", "day", "overlong", "kernels")
     }
     assert plain == fields | {"parallel": "ddp", "prompts": 1}
     unused = {"betas", "eps", "clip"}  # AdamW's, and the norm
@@ -59,6 +61,7 @@ def test_all_fields_of_a_recipe_that_count_are_in_its_key():
     assert recipe_spec(Recipe(optimizer="adafactor", clip_value=0.3), {}) == given | changed
     assert recipe_spec(Recipe(keep="best"), {}) == plain | {"keep": "best"}
     assert recipe_spec(Recipe(overlong="truncate"), {}) == plain | {"overlong": "truncate"}
+    assert recipe_spec(Recipe(kernels="fused"), {}) == plain | {"kernels": "fused"}
 
 
 def test_when_a_search_ends_is_in_the_key_where_there_are_beams():

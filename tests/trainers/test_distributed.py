@@ -124,6 +124,7 @@ def together(request, tiny, tmp_path_factory):
         counts = TRAINERS.get(job.recipe.trainer)().train(job, FolderServices(folder / f"{job.out.name}-state"))
         (job.out / COUNTS).write_text(json.dumps(counts))
     jobs = [(in_way(job, way), 0) for way in ways for job in alone]
+    jobs += [(variant(in_way(alone[1], "ddp"), "ddp-fused", kernels="fused"), 0)] if "ddp" in ways else []
     jobs += [(dataclasses.replace(in_way(whole, way), out=folder / f"{way}-resumed"), 10) for way in ways]
     of_one_step = make_job("llama", batch_size=8, micro_batch_size=1, workers=2, parallel="ddp")
     train_together(2, jobs, folder / "pair", of_one_step)
@@ -143,6 +144,7 @@ def test_two_workers_train_the_model_that_one_trains_and_resume_it(together, tin
         assert difference(alone, whole) < 1e-5, way
         assert difference(whole, folder / f"{way}-resumed") == 0, way
         assert difference(folder / "adapter", folder / f"{way}-adapter") < 1e-5, way
+        assert way != "ddp" or difference(folder / "adapter", folder / "ddp-fused") < 1e-5
         AutoModelForCausalLM.from_pretrained(whole)
         assert (whole / "config.json").read_text() == (alone / "config.json").read_text(), way
 

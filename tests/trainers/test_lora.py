@@ -8,10 +8,11 @@ import torch
 
 from raysweep.models.loading import load_model
 from raysweep.records import ModelKind, ModelRef
+from raysweep.trainers.adapters import SETTINGS
 from raysweep.trainers.full import load_for_training
 from raysweep.trainers.lora import Lora
 from tests.models.tiny import cases, logits_of
-from tests.trainers.conftest import tensors_of, train
+from tests.trainers.conftest import difference, tensors_of, train, train_and_resume
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +60,19 @@ def test_rank_scale_dropout_and_targets_are_the_recipes_or_the_studys(lora, targ
     config = Lora().add_adapter(load_for_training(job.base)[0], job).peft_config["default"]
     assert (config.r, config.lora_alpha, config.lora_dropout) == numbers
     assert config.target_modules == targets and config.modules_to_save is None
+
+
+def test_fused_kernels_train_the_same_adapter_but_for_rounding(make_job, tmp_path):
+    """In bf16, with memory saved, and interrupted; what is saved is PEFT's."""
+    fields = {"trainer": "lora", "lora": SMALL, "precision": "bf16", "eps": 1e-4, "gradient_checkpointing": True}
+    plain = make_job("llama", "plain", **fields)
+    fused = make_job("llama", "fused", kernels="fused", checkpoint_every=3, **fields)
+    expected, found = train(plain), train_and_resume(fused, tmp_path, 3)
+    assert found["losses"][-1][1] < found["losses"][0][1]
+    assert found["losses"] == [[step, pytest.approx(loss, rel=2e-3)] for step, loss in expected["losses"]]
+    assert 0 < difference(fused.out, plain.out) < 2e-2
+    assert {tensor.dtype for tensor in tensors_of(fused.out).values()} == {torch.float32}
+    assert (fused.out / SETTINGS).read_bytes() == (plain.out / SETTINGS).read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore:.*tie.*")

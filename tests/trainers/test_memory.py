@@ -43,6 +43,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "gpt_bigcode": {"n_layer": 3},
     "t5": {"num_layers": 3, "num_decoder_layers": 3},
 }
+FUSED = {"micro_batch_size": 8, "trainer": "lora", "kernels": "fused"}
 CASES = [
     ("llama", {"micro_batch_size": 8}),
     ("llama", {"micro_batch_size": 4, "trainer": "lora", "precision": "bf16"}),
@@ -50,6 +51,7 @@ CASES = [
     ("gpt_bigcode", {"micro_batch_size": 1, "optimizer": "adafactor", "gradient_checkpointing": True}),
     ("gpt_bigcode", {"micro_batch_size": 8, "trainer": "ia3", "precision": "bf16"}),
     ("t5", {"micro_batch_size": 2, "gradient_checkpointing": True}),
+    ("llama", FUSED | {"precision": "bf16"}),
     # the others are long
     ("llama", {"micro_batch_size": 2, "gradient_checkpointing": True}),
     ("llama", {"micro_batch_size": 4, "precision": "bf16"}),
@@ -70,6 +72,10 @@ CASES = [
     ("gpt_bigcode", {"micro_batch_size": 2, "trainer": "ia3", "gradient_checkpointing": True}),
     ("gpt_bigcode", {"micro_batch_size": 8, "trainer": "lora"}),
     ("gpt_bigcode", {"micro_batch_size": 8, "trainer": "lora", "precision": "bf16", "lora": {"dropout": 0.0}}),
+    ("llama", FUSED | {"precision": "bf16", "lora": {"dropout": 0.0}}),
+    ("gpt_bigcode", FUSED),
+    ("gpt_bigcode", FUSED | {"precision": "bf16"}),
+    ("t5", FUSED | {"precision": "bf16"}),
 ]
 
 
@@ -114,7 +120,7 @@ def measured(model: Any, job: TrainJob) -> int:
     return peak
 
 
-@pytest.mark.parametrize(("family", "given"), cases(CASES, CASES[:6]))
+@pytest.mark.parametrize(("family", "given"), cases(CASES, CASES[:7]))
 def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(family, given):
     recipe = Recipe(batch_size=ROWS, steps=2, max_tokens=TOKENS, micro_batch_tokens=10**6, **given)
     shape, model, job = build(family, recipe)

@@ -93,11 +93,16 @@ def test_memory_that_runs_out_in_the_measures_before_training_makes_passes_small
     assert found["held_out"]["margins_before"] == pytest.approx(whole["held_out"]["margins_before"], abs=1e-3)
 
 
-def test_adapters_and_whole_models_in_16_bits_share_no_reference(make_pairs, tmp_path):
+def test_what_rounds_otherwise_in_16_bits_shares_no_reference(make_pairs, tmp_path):
     services = FolderServices(tmp_path / "state")
-    for trainer in ("full", "lora"):  # whose base computes in bf16 with weights in float32, and in bf16
-        train(make_pairs("dpo", out=trainer, trainer=trainer, precision="bf16", steps=1), services)
-    assert len(services.store) == 4  # the reference, and what validation begins with
+    for trainer, kernels in (
+        ("full", "plain"),
+        ("lora", "plain"),
+        ("lora", "fused"),
+    ):  # weights in float32, and in bf16
+        job = make_pairs("dpo", out=f"{trainer} {kernels}", trainer=trainer, precision="bf16", steps=1, kernels=kernels)
+        train(job, services)
+    assert len(services.store) == 6  # the reference, and what validation begins with
 
 
 def test_numbers_of_an_objective_are_reported_and_kept(make_pairs, tmp_path):

@@ -25,7 +25,7 @@ OVERALL = "mix_all"
 APART = (
     *("trainer", "lora", "ia3", "edit"),
     *("workers", "parallel", "offload", "micro_batch_size", "micro_batch_tokens", "batching"),
-    *("gradient_checkpointing", "compile"),
+    *("gradient_checkpointing", "compile", "kernels"),
 )
 """Settings in which recipes of different trainers that are alike differ: a trainer's own, those of speed and memory."""
 FROM_SEVERAL = "from one or several edit examples"

@@ -145,19 +145,25 @@ def _attend(
         scaling: of the scores; None: 1 / square root of the width.
         given: what else a model says; only `sdpa` reads it.
     """
-    import torch
-
     rows = _latest
     if rows is None or attention_mask is not None:
         attended = sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **given)
         return attended[0], None
-    kernel = _kernel(query, value) if rows.lengths is not None else None
+    dtype = _computed_in(query)
+    kernel = _kernel(query, value, dtype) if rows.lengths is not None else None
     if kernel is None:
         ends = list(accumulate(rows.lengths)) if rows.lengths is not None else [query.shape[2]]
-        return _each(query, key, value, ends, dropout, scaling), None
-    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
+        shares_heads = query.device.type == "cuda" and dtype.itemsize == 2  # in float32 torch would take a slow kernel
+        return _each(query, key, value, ends, dropout, scaling, shares_heads), None
     by_token = [states.to(dtype).transpose(1, 2) for states in (query, key, value)]  # (1, tokens, heads, width)
     return kernel(*by_token, rows, dropout, scaling), None
+
+
+def _computed_in(states: torch.Tensor) -> torch.dtype:
+    import torch
+
+    device = states.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
 
 
 def _each(
@@ -167,21 +173,30 @@ def _each(
     ends: Sequence[int],
     dropout: float,
     scale: float | None,
+    shares_heads: bool,
 ) -> torch.Tensor:
     """Return attention's output where each part of the tokens, by its end, attends to itself alone.
 
-    Keys and values are repeated for their groups of heads, as with a mask: so gradients are the same bits.
+    `shares_heads`: several heads of queries read one of keys and values where it lies. Otherwise these are repeated, as
+    with a mask: so gradients are the same bits.
     """
     import torch
 
-    key, value = (_repeated(states, query.shape[1], dim=1) for states in (key, value))
+    if not shares_heads:
+        key, value = (_repeated(states, query.shape[1], dim=1) for states in (key, value))
     outputs = []
     for begin, end in pairwise([0, *ends]):
         parts = [states[:, :, begin:end] for states in (query, key, value)]
         is_causal = end - begin > 1
         outputs.append(
             torch.nn.functional.scaled_dot_product_attention(
-                parts[0], parts[1], parts[2], dropout_p=dropout, is_causal=is_causal, scale=scale
+                parts[0],
+                parts[1],
+                parts[2],
+                dropout_p=dropout,
+                is_causal=is_causal,
+                scale=scale,
+                enable_gqa=shares_heads and key.shape[1] != query.shape[1],
             )
         )
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)).transpose(1, 2).contiguous()
@@ -192,13 +207,12 @@ def _repeated(states: torch.Tensor, heads: int, dim: int) -> torch.Tensor:
     return states.repeat_interleave(groups, dim=dim) if groups > 1 else states
 
 
-def _kernel(query: torch.Tensor, value: torch.Tensor) -> Callable[..., torch.Tensor] | None:
-    """Return torch's kernel of packed rows for such states; None: it has none."""
+def _kernel(query: torch.Tensor, value: torch.Tensor, dtype: torch.dtype) -> Callable[..., torch.Tensor] | None:
+    """Return torch's kernel of packed rows for such states, computed in `dtype`; None: it has none."""
     import torch
 
     if query.device.type != "cuda":
         return None
-    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
     step, most = FLASH_WIDTHS
     width, is_new = query.shape[-1], torch.cuda.get_device_capability(query.device) >= FLASH_FROM
     if dtype != torch.float32 and is_new and width == value.shape[-1] and width % step == 0 and width <= most:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import Finding, MissingInput, as_error, install_extra
 from raysweep.trainers.base import Recipe
+from raysweep.trainers.passes.fused import check_kernels
 from raysweep.trainers.sharding.base import Sharding
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def check_settings(recipe: Recipe, on_gpu: bool) -> Iterator[Finding]:
     if recipe.clip_value is not None and recipe.changed("clip"):
         yield "clip", "`clip_value` takes its place; remove one of them"
     parallel = sharding_name(recipe, recipe.workers)
+    yield from check_kernels(recipe, parallel)
     if recipe.workers > recipe.batch_size:
         yield "workers", f"{recipe.workers} workers are more than the {recipe.batch_size} rows of a step (`batch_size`)"
     if recipe.precision == "tf32" and not on_gpu:
