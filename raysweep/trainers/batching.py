@@ -32,8 +32,9 @@ PAD_TO = 8
 """In 16 bits the widths of batches are multiples of this number: few different shapes limit the memory of bf16 kernels
 on CPUs, and suit the tensor cores of GPUs."""
 DEVICE_TOKENS = {"cpu": 1024, "cpu in 16 bits": 2048, "cuda": 4096}
-"""Tokens of one forward pass unless a recipe says otherwise. One long row keeps a CPU core busy already. An
-accelerator whose memory is known takes what fits (`raysweep.trainers.memory.tokens_that_fit`)."""
+"""Tokens of one forward pass unless a recipe says otherwise. One long row keeps a CPU core busy already; more tokens of
+padded rows gain nothing on a GPU, since padding grows. An accelerator whose memory is known takes no more of them than
+fit, and as many of packed ones (`raysweep.trainers.memory.tokens_that_fit`)."""
 PASS_TOKENS = {"cpu": 64, "cpu in 16 bits": 512, "cuda": 256}
 """What a forward and backward pass costs beside its tokens, in tokens: the time in which its operations start.
 2026-11-22, a llama of 0.87 million weights on one CPU core: rows of 43 tokens take 14 ms alone and 6 ms in a batch. In
@@ -299,13 +300,14 @@ def least_tokens(recipe: Recipe, sheet: DataSheet) -> int:
 class BatchingTrial:
     """Times several ways of batching on a training's first steps, which count like all others.
 
-    `most`: limit on the tokens of a pass, which an earlier attempt found; None: there is none.
+    `most`: limit on the tokens of a pass, which an earlier attempt found, or an accelerator holds by prediction; None:
+    there is none. Packed rows fill it.
     """
 
     def __init__(self, first: MicroBatching, packs: bool, most: int | None = None) -> None:
         larger = min(4 * first.tokens, most or 4 * first.tokens)
         ways = [first, dataclasses.replace(first, tokens=1), dataclasses.replace(first, tokens=larger)]
-        ways += [dataclasses.replace(first, packed=True)] if packs else []
+        ways += [dataclasses.replace(first, packed=True, tokens=most or first.tokens)] if packs else []
         self.ways = list(dict.fromkeys(ways))
         self.seconds = [0.0] * len(self.ways)
         self.tokens = [0] * len(self.ways)

@@ -102,13 +102,14 @@ class TrainingLoop:
         shares_weights = sharding_name(job.recipe, services.world_size) == "zero3"
         self.model = model if shares_weights else model.to(self.device)  # a share of it may be all that fits there
         self._prepare_model()
+        self._most: int | None = None  # tokens of a pass that the accelerator holds by prediction, where that is known
         self.batching = self._usual_batching()
         self._limit_batching()
         self._weights = str(self.model.get_input_embeddings().weight.dtype).removeprefix("torch.")
         self._trial: BatchingTrial | None = None
         if job.recipe.batching == "auto":
-            most = self.batching.tokens if self.device.type == "cuda" else None  # what its memory holds
-            self._trial = BatchingTrial(self.batching, self._packs, services.remembered().get(REMEMBERED_TOKENS, most))
+            most = services.remembered().get(REMEMBERED_TOKENS, self._most)
+            self._trial = BatchingTrial(self.batching, self._packs, most)
         self.model.train()
         self.sharding = make_sharding(model, job.recipe, self.device, services.world_size)
         self.reports = TrainingReports(job, data, services, self.total, model.config)
@@ -277,8 +278,8 @@ class TrainingLoop:
         if shape is None or self.recipe.micro_batch_tokens is not None:
             return usual
         memory = torch.cuda.get_device_properties(self.device).total_memory * self.services.accelerator_share
-        tokens = tokens_that_fit(shape, self.recipe, max(self.data.lengths), int(memory) - LEAST_CONTEXT_BYTES)
-        return dataclasses.replace(usual, tokens=tokens)
+        self._most = tokens_that_fit(shape, self.recipe, max(self.data.lengths), int(memory) - LEAST_CONTEXT_BYTES)
+        return dataclasses.replace(usual, tokens=self._most if usual.packed else min(self._most, usual.tokens))
 
     def _limit_batching(self) -> None:
         tokens = self.services.remembered().get(REMEMBERED_TOKENS, self.batching.tokens)

@@ -9,6 +9,7 @@ what the models write.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -42,13 +43,14 @@ from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts,
 from raysweep.records import Spec
 from raysweep.storage.store import Store
 from raysweep.trainers.base import BEST, Recipe, objective_of
-from raysweep.trainers.batching import steps_of
+from raysweep.trainers.batching import DEVICE_TOKENS, steps_of
 from raysweep.trainers.memory import (
     TrainingMemory,
     flops_per_token,
     generation_memory,
     largest_batch,
     optimizer_states,
+    sequences_of_worker,
     tokens_that_fit,
     trained_weights,
     training_memory,
@@ -176,20 +178,32 @@ def base_shape(base: BasePlan) -> Shape | None:
 
 
 def predicted_memory(
-    shape: Shape | None, recipe: Recipe, on_gpu: bool, weighted: float = 1.0, room: int | None = None
+    shape: Shape | None,
+    recipe: Recipe,
+    on_gpu: bool,
+    weighted: float = 1.0,
+    room: int | None = None,
+    mean: float | None = None,
 ) -> TrainingMemory | None:
     """Return the predicted memory of a training worker's tensors; None if the model or its trainer isn't known here.
 
-    `weighted`: share of the tokens that have a loss. `room`: bytes of its accelerator, which passes fill; None: it
-    isn't known.
+    `weighted`: share of the tokens that have a loss. `room`: bytes of its accelerator; None: not known. `mean`: tokens
+    of a row on average; None: all are taken to be the longest.
     """
     if shape is None or recipe.trainer not in PREDICTED:
         return None
-    longest = shape.positions or recipe.max_tokens
-    fills = room is not None and on_gpu and recipe.micro_batch_tokens is None and recipe.compat is None
-    tokens = tokens_that_fit(shape, recipe, longest, room) if fills and room is not None else None
+    longest, tokens = shape.positions or recipe.max_tokens, None
+    if room is not None and on_gpu and recipe.micro_batch_tokens is None and recipe.compat is None:
+        usual = DEVICE_TOKENS["cuda"] if recipe.batching != "packed" else _largest_step(recipe, mean or longest)
+        tokens = min(tokens_that_fit(shape, recipe, longest, room), usual)
     batch = largest_batch(recipe, longest, on_gpu, weighted, tokens)
     return training_memory(shape, recipe, batch, on_gpu)
+
+
+def _largest_step(recipe: Recipe, mean: float) -> int:
+    """Return the tokens of a worker's largest step: three standard deviations above the mean, a row's being half."""
+    rows = sequences_of_worker(recipe)
+    return round(min(recipe.max_tokens * rows, mean * rows * (1 + 1.5 / math.sqrt(rows))))
 
 
 def least_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool) -> TrainingMemory | None:
@@ -458,7 +472,7 @@ class _Costs:
         asked = self._config.asked("training", *key)
         room = room_of_worker(asked, is_here=False) if asked.gpus and asked.gpus != BY_PREDICTION else None
         of = (self._shape(key[0]), self._recipes[key], bool(asked.gpus), rows.weighted)
-        memory = predicted_memory(*of, room.bytes if room else None)
+        memory = predicted_memory(*of, room.bytes if room else None, rows.tokens)
         return memory.peak if memory else None
 
     def _generation_memory(self, name: str) -> int | None:
