@@ -404,7 +404,7 @@ def requests_of(size: int, prompts: int, samples: int, length: int = PROMPT) -> 
     ]
 
 
-def _peaked(model: Any) -> Any:
+def peaked(model: Any) -> Any:
     """Scale the last norm of a random model, so that few tokens are likely at a time, as in trained models."""
     last = [module for module in model.modules() if is_norm(module)][-1]
     with torch.no_grad():
@@ -416,7 +416,7 @@ def generate(name: str, bench: Bench, note: Note) -> None:
     """Measure sampling in bf16 with the batch budget that raysweep finds, beside SafeCoder's way and `generate`."""
     from generation import generated
 
-    model = _peaked(bench.build(name, "bfloat16").eval())
+    model = peaked(bench.build(name, "bfloat16").eval())
     tokenizer = tokenizer_of(model.config.vocab_size)
     prompts, samples, new = bench.few(PROMPTS[name], 2), bench.few(SAMPLES, 3), bench.few(NEW, 4)
     requests = requests_of(model.config.vocab_size, prompts, samples)
@@ -424,7 +424,7 @@ def generate(name: str, bench: Bench, note: Note) -> None:
     note(batch_tokens=int(generator.state()["batch_tokens"]))
     Transformers(LiveModel(model, tokenizer), Decoding(4, TEMPERATURE, TOP_P)).generate(requests[::samples])
     bench.begin(with_cudnn=False)
-    rates = {"raysweep": _tokens_per_second(bench, lambda: _written(generator.generate(requests)))}
+    rates = {"raysweep": _tokens_per_second(bench, lambda: written_tokens(generator.generate(requests)))}
     note(tokens_per_second=dict(rates), peak_bytes=bench.peak_bytes(), facts=dict(generator.facts()))
     with _timed_choice(bench) as choosing:
         began = time.perf_counter()
@@ -456,7 +456,7 @@ def _tokens_per_second(bench: Bench, work: Callable[[], int]) -> float:
     return round(tokens / (time.perf_counter() - began), 1)
 
 
-def _written(completions: Sequence[Completion]) -> int:
+def written_tokens(completions: Sequence[Completion]) -> int:
     return sum(completion.tokens for completion in completions)
 
 
@@ -490,7 +490,7 @@ def greedy(name: str, bench: Bench, note: Note) -> None:
     the first position that differs; there, the gap between the two largest logits of a forward pass over the common
     tokens, and one step of bf16 at their size.
     """
-    model = _peaked(bench.build(name, "bfloat16").eval())
+    model = peaked(bench.build(name, "bfloat16").eval())
     tokenizer = tokenizer_of(model.config.vocab_size)
     new = bench.few(64, 4)
     requests = requests_of(model.config.vocab_size, bench.few(8, 3), 1)
@@ -613,7 +613,7 @@ def edits(bench: Bench, note: Note) -> None:
     reads prompts and of one that writes. Of the others: how many, seconds each, and most bytes. At the end: whether the
     base gives the logits that it gave before, bit for bit.
     """
-    network = _peaked(bench.build("7B", "bfloat16").eval())
+    network = peaked(bench.build("7B", "bfloat16").eval())
     base = LiveModel(network, tokenizer_of(network.config.vocab_size))
     pairs = pairs_of(network.config.vocab_size, bench.few(100, 3) + 1, bench.few(300, 12))
     ids = torch.tensor([base.tokenizer(pairs[0].original)["input_ids"]], device=bench.device)
@@ -741,7 +741,8 @@ ARMS: Mapping[str, Arm] = {
     **trainings(["train 1B, LoRA, bf16", "train 1B, LoRA, bf16, FAIT", "train 1B, LoRA, bf16, DPO"], 40),
     **trainings(["train 7B, LoRA, bf16, FAIT", "train 7B, LoRA, bf16, DPO"], 60),
     **trainings(["train 7B, LoRA, bf16, passes of 8,192 tokens"], 25),
-    **trainings(["train 1B, full, bf16, packed", "train 1B, full, bf16, checkpointed"], 20),
+    **trainings(["train 1B, full, bf16, packed", "train 7B, LoRA, bf16, packed"], 30),
+    **trainings(["train 1B, full, bf16, checkpointed"], 20),
     **trainings(["train 1B, full, bf16, ZeRO-2", "train 7B, LoRA, bf16, checkpointed"], 25),
     "greedy 1B": Arm(functools.partial(greedy, "1B"), 20),
     **trainings(["train 1B, full, float32", "train 7B, LoRA, float16", "train 7B, LoRA, float32"], 35),
@@ -805,7 +806,7 @@ def predictions(quick: bool) -> dict[str, dict[str, Any]]:
         arms = cards[card] = {}
         for name, training in TRAININGS.items():
             shape, recipe = bench.shape(training.model), training.recipe
-            memory = predicted_memory(shape, recipe, True, WEIGHTED, sheet.room())
+            memory = predicted_memory(shape, recipe, True, WEIGHTED, sheet.room(), MEAN)
             cost = tokens_of_row(recipe, RowFacts(1, MEAN, MEAN, WEIGHTED, "")) / MEAN
             rate = 1 / training_seconds(shape, recipe, cost, MEAN, sheet)
             arms[name] = {"peak_bytes": memory.peak if memory else None, "tokens_per_second": round(rate)}
@@ -845,14 +846,23 @@ def table(result: Mapping[str, Any], predicted: Mapping[str, Any]) -> str:
     return "\n".join([head, "|" + "---|" * 8, *lines] if lines else [])
 
 
-def main() -> int:
-    """Run the arms, or write predictions; return the exit code, 1 if an arm failed."""
-    options, error = _options()
+def main(
+    arms: Mapping[str, Arm] = ARMS,
+    seconds: float = 480,
+    expected: Mapping[str, Any] | None = None,
+    about: str | None = None,
+) -> int:
+    """Run the arms, or write predictions; return the exit code, 1 if an arm failed.
+
+    `seconds`: unless an option says otherwise. `expected`: shown where there are no predictions of `plan`, as
+    `predictions` returns them. `about`: what the arms are, for the help; None: this script's.
+    """
+    options, error = _options(arms, seconds, about or __doc__ or "")
     if options.predict:
         options.predict.write_text(json.dumps(predictions(options.quick), indent=1))
         print(f"{options.predict}: predictions for {', '.join(ACCELERATORS)}")
         return 0
-    predicted = _read(options.predictions, "--predictions", error) if options.predictions else {}
+    predicted = _read(options.predictions, "--predictions", error) if options.predictions else expected or {}
     importlib.import_module("peft")
     auto_model()
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -868,7 +878,7 @@ def main() -> int:
         if other := next((name for name, value in about.items() if earlier.get(name) != value), None):
             error(f"--out {options.out} is of another run ({other}: {earlier.get(other)}); name a new file")
         known = {name: arm for name, arm in earlier["arms"].items() if arm["status"] == "done"}
-    wanted = {name: {"status": "no time", "why": "not begun"} for name in options.arm or ARMS}
+    wanted = {name: {"status": "no time", "why": "not begun"} for name in options.arm or arms}
     result: dict[str, Any] = {**about, "arms": {**wanted, **known}}
 
     def tell(name: str, told: dict[str, Any]) -> None:
@@ -883,11 +893,11 @@ def main() -> int:
         left = options.seconds - (time.monotonic() - began)
         if name in known:
             print(f"{name}: done before", flush=True)
-        elif left < (0 if options.quick else ARMS[name].seconds / 2):
+        elif left < (0 if options.quick else arms[name].seconds / 2):
             tell(name, {"status": "no time", "why": f"{left:.0f} s were left"})
             print(f"{name}: no time, {left:.0f} s are left", flush=True)
         else:
-            run_arm(ARMS[name], bench, left, functools.partial(tell, name))
+            run_arm(arms[name], bench, left, functools.partial(tell, name))
             print(f"{name}: {json.dumps(result['arms'][name])}", flush=True)
     if predicted and not (result["card"] and data_sheet_of(result["card"])):
         print(f"nothing is predicted for {result['card'] or 'a CPU'}")
@@ -930,15 +940,19 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
-def _options() -> tuple[argparse.Namespace, Callable[[str], None]]:
+def _options(arms: Mapping[str, Arm], seconds: float, about: str) -> tuple[argparse.Namespace, Callable[[str], None]]:
     """Return the options, and what ends the process with a message about them."""
-    arms = "arms, by what they tell:\n" + "".join(f"  {name}\n" for name in ARMS)
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog=arms, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about,
+        epilog="arms, by what they tell:\n" + "".join(f"  {name}\n" for name in arms),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="tiny shapes on a CPU")
     parser.add_argument(
-        "--seconds", type=float, default=480, help="after which no arm begins and the last one is stopped; %(default)s"
+        "--seconds",
+        type=float,
+        default=seconds,
+        help="after which no arm begins and the last one is stopped; %(default)s",
     )
     parser.add_argument("--arm", action="append", metavar="NAME", help="only this one; may be given again")
     parser.add_argument("--out", type=Path, help="the JSON file to write; arms that it has are not run again")
@@ -946,8 +960,8 @@ def _options() -> tuple[argparse.Namespace, Callable[[str], None]]:
     parser.add_argument("--predictions", type=Path, help="the file that --predict wrote")
     options = parser.parse_args()
     for name in options.arm or ():
-        if name not in ARMS:
-            parser.error(f"--arm {name!r}: there is no such arm{did_you_mean(name, ARMS)}; --help names them")
+        if name not in arms:
+            parser.error(f"--arm {name!r}: there is no such arm{did_you_mean(name, arms)}; --help names them")
     for name, file in (("out", options.out), ("predict", options.predict)):
         if file is not None and (file.is_dir() or not file.parent.is_dir()):
             parser.error(f"--{name} {file}: " + ("is a folder" if file.is_dir() else f"there is no {file.parent}"))

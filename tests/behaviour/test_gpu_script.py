@@ -65,6 +65,19 @@ def test_all_arms_measure(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_what_was_proven_without_a_gpu_can_be_seen_on_one(tmp_path: Path) -> None:
+    """Of a script for GPU days, all of whose arms run in small."""
+    file = tmp_path / "gpu_day.json"
+    subprocess.run([sys.executable, "benchmarks/gpu_day.py", "--quick", "--out", str(file)], check=True, cwd=REPO)
+    arms = json.loads(file.read_text())["arms"]
+    missing = arms.pop("tf32: train 1B, full")
+    assert (missing["status"], missing["why"]) == ("missing", "needs an accelerator with TF32")
+    assert {arm["status"] for arm in arms.values()} == {"done"}
+    assert all(arms["rows"][f"{name}, float32"]["difference_of_gradients"] < 1e-6 for name in ("1B", "7B"))
+    assert all(arms["rows"][f"{name}, bfloat16"]["others_are_equal"] for name in ("1B", "7B"))
+
+
+@pytest.mark.long
 def test_kernels_are_counted_without_a_gpu(tmp_path: Path) -> None:
     """Of a script for GPU days; tests/trainers/passes tests what computes them.
 
