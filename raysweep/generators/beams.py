@@ -9,7 +9,7 @@ a text as an end token does. The sums are of 32 bits, and equal ones come in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +20,7 @@ from raysweep.generators.caches.base import Way
 from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.rows import WrittenRow
 from raysweep.generators.slots import Slots
+from raysweep.generators.written import Stops, Written
 
 if TYPE_CHECKING:
     import torch
@@ -58,9 +59,7 @@ class Search:
         """How many continuations are looked at: so many that as many as it has beams are left if all ends come."""
         return max(2, 1 + len(self.beams[0].ends)) * len(self.beams)
 
-    def go_on(
-        self, best: Sequence[Continuation], stops: Callable[[WrittenRow, int], bool], early: bool
-    ) -> list[Continuation]:
+    def go_on(self, best: Sequence[Continuation], stops: Stops, early: bool) -> list[Continuation]:
         """Take the best continuations in; return those that its beams are from now on. All beams end with the search.
 
         `best`: as many as are considered or more, the best first. `early`: whether the search ends with as many
@@ -88,13 +87,13 @@ class Search:
             beam.written, beam.ended = text, has_ended
         return going
 
-    def _ends(self, one: Continuation, stops: Callable[[WrittenRow, int], bool]) -> bool:
+    def _ends(self, one: Continuation, stops: Stops) -> bool:
         beam = self.beams[one.beam]
         if one.token in beam.ends:
             return True
         beam.written.append(one.token)
         try:
-            return stops(beam, one.token)
+            return bool(stops(beam, one.token))
         finally:
             beam.written.pop()
 
@@ -110,7 +109,7 @@ class Beams(TokenChoice):
         origins: from which of the rows each one goes on, after the latest choice.
     """
 
-    def __init__(self, early: bool, stops: Callable[[WrittenRow, int], bool]) -> None:
+    def __init__(self, early: bool, stops: Stops) -> None:
         self.early, self.stops = early, stops
         self.origins: list[int] = []
 
@@ -125,7 +124,9 @@ class Beams(TokenChoice):
         return torch.tensor(totals, device=device)[:, None]
 
     @override
-    def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
+    def choose(
+        self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None, steps: torch.Tensor
+    ) -> torch.Tensor:
         """The rows get these tokens, behind those of the beams that they go on from.
 
         Raises:
@@ -160,8 +161,10 @@ class BeamLoop(Loop):
     unit = "the beams of a single prompt; take fewer `beams`"
     choice: Beams
 
-    def __init__(self, way: Way, early: bool, budget: int, stops: Callable[[WrittenRow, int], bool]) -> None:
-        super().__init__(way, Beams(early, stops), budget, stops)
+    def __init__(self, way: Way, early: bool, budget: int, stops: Stops) -> None:
+        choice = Beams(early, lambda row, token: self.endings.stops(row, token))  # those of the present model
+        super().__init__(way, choice, budget, stops)
+        self.looks_ahead = False  # the choice says whose cache each beam takes over
 
     @override
     def _advanced(self, slots: Slots) -> Slots | None:
@@ -176,12 +179,11 @@ class BeamLoop(Loop):
         return going
 
     @override
-    def _next_tokens(self, logits: torch.Tensor, rows: list[WrittenRow], draws: torch.Tensor | None) -> torch.Tensor:
-        had_ended = sum(row.ended for row in rows)
-        self.choice.stops = self.stops
-        tokens = self.choice.choose(logits, rows, draws)
-        self._ended += sum(row.ended for row in rows) - had_ended
-        return tokens
+    def _add(self, newest: torch.Tensor, written: Written) -> None:
+        """The choice gave the rows their tokens."""
+        had_ended = written.counts["ended"].sum()
+        written.counts["ended"] = [row.ended for row in written.rows]
+        self._ended += int(written.counts["ended"].sum() - had_ended)
 
 
 def _searches(rows: Sequence[WrittenRow]) -> list[Search]:

@@ -12,7 +12,8 @@ from raysweep.errors import RaysweepError
 from raysweep.generators.caches.base import KeptPrompt, Latest, Read, Way
 from raysweep.generators.patches import variants_of
 from raysweep.generators.rows import WrittenRow
-from raysweep.generators.slots import Prompt, Slots, by_prompt, tokens_of
+from raysweep.generators.slots import Prompt, Slots, by_prompt
+from raysweep.generators.written import Endings, Stops, Written
 from raysweep.machine import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -31,8 +32,17 @@ class TokenChoice(ABC):
         """Return what rows that begin need for their choices, (rows, ...), on a device; None: nothing."""
 
     @abstractmethod
-    def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
-        """Return the next token of each row, (rows,); `begun`: what `begin` returned for these rows."""
+    def choose(
+        self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None, steps: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the next token of each row, (rows,); those of rows that have ended are dropped.
+
+        Args:
+            logits: (rows, vocabulary).
+            rows: those that go on may lack their newest tokens.
+            begun: what `begin` returned for these rows.
+            steps: (rows,), how many tokens each one has.
+        """
 
 
 class Loop:
@@ -45,6 +55,9 @@ class Loop:
         stops: whether a row ends with the token that it just got, beside its `ends` and its budget.
 
     Attributes:
+        endings: from `stops`.
+        looks_ahead: whether the model is shown tokens before it is known which rows end with them, as it is on GPUs.
+            What that gives is dropped where rows are replaced then, so that what is written together stays the same.
         now: the present budget, which is smaller than `budget` after memory ran out.
         least: the smallest one so far.
         in_use: tokens, when rows were last taken in.
@@ -54,9 +67,10 @@ class Loop:
     unit: ClassVar[str] = "a single completion"
     """The least that is written at a time."""
 
-    def __init__(self, way: Way, choice: TokenChoice, budget: int, stops: Callable[[WrittenRow, int], bool]) -> None:
+    def __init__(self, way: Way, choice: TokenChoice, budget: int, stops: Stops) -> None:
         self.way: Any = way  # None while another one is loaded
-        self.choice, self.stops = choice, stops
+        self.choice, self.endings = choice, Endings(stops)
+        self.looks_ahead = way.device.type == "cuda"
         self.now = self.least = self.budget = budget
         self.in_use = 0
         self.alive: Callable[[], None] = lambda: None
@@ -133,9 +147,9 @@ class Loop:
     def _refilled(self, slots: Slots | None) -> Slots | None:
         if slots and self.way.switches_after is not None:
             slots = self._reread(slots, self.way.switches_after)
-        used = sum(slots.rows[number].tokens for number in slots.live) if slots else 0
+        used = slots.written.size(live=True) if slots else 0
         is_full = used > REFILL_BELOW * self.now
-        if is_full or (not self._waiting and slots and used > REFILL_BELOW * tokens_of(slots.rows)):
+        if is_full or (not self._waiting and slots and used > REFILL_BELOW * slots.written.size(live=False)):
             return slots
         slots = slots.without_ended() if slots else None
         if slots and not self.way.joins:
@@ -144,16 +158,16 @@ class Loop:
             taken = self._taken(self.now - used, is_first=slots is None)
         for new in self._started(taken):
             slots = new if slots is None else slots.joined(new)
-        self.in_use = tokens_of(slots.rows) if slots else 0
+        self.in_use = slots.written.size(live=False) if slots else 0
         return slots
 
     def _reread(self, slots: Slots, longest: int) -> Slots | None:
         """Read rows again that became long: LongRoPE takes the frequencies of long texts for all their tokens."""
-        turned = [number for number in slots.live if slots.rows[number].length == longest + 1]
+        turned = [number for number in slots.live if slots.written.lengths[number] == longest + 1]
         if not turned:
             return slots
         rest = slots.only([number for number in slots.live if number not in turned])
-        for new in self._started([(Prompt([]), [slots.rows[number]]) for number in turned]):
+        for new in self._started([(Prompt([]), [slots.written.row(number)]) for number in turned]):
             rest = new if rest is None else rest.joined(new)
         return rest
 
@@ -192,32 +206,58 @@ class Loop:
         yield from self._begun([row for _, rows in fresh for row in rows], read)
 
     def _begun(self, rows: list[WrittenRow], read: Read) -> Iterator[Slots]:
+        import torch
+
         draws, mask = self.choice.begin(rows, self.way.device), read.mask
-        tokens = self._next_tokens(read.logits, rows, draws)
-        slots = Slots(rows, read.cache, mask, mask.sum(dim=-1), tokens, draws, not bool(mask.all())).without_ended()
-        if slots is not None:
-            yield slots
+        steps = torch.tensor([len(row.written) for row in rows], device=self.way.device)
+        tokens, written = self.choice.choose(read.logits, rows, draws, steps), Written.of(rows, self.endings)
+        self._add(tokens.cpu(), written)
+        slots = Slots(written, read.cache, mask, mask.sum(dim=-1), steps + 1, tokens, draws, not bool(mask.all()))
+        if (rest := slots.without_ended()) is not None:
+            yield rest
 
     def _advanced(self, slots: Slots) -> Slots | None:
+        """Look at the newest tokens while an accelerator computes the next ones: a call of the model doesn't wait."""
+        logits, slots.ahead = self._logits(slots) if slots.ahead is None else slots.ahead, None
+        self.alive()
+        slots.tokens = self.choice.choose(logits, slots.rows, slots.draws, slots.steps)
+        slots.steps = slots.steps + 1
+        newest = _on_its_way(slots.tokens)
+        if self.looks_ahead and slots.cache.forgets and not slots.written.has_last_token:
+            slots.ahead = self._logits(slots)
+        self._add(newest(), slots.written)
+        return slots if slots.live else None
+
+    def _logits(self, slots: Slots) -> torch.Tensor:
+        """Show the model the latest tokens."""
         import torch
 
         slots.mask = torch.cat([slots.mask, slots.mask.new_ones(len(slots.rows), 1)], dim=-1)
-        positions, slots.positions = slots.positions, slots.positions + 1  # a model may change what it gets (xglm)
+        positions = slots.positions.clamp(0, self.way.last_position)  # only rows that have ended would go beyond
+        slots.positions = slots.positions + 1
         latest = Latest(slots.mask, slots.tokens, positions, slots.padded, slots.variants)
-        logits = self.way.step(slots.cache, latest)
-        self.alive()
-        slots.tokens = self._next_tokens(logits, slots.rows, slots.draws)
-        return slots if slots.live else None
+        logits: torch.Tensor = self.way.step(slots.cache, latest)
+        return logits
 
-    def _next_tokens(self, logits: torch.Tensor, rows: list[WrittenRow], draws: torch.Tensor | None) -> torch.Tensor:
-        """Choose a token for each row, (rows,), and add it to those that have not ended."""
-        tokens = self.choice.choose(logits, rows, draws)
-        for row, token in zip(rows, tokens.tolist(), strict=True):
-            if not row.ended:
-                row.written.append(token)
-                row.ended = token in row.ends or len(row.written) >= row.budget or self.stops(row, token)
-                self._ended += row.ended
-        return tokens
+    def _add(self, newest: torch.Tensor, written: Written) -> None:
+        """Give each row that has not ended its newest token."""
+        self._ended += written.add(newest.numpy(), self.endings)
+
+
+def _on_its_way(tokens: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Begin to copy tokens to the CPU; return what waits for them, but for nothing that an accelerator begins later."""
+    import torch
+
+    if tokens.device.type != "cuda":
+        return tokens.cpu
+    copy = tokens.to("cpu", non_blocking=True)
+    arrival = torch.cuda.current_stream(tokens.device).record_event()
+
+    def arrived() -> torch.Tensor:
+        arrival.synchronize()
+        return copy
+
+    return arrived
 
 
 def _have_ended(left: list[WrittenRow]) -> bool:

@@ -135,7 +135,7 @@ def _logits_of_loop(way: Way, texts: Sequence[_Text], budget: int) -> dict[_Text
     request = GenerationRequest("", "", "")
     rows = [WrittenRow(request, list(text.prompt), len(text.tokens), {}, ()) for text in texts]
     given = _Given({id(row): text for row, text in zip(rows, texts, strict=True)})
-    Loop(way, given, budget, lambda row, token: False).write(rows)
+    Loop(way, given, budget, lambda row, token: None).write(rows)
     return {text: torch.stack(list(given.seen[text].values())) for text in texts}
 
 
@@ -151,12 +151,14 @@ class _Given(TokenChoice):
         pass
 
     @override
-    def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
+    def choose(
+        self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None, steps: torch.Tensor
+    ) -> torch.Tensor:
         import torch
 
         next_ones = []
-        for row, of_row in zip(rows, logits.float(), strict=True):
-            text, step = self._texts[id(row)], len(row.written)
+        for row, of_row, step in zip(rows, logits.float(), steps.tolist(), strict=True):
+            text = self._texts[id(row)]
             if not row.ended:
                 self.seen[text][step] = of_row
             next_ones.append(text.tokens[min(step, len(text.tokens) - 1)])

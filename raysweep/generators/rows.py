@@ -21,6 +21,7 @@ class WrittenRow:
     """A completion being written.
 
     `budget`: limit on its number of tokens. `ends`: tokens that end it, with their names; `stop`: texts that do.
+    `written`: its tokens once it has `ended`; until then it may lack some, see written.py.
     `variant`: how it is patched, if it is. `group`: what it begins and ends together with, if anything.
     """
 
@@ -33,10 +34,6 @@ class WrittenRow:
     ended: bool = False
     variant: RowVariant | None = None
     group: Any = field(default=None, repr=False, compare=False)
-
-    @property
-    def length(self) -> int:
-        return len(self.prompt) + len(self.written)
 
     @property
     def tokens(self) -> int:
@@ -67,7 +64,7 @@ class Tokens:
         self.positions, self._longest_prompt = positions, longest_prompt
         self._apart = bool(traits and traits.has_encoder)
         self._tokenizer, self._max_new_tokens = tokenizer, max_new_tokens
-        self._pieces: dict[int, str] = {}  # what tokens say alone
+        self._pieces: dict[int, tuple[str, str]] = {}  # what tokens say alone, and after another one
         self._special = special_tokens(tokenizer)
         kept = {number for text, number in self._special.items() if has_meaning(text)}
         self._left_out = set(self._special.values()) - kept if kept else None
@@ -104,19 +101,35 @@ class Tokens:
         again = self.decoded(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         return "" if again.strip(" ") == text.strip(" ") else again
 
-    def stops(self, row: WrittenRow, token: int) -> bool:
-        """Return True if a row's text contains a stop string; `token`: its newest one.
+    def stops(self, row: WrittenRow, token: int) -> bool | None:
+        """Return whether a row's text contains a stop string; None: this token, its newest, never completes one of its.
 
         The whole text is decoded only when the newest tokens contain one. A stop string that this misses costs only
         tokens: at the end the whole text is cut at it.
         """
         stop = row.stop
-        if token not in self._pieces:
-            self._pieces[token] = self.decoded([token])
-        if not any(text[-1] in self._pieces[token] for text in stop):
-            return False
+        if not self._may_stop(stop, token):
+            return None
         newest = self.decoded(row.written[-max(map(len, stop)) - 1 :])
         return any(text in newest for text in stop) and cut_at_stop(self.text(row), stop)[1] is not None
+
+    def _may_stop(self, stop: tuple[str, ...], token: int) -> bool:
+        """Return whether a stop string may end within a token: in what it says alone, or after another one.
+
+        Alone it may lack a leading blank (SentencePiece), and a character may have several tokens. A stop string that
+        ends with such a character is found at a later token with that character, so all of these may be that one.
+        """
+        if token not in self._pieces:
+            self._pieces[token] = (self.decoded([token]), self._after_another(token))
+        alone, after = self._pieces[token]
+        if not any(text[-1] in alone for text in stop):
+            return False
+        is_late = any(text[-1] == " " or not text[-1].isascii() for text in stop)
+        return is_late or any(_may_end_in(text, piece) for text in stop for piece in (alone, after))
+
+    def _after_another(self, token: int) -> str:
+        before = self._tokenizer("a", add_special_tokens=False)["input_ids"]
+        return self.decoded([*before, token])[len(self.decoded(before)) :]
 
     def text(self, row: WrittenRow) -> str:
         """Decode the written tokens; where they continue the prompt, together with it.
@@ -145,3 +158,8 @@ class Tokens:
         ended = row.ends.get(row.written[-1], LENGTH) if row.written else LENGTH
         sha = text_sha(row.request.prompt)
         return Completion(row.request.task_id, row.request.sample, text, stop or ended, len(row.written), sha)
+
+
+def _may_end_in(text: str, piece: str) -> bool:
+    """Return whether a text may end within a piece of a longer one, whatever comes before the piece."""
+    return text in piece or any(piece.startswith(text[start:]) for start in range(1, len(text)))

@@ -75,8 +75,9 @@ def _race(probabilities: torch.Tensor, tokens: torch.Tensor, top_p: float, seeds
     """
     nucleus = (probabilities.cumsum(dim=-1) - probabilities) < top_p
     nucleus[:, 0] = True
-    widest = int(nucleus.sum(dim=-1).max())
-    probabilities, tokens, nucleus = probabilities[:, :widest], tokens[:, :widest], nucleus[:, :widest]
+    if probabilities.device.type != "cuda" or probabilities.shape[-1] > FEW:  # to wait for a GPU's count takes longer
+        widest = int(nucleus.sum(dim=-1).max())
+        probabilities, tokens, nucleus = probabilities[:, :widest], tokens[:, :widest], nucleus[:, :widest]
     earliness = (probabilities / _exponential(seeds[:, None], tokens)).masked_fill(~nucleus, -1.0)
     return tokens.gather(-1, earliness.argmax(dim=-1, keepdim=True))[:, 0]
 

@@ -38,6 +38,7 @@ from raysweep.generators.patches import Variants
 from raysweep.generators.proof import flaw_of, unlike_generate
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
+from raysweep.generators.written import Endings
 from raysweep.models.architectures.shape import BYTES, shape_of
 from raysweep.models.loading import disable_cudnn_attention
 from raysweep.models.rounding import TEXT, products_in, require_tf32
@@ -164,7 +165,7 @@ class Transformers(Generator):
                 self._loop = BeamLoop(way, self.decoding.early_stopping, budget, stops)
             else:
                 self._loop = Loop(way, Draws(self.decoding), budget, stops)
-        self._loop.way, self._loop.stops = way, self._tokens.stops
+        self._loop.way, self._loop.endings = way, Endings(self._tokens.stops)
 
     def _right_way(self, name: str) -> type[Way]:
         """Raise UnfitModel if no way that may be taken gives the right logits."""
@@ -333,13 +334,12 @@ class Draws(TokenChoice):
         return torch.stack(drawn).to(device)
 
     @override
-    def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
-        import torch
-
+    def choose(
+        self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None, steps: torch.Tensor
+    ) -> torch.Tensor:
         seeds = None
         if begun is not None:
-            steps = [min(len(row.written), begun.shape[1] - 1) for row in rows]
-            seeds = begun.gather(1, torch.tensor(steps, device=begun.device)[:, None])[:, 0]
+            seeds = begun.gather(1, steps.clamp(max=begun.shape[1] - 1)[:, None])[:, 0]
         return choose_tokens(logits, self._decoding.temperature, self._decoding.top_p, seeds)
 
 

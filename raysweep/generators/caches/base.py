@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from raysweep.generators.caches.long_rope import frequencies_by_row, switches_after
+from raysweep.generators.caches.long_rope import frequencies_by_row, longest_text, switches_after
 from raysweep.generators.patches import Variants, patched
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 class Cache(ABC):
     """What a model needs of the tokens of some rows. All rows end at the same column."""
+
+    forgets = False
+    """Whether it can `forget`."""
 
     @abstractmethod
     def chosen(self, rows: torch.Tensor, start: int = 0) -> Self:
@@ -39,6 +42,10 @@ class Cache(ABC):
             newest: the number of columns at the end in which rows of a prompt may differ.
         """
         return self.chosen(rows)
+
+    def forget(self) -> None:
+        """Leave out the newest column, as if the model had not been shown these tokens."""
+        raise NotImplementedError
 
 
 @dataclass
@@ -102,7 +109,8 @@ class Way(ABC):
     def __init__(self, network: Any) -> None:
         self.network = network
         self.device = network.get_output_embeddings().weight.device
-        self.switches_after = switches_after(network)
+        self.switches_after, longest = switches_after(network), longest_text(network)
+        self.last_position = None if longest is None else longest - 1  # of a text's last token; None: no limit
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:

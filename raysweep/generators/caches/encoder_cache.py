@@ -31,6 +31,8 @@ class BothCaches(Cache):
         mask: (rows, tokens of the encoder), 0 where a row has none.
     """
 
+    forgets = True
+
     def __init__(self, written: KeysAndValues, prompts: KeysAndValues, mask: torch.Tensor) -> None:
         from transformers.cache_utils import EncoderDecoderCache
 
@@ -54,6 +56,10 @@ class BothCaches(Cache):
         """Rows of a prompt have all of what the encoder read in common."""
         self.written.reordered(rows, newest)
         return self
+
+    @override
+    def forget(self) -> None:
+        self.written.forget()
 
 
 class WithEncoder(Way):

@@ -32,6 +32,8 @@ class KeysAndValues(Cache):
         layers: the keys and the values of each layer, which are copied; none: an empty cache.
     """
 
+    forgets = True
+
     def __init__(self, layers: Sequence[tuple[torch.Tensor, ...]] = ()) -> None:
         from transformers.cache_utils import Cache as TransformersCache
 
@@ -62,6 +64,11 @@ class KeysAndValues(Cache):
             for states in (layer.keys, layer.values):
                 states[:, :, -newest:] = states[rows, :, -newest:]
         return self
+
+    @override
+    def forget(self) -> None:
+        for layer in self.of_model.layers:
+            layer.keys, layer.values = layer.keys[:, :, :-1], layer.values[:, :, :-1]
 
 
 class WithKeysAndValues(Way):

@@ -27,6 +27,8 @@ takes one row at a time only, the third one's cache is of yet another kind, and 
 class Texts(Cache):
     """The tokens themselves, (rows, tokens); a shorter row begins with columns that its mask leaves out."""
 
+    forgets = True
+
     def __init__(self, ids: torch.Tensor) -> None:
         self.ids = ids
 
@@ -37,6 +39,10 @@ class Texts(Cache):
     @override
     def joined(self, other: Texts) -> Texts:
         return Texts(stacked(self.ids, other.ids))
+
+    @override
+    def forget(self) -> None:
+        self.ids = self.ids[:, :-1]
 
 
 class WithoutCache(Way):
@@ -77,7 +83,7 @@ class WithoutCache(Way):
         asked = {
             "input_ids": ids.gather(1, positions + (width - lengths)[:, None]),
             "attention_mask": torch.ones_like(mask),
-            "position_ids": positions,
+            "position_ids": positions.clamp(0, self.last_position),
         }
         self._ends = lengths - 1 - width
         forget(self.network)
