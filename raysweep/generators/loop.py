@@ -163,10 +163,11 @@ class Loop:
 
     def _reread(self, slots: Slots, longest: int) -> Slots | None:
         """Read rows again that became long: LongRoPE takes the frequencies of long texts for all their tokens."""
-        turned = [number for number in slots.live if slots.written.lengths[number] == longest + 1]
+        live, lengths = slots.live, slots.written.lengths
+        turned = [number for number in live if lengths[number] == longest + 1]
         if not turned:
             return slots
-        rest = slots.only([number for number in slots.live if number not in turned])
+        rest = slots.only([number for number in live if number not in turned])
         for new in self._started([(Prompt([]), [slots.written.row(number)]) for number in turned]):
             rest = new if rest is None else rest.joined(new)
         return rest
@@ -223,7 +224,9 @@ class Loop:
         slots.tokens = self.choice.choose(logits, slots.rows, slots.draws, slots.steps)
         slots.steps = slots.steps + 1
         newest = _on_its_way(slots.tokens)
-        if self.looks_ahead and slots.cache.forgets and not slots.written.has_last_token:
+        if (
+            self.looks_ahead and slots.cache.forgets and not slots.written.has_last_token
+        ):  # nothing comes after that one
             slots.ahead = self._logits(slots)
         self._add(newest(), slots.written)
         return slots if slots.live else None

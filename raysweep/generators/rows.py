@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,8 @@ class Tokens:
         self._apart = bool(traits and traits.has_encoder)
         self._tokenizer, self._max_new_tokens = tokenizer, max_new_tokens
         self._pieces: dict[int, tuple[str, str]] = {}  # what tokens say alone, and after another one
+        self._another = tokenizer("a", add_special_tokens=False)["input_ids"]
+        self._may_stop = functools.lru_cache(2**16)(self._may_end_in)
         self._special = special_tokens(tokenizer)
         kept = {number for text, number in self._special.items() if has_meaning(text)}
         self._left_out = set(self._special.values()) - kept if kept else None
@@ -110,26 +113,29 @@ class Tokens:
         stop = row.stop
         if not self._may_stop(stop, token):
             return None
+        if not self._may_stop(stop, *row.written[-2:]):
+            return False
         newest = self.decoded(row.written[-max(map(len, stop)) - 1 :])
         return any(text in newest for text in stop) and cut_at_stop(self.text(row), stop)[1] is not None
 
-    def _may_stop(self, stop: tuple[str, ...], token: int) -> bool:
-        """Return whether a stop string may end within a token: in what it says alone, or after another one.
+    def _may_end_in(self, stop: tuple[str, ...], *tokens: int) -> bool:
+        """Return whether a stop string may end within the last of some tokens.
 
-        Alone it may lack a leading blank (SentencePiece), and a character may have several tokens. A stop string that
-        ends with such a character is found at a later token with that character, so all of these may be that one.
+        What tokens say is taken alone and after another one: alone they may lack a leading blank (SentencePiece). A
+        stop string that ends with such a blank, or with a character of several tokens, is found only at a later token
+        with that character, so all of these may be that one.
         """
-        if token not in self._pieces:
-            self._pieces[token] = (self.decoded([token]), self._after_another(token))
-        alone, after = self._pieces[token]
-        if not any(text[-1] in alone for text in stop):
+        alone, after = zip(*map(self._said, tokens), strict=True)
+        if not any(text[-1] in alone[-1] for text in stop):
             return False
         is_late = any(text[-1] == " " or not text[-1].isascii() for text in stop)
-        return is_late or any(_may_end_in(text, piece) for text in stop for piece in (alone, after))
+        return is_late or any(_may_end(text, pieces) for text in stop for pieces in (alone, after))
 
-    def _after_another(self, token: int) -> str:
-        before = self._tokenizer("a", add_special_tokens=False)["input_ids"]
-        return self.decoded([*before, token])[len(self.decoded(before)) :]
+    def _said(self, token: int) -> tuple[str, str]:
+        if token not in self._pieces:
+            after = self.decoded([*self._another, token])[len(self.decoded(self._another)) :]
+            self._pieces[token] = (self.decoded([token]), after)
+        return self._pieces[token]
 
     def text(self, row: WrittenRow) -> str:
         """Decode the written tokens; where they continue the prompt, together with it.
@@ -160,6 +166,7 @@ class Tokens:
         return Completion(row.request.task_id, row.request.sample, text, stop or ended, len(row.written), sha)
 
 
-def _may_end_in(text: str, piece: str) -> bool:
-    """Return whether a text may end within a piece of a longer one, whatever comes before the piece."""
-    return text in piece or any(piece.startswith(text[start:]) for start in range(1, len(text)))
+def _may_end(text: str, pieces: Sequence[str]) -> bool:
+    """Return whether a text may end within the last of some pieces, whatever comes before the first one."""
+    whole, before = "".join(pieces), sum(map(len, pieces[:-1]))
+    return text in whole or any(whole.startswith(text[start:]) for start in range(1, len(text) - before))

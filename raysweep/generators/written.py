@@ -16,8 +16,6 @@ from raysweep.generators.rows import WrittenRow
 COUNTS = np.dtype([("size", int), ("budget", int), ("kind", int), ("written", int), ("ended", bool)])
 """Of a row: most tokens of prompt and completion; of the completion; which end tokens and stop strings it has, see
 `Endings`; how many tokens are written; and whether it has ended."""
-
-
 Stops = Callable[[WrittenRow, int], bool | None]
 """Whether a row's stop strings end it with the token that it just got; None: they end no row with it, whatever the row
 has written before."""
@@ -101,7 +99,7 @@ class Written:
     def row(self, number: int) -> WrittenRow:
         """Return a row with its tokens."""
         row = self.rows[number]
-        row.written = self.tokens[number, : self.counts["written"][number]].tolist()
+        row.written += self.tokens[number, len(row.written) : self.counts["written"][number]].tolist()
         return row
 
     def add(self, newest: np.ndarray, endings: Endings) -> int:
@@ -112,8 +110,9 @@ class Written:
         counts["written"][live] += 1
         is_asked = endings.may_end(counts["kind"][live], newest)
         is_asked |= counts["written"][live] >= counts["budget"][live]
-        asked = live[is_asked].tolist()
-        ended = [number for number in asked if endings.ends(self.row(number), counts["kind"][number])]
+        asked = live[is_asked]
+        of_each = zip(asked.tolist(), counts["kind"][asked].tolist(), strict=True)
+        ended = [number for number, kind in of_each if endings.ends(self.row(number), kind)]
         counts["ended"][ended] = True
         for number in ended:
             self.rows[number].ended = True

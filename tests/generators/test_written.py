@@ -78,7 +78,7 @@ def test_a_stop_string_is_found_at_the_token_that_completes_it(kind):
 ASKED = [
     GenerationRequest(f"{number}/{sample}", f"t{number}", prompt, sample, stop)
     for number, (prompt, _) in enumerate(pairs(6))
-    for sample, stop in enumerate([("e", "0"), ("xs",), (), ("e", "0"), ("a",)])
+    for sample, stop in enumerate([("e", "0"), ("xs",), (), ("e", "0"), ("a", "o", "2")])
 ]
 
 
