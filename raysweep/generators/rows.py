@@ -122,13 +122,13 @@ class Tokens:
         """Return whether a stop string may end within the last of some tokens.
 
         What tokens say is taken alone and after another one: alone they may lack a leading blank (SentencePiece). A
-        stop string that ends with such a blank, or with a character of several tokens, is found only at a later token
-        with that character, so all of these may be that one.
+        stop string that ends with such a blank, or has a character of several tokens, is looked for at all tokens with
+        its last character.
         """
         alone, after = zip(*map(self._said, tokens), strict=True)
         if not any(text[-1] in alone[-1] for text in stop):
             return False
-        is_late = any(text[-1] == " " or not text[-1].isascii() for text in stop)
+        is_late = any(text[-1] == " " or not text.isascii() for text in stop)
         return is_late or any(_may_end(text, pieces) for text in stop for pieces in (alone, after))
 
     def _said(self, token: int) -> tuple[str, str]:

@@ -63,7 +63,15 @@ def test_a_stop_string_is_found_at_the_token_that_completes_it(kind):
     tokens, random = Tokens(tokenizer, None, 40), chance.Random(0)
     text = 'print("a" , 3 ) !\nx = f(y) . z ? "it \'s" : do n\'t\n    return " , ".join(a)\n# \u00e9\ndef f'
     code, looks, found = tokenizer(text, add_special_tokens=False)["input_ids"], 0, 0
-    for stop in [("\ndef", "\n#"), (" z",), ("'s", "n't"), ("join(", '"a"'), (") !", "= f"), ("\n",)] * 40:
+    for stop in [
+        ("\ndef", "\n#"),
+        (" z",),
+        ("'s", "n't"),
+        ("join(", '"a"'),
+        (") !", "= f"),
+        ("\n",),
+        ("\u00e9\ndef",),
+    ] * 40:
         row, start = WrittenRow(REQUEST, tokenizer("x = ")["input_ids"], 40, {}, stop), random.randrange(len(code))
         for number in range(40):
             row.written.append(random.choice([code[(start + number) % len(code)], random.randrange(len(tokenizer))]))
