@@ -372,6 +372,14 @@ class SweepConfig(Strict):
         names = dict.fromkeys(recipe for recipes in of_it for recipe in recipes)
         return [recipe for recipe in names if fine_tunes(self.recipes[recipe].trainer)]
 
+    @property
+    def in_tf32(self) -> str:
+        """The models and recipes whose float32 is TF32 in matrix products, in words; empty if there are none."""
+        named = [f"model {model.name}" for model in self.models if model.dtype == "tf32"]
+        used = dict.fromkeys(name for model in self.models for name in model.recipes)
+        named += [f"recipe {name}" for name in used if name in self.recipes and self.recipes[name].precision == "tf32"]
+        return f"matrix products in tf32 ({', '.join(named)})" if named else ""
+
     def recipe_of(self, name: str) -> RecipeConfig | None:
         """Return a recipe, or one of a group's, which differ in numbers only; None if there is none of the name."""
         if name in self.recipes:

@@ -130,7 +130,8 @@ class Transformers(Generator):
         self.versions.become(model)
         self.loads = self.versions.loads
         tokenizer = self.versions.tokenizer
-        self._take(self.versions.network, tokenizer, model.location, read_traits(model, tokenizer))
+        with products_in(self._dtype):
+            self._take(self.versions.network, tokenizer, model.location, read_traits(model, tokenizer))
         return True
 
     def _take(self, network: Any, tokenizer: Any, name: str, traits: Traits) -> None:

@@ -35,33 +35,46 @@ SMALLEST = 1e-4
 AMPERE = ("bf16", "tf32")
 """Precisions of trainings that NVIDIA's GPUs have from the Ampere generation on."""
 _products = threading.Lock()
-_in_tf32 = 0
-"""How many blocks of this process compute in TF32; the flag is torch's for all of it."""
+_wanted: list[bool] = []
+"""Whether each block of `products_in` that is running takes TF32; torch's flags are the process's, and the latest of
+them decides."""
+_before = (False, True)
+"""Torch's flags, of matrix products and of convolutions, before the first of them."""
 
 
 @contextlib.contextmanager
 def products_in(number: str | None) -> Iterator[None]:
-    """Have matrix products of a block's float32 tensors take TF32, if `number` is tf32; otherwise change nothing.
+    """Have products of a block's float32 tensors take TF32 if `number` is tf32, and float32 if it is that.
+
+    These are products of matrices, and convolutions, for which torch takes TF32 unless it is told otherwise. With other
+    formats torch's flags stay.
 
     Raises:
         UsageError: this process's accelerator has no TF32, or there is none.
     """
     import torch
 
-    global _in_tf32
-    if number != "tf32":
+    global _before
+    if number not in ("float32", "tf32"):
         yield
         return
-    require_tf32()
+    takes_tf32, (products, convolutions) = number == "tf32", (torch.backends.cuda.matmul, torch.backends.cudnn)
+    if takes_tf32:
+        require_tf32()
     with _products:
-        _in_tf32 += 1
-        torch.backends.cuda.matmul.allow_tf32 = True
+        if not _wanted:
+            _before = products.allow_tf32, convolutions.allow_tf32
+        _wanted.append(takes_tf32)
+        products.allow_tf32 = convolutions.allow_tf32 = takes_tf32
     try:
         yield
     finally:
         with _products:
-            _in_tf32 -= 1
-            torch.backends.cuda.matmul.allow_tf32 = _in_tf32 > 0
+            _wanted.reverse()
+            _wanted.remove(takes_tf32)  # the latest
+            _wanted.reverse()
+            now = (_wanted[-1], _wanted[-1]) if _wanted else _before
+            products.allow_tf32, convolutions.allow_tf32 = now
 
 
 def require_tf32() -> None:

@@ -15,13 +15,16 @@ def hopper(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
 
 
-def is_on() -> bool:
-    return torch.backends.cuda.matmul.allow_tf32
+def flags() -> tuple[bool, bool]:
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+ON, OFF = (True, True), (False, False)
 
 
 def test_products_take_tf32_in_the_blocks_that_name_it_and_nowhere_else(hopper):
-    """The flag is the process's: of two threads, the last one that is done resets it."""
-    began, may_end, seen = threading.Event(), threading.Event(), []
+    """The flags are the process's: of two threads, the last one that is done puts them back."""
+    began, may_end, seen, before = threading.Event(), threading.Event(), [], flags()
 
     def other() -> None:
         with products_in("tf32"):
@@ -32,18 +35,20 @@ def test_products_take_tf32_in_the_blocks_that_name_it_and_nowhere_else(hopper):
     with pytest.raises(ZeroDivisionError), products_in("tf32"):
         thread.start()
         began.wait(60)
-        with products_in("float32"), products_in(None):
-            seen.append(is_on())
+        with products_in("float32"):
+            seen.append(flags())
+        with products_in(None), products_in("bf16"):
+            seen.append(flags())
         raise ZeroDivisionError
-    seen.append(is_on())
+    seen.append(flags())
     may_end.set()
     thread.join()
-    assert seen == [True, True] and not is_on()
+    assert seen == [OFF, ON, ON] and flags() == before
     with products_in("float32"):
-        assert not is_on()
+        assert flags() == OFF
 
 
 def test_a_device_without_tf32_is_refused(monkeypatch):
     with pytest.raises(UsageError, match="tf32 needs a GPU of the Ampere generation or later"), products_in("tf32"):
         pass
-    assert not is_on()
+    assert flags() != ON

@@ -143,17 +143,18 @@ def _generator(config: SweepConfig, model: ModelConfig) -> str:
 
 
 def _model_config(config: SweepConfig, model: ModelConfig, cell: CellScores) -> dict[str, Any]:
-    pair = cell.pair
+    pair, dtype = cell.pair, "float32" if model.dtype == "tf32" else model.dtype  # torch's name
     return {
         "model": _generator(config, model),
         "model_args": {
             "pretrained": model.path or model.name,
-            "dtype": model.dtype,
+            "dtype": dtype,
+            **({"tf32": True} if model.dtype == "tf32" else {}),
             "recipe": pair.recipe,
             "training_set": pair.training_set,
             "seed": pair.seed,
         },
-        "model_dtype": model.dtype,
+        "model_dtype": dtype,
         "model_revision": model.revision or "main",
         "batch_size": None,
         "batch_sizes": [],

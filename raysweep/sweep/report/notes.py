@@ -153,14 +153,6 @@ def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]
     ]
 
 
-def _in_tf32(config: SweepConfig) -> str:
-    """Return the models and recipes whose float32 is TF32 in matrix products; empty if there are none."""
-    models = [model.name for model in config.models if model.dtype == "tf32"]
-    recipes = [name for name, recipe in config.recipes.items() if recipe.precision == "tf32"]
-    named = [*(f"model {name}" for name in models), *(f"recipe {name}" for name in recipes)]
-    return f"matrix products in tf32 ({', '.join(named)})" if named else ""
-
-
 UNKNOWN_GENERATOR = "what is no longer known"
 """Stands for the generator of completions that have left the store."""
 
@@ -205,7 +197,7 @@ def signature(
         f"programs run at isolation level {' and '.join(sorted(levels)) or 'unknown'}",
         ", ".join(others),
         f"linted by {linter}" if linter else "",
-        _in_tf32(config),
+        config.in_tf32,
         f"limited to the first {count(evaluation.limit, 'problem')} of a set" if evaluation.limit is not None else "",
     ]
     return "; ".join(filter(None, parts))
