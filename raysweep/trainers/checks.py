@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import HopelessError, UsageError
-from raysweep.machine import accelerator_in_use
-from raysweep.models.loading import architecture_of
+from raysweep.machine import accelerator_in_use, is_out_of_memory
+from raysweep.models.loading import architecture_of, first_line
 from raysweep.models.rounding import evaluating, require_tf32
 from raysweep.models.whole_texts import LABELS, inputs_of, needs_cache, whole_pass
 from raysweep.trainers.batching import collate, collate_packed
@@ -103,8 +103,8 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Row], attenti
     if architecture_of(model.config) != "causal":
         raise UsageError(f"`batching: packed`: an encoder-decoder model takes no packed rows; {way_out}")
     two = sorted(rows, key=lambda row: len(row["input_ids"]))[:2]
-    device = next(model.parameters()).device
-    with evaluating(model), torch.no_grad(), _in_its_precision(model):
+    device, kind = next(model.parameters()).device, model.config.model_type
+    with _refused_rows(kind, way_out), evaluating(model), torch.no_grad(), _in_its_precision(model):
         packed = {name: tensor.to(device) for name, tensor in collate_packed(two).items()}
         if attention is not None:
             attention.know(packed, [len(row["input_ids"]) for row in two])
@@ -115,7 +115,19 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Row], attenti
     tolerance = 1e-3 if expected.dtype == torch.float32 else 0.02
     mixes = (together - expected).abs().max() > tolerance * expected.abs().max()
     if mixes or needs_cache(model):  # with which transformers makes masks that don't tell packed rows apart
-        raise UsageError(f"`batching: packed`: this {model.config.model_type} model mixes packed rows; {way_out}")
+        raise UsageError(f"`batching: packed`: this {kind} model mixes packed rows; {way_out}")
+
+
+@contextlib.contextmanager
+def _refused_rows(kind: str, way_out: str) -> Iterator[None]:
+    """Raise UsageError for whatever a model's own code raises when it is shown packed rows."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        why = f"this {kind} model can't be called with packed rows: {first_line(error)}"
+        raise UsageError(f"`batching: packed`: {why}; {way_out}") from error
 
 
 def check_adapter_acts(model: Any, row: Row, neutral: str) -> None:

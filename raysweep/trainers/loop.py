@@ -39,7 +39,7 @@ from raysweep.trainers.batching import (
 )
 from raysweep.trainers.checks import check_packing, check_trainable, freeze_uncalled
 from raysweep.trainers.encoding import EncodedSet, NumbersOfRows
-from raysweep.trainers.memory import tokens_that_fit
+from raysweep.trainers.memory import PREDICTED, tokens_that_fit
 from raysweep.trainers.objectives.responses import TRUNCATE
 from raysweep.trainers.objectives.sft import Sft
 from raysweep.trainers.optimizer import learning_rate
@@ -262,7 +262,7 @@ class TrainingLoop:
             if hasattr(self.model, "set_attn_implementation"):
                 self.model.set_attn_implementation("eager")
             return None
-        return None if self.recipe.compile else RowAttention(self.model)
+        return None if self.recipe.compile else RowAttention(self.model, self.recipe.gradient_checkpointing)
 
     def _usual_batching(self) -> MicroBatching:
         """Return the recipe's batching, on an accelerator by its memory and speed."""
@@ -271,15 +271,21 @@ class TrainingLoop:
         usual = micro_batching(self.recipe, self.device.type)
         if self.device.type != "cuda" or self.recipe.compat is not None:
             return usual
-        sheet = data_sheet_of(accelerator_in_use())
-        if sheet is not None:
-            usual = dataclasses.replace(usual, least_tokens=least_tokens(self.recipe, sheet[1]))
-        shape = shape_of(self.model.config.to_dict())
-        if shape is None or self.recipe.micro_batch_tokens is not None:
+        sheet, shape = data_sheet_of(accelerator_in_use()), shape_of(self.model.config.to_dict())
+        least = least_tokens(self.recipe, sheet[1]) if sheet is not None else usual.least_tokens
+        most = 0  # tokens that fit; 0: not known
+        if shape is not None and self.recipe.trainer in PREDICTED and self.recipe.micro_batch_tokens is None:
+            memory = torch.cuda.get_device_properties(self.device).total_memory * self.services.accelerator_share
+            most = tokens_that_fit(shape, self.recipe, max(self.data.lengths), int(memory) - LEAST_CONTEXT_BYTES)
+        if self.services.world_size > 1:  # the workers cut alike
+            both = torch.tensor([least, most], device=self.device)
+            torch.distributed.all_reduce(both, torch.distributed.ReduceOp.MIN)
+            least, most = both.tolist()
+        usual = dataclasses.replace(usual, least_tokens=least)
+        if not most:
             return usual
-        memory = torch.cuda.get_device_properties(self.device).total_memory * self.services.accelerator_share
-        self._most = tokens_that_fit(shape, self.recipe, max(self.data.lengths), int(memory) - LEAST_CONTEXT_BYTES)
-        return dataclasses.replace(usual, tokens=self._most if usual.packed else min(self._most, usual.tokens))
+        self._most = most
+        return dataclasses.replace(usual, tokens=most if usual.packed else min(most, usual.tokens))
 
     def _limit_batching(self) -> None:
         tokens = self.services.remembered().get(REMEMBERED_TOKENS, self.batching.tokens)

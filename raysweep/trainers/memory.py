@@ -21,6 +21,8 @@ from raysweep.trainers.sharding.choice import sharding_name
 LOSS_COPIES = 3
 """float32 tensors of (weighted positions, vocabulary) at the start of the backward pass: the logarithms of the
 probabilities, the gradient of the picked ones, and the gradient of the logits."""
+PREDICTED = ("full", "lora", "ia3")
+"""The trainers whose operations are known here; others' costs are left out of plans."""
 MARGIN = 1.15
 """Predictions are within 15 % of what is taken."""
 UPDATE_COPIES = 2

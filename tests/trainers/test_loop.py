@@ -19,6 +19,7 @@ from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers import reports
 from raysweep.trainers.base import Recipe, TrainJob
+from raysweep.trainers.batching import LEAST_TOKENS
 from raysweep.trainers.loop import CHECKPOINT_FILE, seeded_torch
 from raysweep.trainers.optimizer import learning_rate, make_optimizer
 from raysweep.trainers.sharding.replicas import Replicas
@@ -97,6 +98,27 @@ def test_weights_are_converted_to_16_bits_once_a_step_with_the_gradients_of_once
         gradients.append(flat_gradient(loop.model))
     assert counts[0] == counts[1] == counts[2] // 8 > 0
     assert torch.equal(gradients[1], gradients[2])
+
+
+@pytest.mark.parametrize(
+    ("fields", "card", "share", "expected"),
+    [
+        ({"batching": "packed"}, "NVIDIA H200", 1.0, (16 * 44, 183)),
+        ({"batching": "packed", "precision": "tf32"}, "NVIDIA H200", 1.0, (16 * 44, 1350)),
+        ({"batching": "packed"}, "unknown", 2**-20, (44, LEAST_TOKENS)),
+        ({}, "NVIDIA H200", 1.0, (16 * 44, 183)),
+        ({"micro_batch_tokens": 99}, "NVIDIA H200", 1.0, (99, 183)),
+        ({"trainer": "a plug-in's"}, "NVIDIA H200", 1.0, (4096, 183)),
+    ],
+)
+def test_passes_on_an_accelerator_are_as_large_as_its_share_holds(fields, card, share, expected, make_job, monkeypatch):
+    loop = loop_of(make_job("llama", batch_size=16))
+    loop.recipe, loop.device = dataclasses.replace(loop.recipe, **fields), torch.device("cuda")
+    loop.data, loop.services.accelerator_share = Mock(lengths=[40, 44]), share
+    monkeypatch.setattr(loop_module, "accelerator_in_use", lambda: card)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Mock(total_memory=141 * 10**9))
+    batching = loop._usual_batching()
+    assert (batching.tokens, batching.least_tokens) == expected
 
 
 def test_the_gradient_is_clipped_once_a_step(make_job, monkeypatch):

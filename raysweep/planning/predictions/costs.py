@@ -45,6 +45,7 @@ from raysweep.storage.store import Store
 from raysweep.trainers.base import BEST, Recipe, objective_of
 from raysweep.trainers.batching import DEVICE_TOKENS, steps_of
 from raysweep.trainers.memory import (
+    PREDICTED,
     TrainingMemory,
     flops_per_token,
     generation_memory,
@@ -73,8 +74,6 @@ TEACHER_TOKENS = 90
 PAIR_BYTES, PAIR_SECONDS = 0.7, 2.4e-6
 """Stored bytes, compressed, and CPU seconds of encoding for each token of a pair, with both its prompts: about those of
 published instructions (benchmarks/history/2026-11.md, "Objectives")."""
-PREDICTED = ("full", "lora", "ia3")
-"""The trainers whose operations are known here; others' costs are left out."""
 WEIGHTED = 0.5
 """Share of the tokens whose logits are computed, where it is not known: low, so that nothing is refused that fits."""
 TRAINING, GENERATING = "training", "generating"

@@ -16,6 +16,7 @@ from raysweep.planning.predictions.costs import base_shape, least_memory
 from raysweep.planning.predictions.fit import room_of_worker
 from raysweep.records import ModelKind
 from raysweep.trainers.kinds import kind_of
+from raysweep.trainers.memory import MARGIN
 from raysweep.trainers.sharding.choice import sharding_name
 from raysweep.units import first_of, size
 
@@ -54,7 +55,7 @@ def _one_worker(config: SweepConfig, cells: Iterable[CellPlan]) -> Iterator[str]
             continue
         alone = least_memory(base_shape(cell.base), dataclasses.replace(recipe, workers=1, parallel=None), on_gpu=True)
         room = room_of_worker(asked, is_here=False)
-        if alone is None or (room is not None and room.lack(alone.peak)):
+        if alone is None or (room is not None and room.lack(round(alone.peak * MARGIN))):
             continue
         fits = f"where an accelerator holds {size(alone.peak)}" if room is None else f"{room.source} holds it"
         yield (

@@ -13,6 +13,8 @@ whether they are needed, and takes a slower kernel: https://github.com/pytorch/p
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
 
 NAME = "raysweep rows"
 """What transformers calls this attention, among its own (sdpa, eager ...)."""
-FLASH_WIDTHS = (8, 256)
-"""FlashAttention takes heads of a multiple of so many numbers, and at most so many."""
-FLASH_FROM = (8, 0)
-"""The oldest GPUs for which torch has FlashAttention, by compute capability."""
+FLASH_STEP, FLASH_WIDTH, FLASH_WIDEST = 8, 192, 256
+"""FlashAttention takes heads of a multiple of so many numbers, and at most so many; the third on the GPUs of data
+centers alone (`check_requires_grad_and_head_dim_gt192_constraints_on_sm86_89_or_120` in torch's sdp_utils.cpp)."""
+FLASH_FROM, OF_DATA_CENTERS = (8, 0), ((8, 0), (9, 0), (10, 0))
+"""Compute capabilities: the oldest for which torch has FlashAttention; A100, H100 and H200, B200."""
 CAUSAL = 1
 """Torch's number of the causal mask of memory-efficient attention, which begins at the first token of each row."""
 
@@ -46,24 +49,30 @@ class _Rows:
 
 
 _latest: _Rows | None = None
-"""Those of the latest pass of a model in training; None: it was called with something else, such as a mask of its own.
-A block that is computed again in a backward pass looks here, too."""
+"""Those of the pass of a model in training that is being computed; None: there is none, or it was called with something
+else, such as a mask of its own."""
 
 
 class RowAttention:
     """Has a model attend within rows by what is known of a batch, until `leave`.
 
-    Only causal models can, and only those whose attention is transformers' `sdpa`, by its interface; other models stay
-    as they are. The model's logits are those of `sdpa` but for rounding.
+    Only causal models can, and only those that call transformers' attention by its name and have nothing of their own
+    for `sdpa`, its usual one; other models stay as they are. The logits are those of `sdpa` but for rounding.
+
+    `recomputes`: blocks are computed again in backward passes, which follow their forward pass.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._network, self._hook = bare(model), None
-        self._known: list[tuple[torch.Tensor, _Rows]] = []
+    def __init__(self, model: Any, recomputes: bool = False) -> None:
+        self._network, self._recomputes, self._hooks = bare(model), recomputes, list[Any]()
+        self._known: list[tuple[torch.Tensor, int, _Rows]] = []
         if _takes_rows(self._network):
             _register()
             self._network.set_attn_implementation(NAME)
-            self._hook = self._network.register_forward_pre_hook(self._begin, with_kwargs=True)
+            backbone = self._network.base_model  # which an objective may call past the output layer
+            self._hooks = [
+                backbone.register_forward_pre_hook(self._begin, with_kwargs=True),
+                backbone.register_forward_hook(self._end, always_call=True),
+            ]
 
     def know(self, batch: Mapping[str, torch.Tensor], lengths: Sequence[int]) -> None:
         """Take note of the next batch. `lengths`: tokens of its rows, where they lie one after the other."""
@@ -72,30 +81,48 @@ class RowAttention:
         if "position_ids" in batch:
             place = batch["position_ids"]
             begins = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32).to(place.device, non_blocking=True)
-            self._known = [(place, _Rows(lengths, begins))]
+            known = [(place, _Rows(lengths, begins))]
         else:
-            masks = [tensor for name, tensor in batch.items() if name.endswith("attention_mask")]
-            self._known = [(mask, _Rows()) for mask in masks]
+            known = [(tensor, _Rows()) for name, tensor in batch.items() if name.endswith("attention_mask")]
+        self._known = [(tensor, tensor._version, rows) for tensor, rows in known]
 
     def leave(self) -> None:
         """Give the model its own attention back."""
-        if self._hook is not None:
-            self._hook.remove()
+        global _latest
+
+        for hook in self._hooks:
+            hook.remove()
+        if self._hooks:
             self._network.set_attn_implementation("sdpa")
-            self._hook, self._known = None, []
+        _latest, self._hooks, self._known = None, [], []
 
     def _begin(self, _: Any, __: Any, given: Mapping[str, Any]) -> None:
-        """See whether a pass is called with what is known, and not with a mask that an objective made itself."""
+        """See whether a pass is called with what is known, and not with a mask that an objective made or changed."""
         global _latest
 
         told = given.get("attention_mask") if given.get("attention_mask") is not None else given.get("position_ids")
-        _latest = next((rows for tensor, rows in self._known if tensor is told), None)
+        found = (rows for tensor, version, rows in self._known if tensor is told and tensor._version == version)
+        _latest = next(found, None)
+
+    def _end(self, *_: Any) -> None:
+        global _latest
+
+        if not self._recomputes:
+            _latest = None
 
 
 def _takes_rows(network: Any) -> bool:
+    """Return whether a model calls attention by its name, and its code asks nowhere whether that is `sdpa`."""
     if architecture_of(network.config) != "causal" or not hasattr(network, "_can_set_attn_implementation"):
         return False
-    return network.config._attn_implementation == "sdpa" and bool(network._can_set_attn_implementation())
+    if network.config._attn_implementation != "sdpa" or not network._can_set_attn_implementation():
+        return False
+    return not any("sdpa" in line for line in _source(type(network).__module__) if "_attn_implementation" in line)
+
+
+@functools.cache
+def _source(module: str) -> list[str]:
+    return inspect.getsource(sys.modules[module]).splitlines()
 
 
 @functools.cache
@@ -153,7 +180,7 @@ def _attend(
     kernel = _kernel(query, value, dtype) if rows.lengths is not None else None
     if kernel is None:
         ends = list(accumulate(rows.lengths)) if rows.lengths is not None else [query.shape[2]]
-        shares_heads = query.device.type == "cuda" and dtype.itemsize == 2  # in float32 torch would take a slow kernel
+        shares_heads = _has_flash(query, value, dtype)  # torch's other kernels for that are slow
         return _each(query, key, value, ends, dropout, scaling, shares_heads), None
     by_token = [states.to(dtype).transpose(1, 2) for states in (query, key, value)]  # (1, tokens, heads, width)
     return kernel(*by_token, rows, dropout, scaling), None
@@ -209,16 +236,23 @@ def _repeated(states: torch.Tensor, heads: int, dim: int) -> torch.Tensor:
 
 def _kernel(query: torch.Tensor, value: torch.Tensor, dtype: torch.dtype) -> Callable[..., torch.Tensor] | None:
     """Return torch's kernel of packed rows for such states, computed in `dtype`; None: it has none."""
-    import torch
-
     if query.device.type != "cuda":
         return None
-    step, most = FLASH_WIDTHS
-    width, is_new = query.shape[-1], torch.cuda.get_device_capability(query.device) >= FLASH_FROM
-    if dtype != torch.float32 and is_new and width == value.shape[-1] and width % step == 0 and width <= most:
+    if _has_flash(query, value, dtype):
         return _flash
     aligned = all(states.shape[-1] * dtype.itemsize % 16 == 0 for states in (query, value))
     return _memory_efficient if aligned else None
+
+
+def _has_flash(query: torch.Tensor, value: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Return whether torch has FlashAttention for such states, forward and backward."""
+    import torch
+
+    if query.device.type != "cuda" or dtype.itemsize != 2 or query.shape[-1] != value.shape[-1]:
+        return False
+    capability = torch.cuda.get_device_capability(query.device)
+    most = FLASH_WIDEST if capability in OF_DATA_CENTERS else FLASH_WIDTH
+    return capability >= FLASH_FROM and query.shape[-1] % FLASH_STEP == 0 and query.shape[-1] <= most
 
 
 def _flash(

@@ -63,7 +63,8 @@ def fuse(model: Any, precision: str) -> None:
             is_fused = True
         elif is_norm(module) and (formula := _formula(module)) is not None:
             module.to(dtype)
-            module.forward = functools.partial(_norm_forward, module, formula)
+            plain = torch.autocast(module.weight.device.type, enabled=False)  # which would compute it in float32
+            module.forward = functools.partial(_norm_forward, module, formula, plain)
     if not is_fused:
         raise UsageError("`kernels: fused`: the model has no linear layer with LoRA; use `kernels: plain`")
 
@@ -165,9 +166,7 @@ def _formula(norm: Any) -> Formula | None:
     return None
 
 
-def _norm_forward(norm: Any, formula: Formula, x: torch.Tensor) -> torch.Tensor:
+def _norm_forward(norm: Any, formula: Formula, without_autocast: Any, x: torch.Tensor) -> torch.Tensor:
     """Compute a norm of x (..., width) in its weight's format."""
-    import torch
-
-    with torch.autocast(x.device.type, enabled=False):  # which would compute it in float32
+    with without_autocast:
         return formula(x.to(norm.weight.dtype), norm.weight.shape, weight=norm.weight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from raysweep.models.whole_texts import needs_cache, whole_pass
 from raysweep.trainers.batching import collate, collate_packed, compact
 from raysweep.trainers.objectives.responses import weighted_loss
 from raysweep.trainers.passes import attention
-from raysweep.trainers.passes.attention import RowAttention
+from raysweep.trainers.passes.attention import NAME, RowAttention
 from tests.models.configs import make_random
 from tests.models.tiny import cases
 
@@ -118,8 +119,36 @@ def test_rows_that_are_padded_on_the_right_need_no_mask(model_type, tmp_path, ma
     assert all(torch.equal(gradient, expected[name]) for name, gradient in gradients.items())
     other = {**batch, "attention_mask": batch["attention_mask"].clone()}  # of an objective's own
     assert loss_and_gradients(network, other)[0] == loss
-    assert masks()
+    of_a_pass = masks()
+    network.base_model(input_ids=batch["input_ids"], attention_mask=other["attention_mask"])
+    assert masks() == 2 * of_a_pass > 0, "what was known is of the pass before"
+    batch["attention_mask"][0, 0] = 0
+    loss_and_gradients(network, batch)
+    assert masks() == 3 * of_a_pass, "it was changed"
     told.leave()
+
+
+def test_a_model_with_code_of_its_own_for_sdpa_keeps_it(tmp_path):
+    network = network_of("falcon", tmp_path)
+    RowAttention(network)
+    assert network.config._attn_implementation != NAME
+
+
+@pytest.mark.parametrize(
+    ("capability", "width", "dtype", "expected"),
+    [
+        ((9, 0), 128, torch.bfloat16, attention._flash),
+        ((9, 0), 256, torch.bfloat16, attention._flash),
+        ((8, 6), 256, torch.bfloat16, attention._memory_efficient),
+        ((7, 0), 128, torch.float16, attention._memory_efficient),
+        ((9, 0), 128, torch.float32, attention._memory_efficient),
+        ((9, 0), 20, torch.bfloat16, None),
+    ],
+)
+def test_the_kernel_is_one_that_the_gpu_has_forward_and_backward(capability, width, dtype, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    states = SimpleNamespace(device=torch.device("cuda"), shape=(1, 4, 62, width))
+    assert attention._kernel(states, states, dtype) is expected
 
 
 def test_a_block_that_is_computed_again_knows_its_rows_too(tmp_path):
@@ -128,7 +157,7 @@ def test_a_block_that_is_computed_again_knows_its_rows_too(tmp_path):
     network = network_of("llama", tmp_path).train()
     some = rows([20, 9, 33])
     packed = collate_packed(some)
-    RowAttention(network).know(packed, lengths_of(some))
+    RowAttention(network, recomputes=True).know(packed, lengths_of(some))
     expected = loss_and_gradients(network, packed)
     recompute_blocks(network)
     found = loss_and_gradients(network, packed)
