@@ -7,8 +7,10 @@ It needs what gpu.py needs, runs and writes as that does, and goes on where it w
 first, and what was expected of an H200 stands beside each: by the kernels that kernels.py counts, and data sheets.
 
 - rows: the largest relative differences of losses and gradients between packed and padded rows, by precision, and
-  whether a row's logits change with another row; whether dropout draws equal masks in float32 and in 16 bits
-- packed, fused, tf32: trainings beside raysweep's own former ways: `padded`, passes of 4,096 tokens at most, `plain`
+  whether a row's logits change with another row, and whether the same pass gives the same bits again, all without
+  dropout; whether dropout draws equal masks in float32 and in 16 bits
+- packed, fused, tf32: trainings beside raysweep's other ways: `padded`, passes of 4,096 tokens at most, `plain`. For
+  raysweep as it was before rows lay in one pass, run gpu.py of commit 85f85f76
 - decode: sampling, and with an adapter beside its base or merged into it; milliseconds a token
 """
 
@@ -116,6 +118,7 @@ def _packed_beside_padded(bench: Bench, name: str, dtype: str) -> dict[str, Any]
     told, packed = RowAttention(network), here(collate_packed(some))
     told.know(packed, lengths)
     found, other = computed(packed)
+    repeats = torch.equal(computed(packed)[1], other)
     logits = []
     for change in (0, 1):
         packed["input_ids"][0, lengths[0] + 3] += change
@@ -128,6 +131,7 @@ def _packed_beside_padded(bench: Bench, name: str, dtype: str) -> dict[str, Any]
         "difference_of_losses": abs(found - loss) / abs(loss),
         "difference_of_gradients": float((other - gradient).norm() / gradient.norm()),
         "others_are_equal": all(apart),
+        "repeats": repeats,
     }
 
 
