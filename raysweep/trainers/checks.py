@@ -73,12 +73,11 @@ def check_eos(rows: Sequence[Row], ends: Collection[int]) -> None:
 
 def check_precision(precision: str) -> None:
     """Raise UsageError if this process's device can't compute in a recipe's precision."""
-    import torch
-
     if precision == "tf32":
         require_tf32()
     if precision != "bf16":
         return
+    import torch
 
     if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UsageError(

@@ -37,8 +37,8 @@ from raysweep.planning.plan import (
     TrainingSetPlan,
 )
 from raysweep.planning.predictions.editing import delta_bytes, edit_work, editing_memory, stepping_seconds
-from raysweep.planning.predictions.fit import room_of_worker
 from raysweep.planning.predictions.rates import Speed, measured_rates
+from raysweep.planning.predictions.rooms import room_of_worker
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
 from raysweep.records import Spec
 from raysweep.storage.store import Store

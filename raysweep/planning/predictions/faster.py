@@ -13,7 +13,7 @@ from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.shape import BYTES
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.predictions.costs import base_shape, least_memory
-from raysweep.planning.predictions.fit import room_of_worker
+from raysweep.planning.predictions.rooms import room_of_worker
 from raysweep.records import ModelKind
 from raysweep.trainers.kinds import kind_of
 from raysweep.trainers.memory import MARGIN

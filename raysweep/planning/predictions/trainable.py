@@ -18,7 +18,8 @@ from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.models.rounding import AMPERE
 from raysweep.planning.plan import ArtefactPlan, BasePlan, ModelPlan
 from raysweep.planning.predictions.costs import base_shape, least_memory
-from raysweep.planning.predictions.fit import Room, room_of_worker
+from raysweep.planning.predictions.fit import Room
+from raysweep.planning.predictions.rooms import room_of_worker
 from raysweep.records import ModelKind
 from raysweep.trainers.base import TRAINERS, Recipe
 from raysweep.trainers.memory import TrainingMemory

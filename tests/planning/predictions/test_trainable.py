@@ -15,8 +15,9 @@ from raysweep.machine import Accelerator, Accelerators, Memory
 from raysweep.models.architectures.known import known_shape
 from raysweep.planning.plan import ModelPlan
 from raysweep.planning.planner import build_plan
-from raysweep.planning.predictions import costs, fit, trainable
-from raysweep.planning.predictions.fit import Room, room_of_worker
+from raysweep.planning.predictions import costs, rooms, trainable
+from raysweep.planning.predictions.fit import Room
+from raysweep.planning.predictions.rooms import room_of_worker
 from raysweep.planning.predictions.trainable import require_fit, settings_that_fit
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import Recipe
@@ -80,8 +81,8 @@ V100 = Accelerators((Accelerator("Tesla V100-SXM2-32GB", 32 * GIB, has_bf16=Fals
     ("label", "is_refused"), [("V100", True), ("in(V100,A100)", False), ("A100", False), ("", True)]
 )
 def test_bf16_is_refused_where_every_accelerator_that_is_asked_for_lacks_it(mine, monkeypatch, label, is_refused):
-    monkeypatch.setattr(fit, "gpus", lambda: 1)
-    monkeypatch.setattr(fit, "accelerators", lambda: V100)
+    monkeypatch.setattr(rooms, "gpus", lambda: 1)
+    monkeypatch.setattr(rooms, "accelerators", lambda: V100)
     labels = {"ray.io/accelerator-type": label} if label else {}
     loaded = config(mine, recipe={"precision": "bf16"}, gpus=1, labels=labels)
     cells = [artefact for cell in build_plan(loaded).cells for artefact in cell.artefacts]
@@ -106,7 +107,7 @@ def test_16_bits_are_warned_of_where_the_cpu_that_trains_emulates_them(mine, mon
 def test_a_base_model_that_is_made_here_must_fit_too(monkeypatch):
     loaded = load_config(NANO)
     plans = [cell.base for cell in build_plan(loaded).cells]
-    monkeypatch.setattr(fit, "memory", lambda: Memory(2**19, 2**19, None))
+    monkeypatch.setattr(rooms, "memory", lambda: Memory(2**19, 2**19, None))
     with pytest.raises(UsageError, match=r"base model llama \(and 1 training more\) can't be trained"):
         require_fit(loaded, plans)
 
@@ -155,7 +156,7 @@ def test_one_error_names_the_cell_the_prediction_what_there_is_and_the_way_out(m
     loaded = config(mine)
     cells = [artefact for cell in build_plan(loaded).cells for artefact in cell.artefacts]
     require_fit(loaded, cells)
-    monkeypatch.setattr(fit, "memory", lambda: Memory(3 * 2**20, 2**20, None))
+    monkeypatch.setattr(rooms, "memory", lambda: Memory(3 * 2**20, 2**20, None))
     with pytest.raises(UsageError) as error:
         require_fit(loaded, cells)
     text = str(error.value)
@@ -179,5 +180,5 @@ def test_the_room_of_a_worker_is_told_by_the_config_the_label_or_the_machine(mon
     half = room(gpus=0.5, labels={"ray.io/accelerator-type": "A100"})
     assert (half.bytes, half.source, half.share) == (40 * GIB - GIB // 2, "the accelerator A100", 0.5)
     assert room(gpus=1, labels={"ray.io/accelerator-type": "in(A100,T4)"}) is None, "T4 may hold it"
-    monkeypatch.setattr(fit, "gpus", lambda: 0)
+    monkeypatch.setattr(rooms, "gpus", lambda: 0)
     assert room(gpus=1) is None
