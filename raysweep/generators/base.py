@@ -77,6 +77,8 @@ class Generator(ABC):
     """Arguments that are no part of keys, since they change no completion, such as how much memory it may take."""
     environment: ClassVar[str] = ""
     """Name of the package that has an environment of its own, since it doesn't go with raysweep's other packages."""
+    modules: ClassVar[Mapping[str, str]] = {}
+    """Modules of packages that this environment must have, by name, and what a user is told where one is missing."""
     takes_full_models: ClassVar[bool] = True
     """Whether `use` can put a fully fine-tuned model in the place of its base."""
     at_once: ClassVar[int] = 1

