@@ -306,6 +306,18 @@ def require_generators_fit(cells: Iterable[CellPlan]) -> None:
             _require_runs(cell, *_adapter_of(cell))
 
 
+def could_generate(name: str, cell: CellPlan) -> bool:
+    """Return whether a cell's completions could be written by another generator, with its default arguments."""
+    generator = GENERATORS.get(name)
+    try:
+        kind, adapter = _adapter_of(cell)
+        wanted = WantedModel(cell.base.name, cell.base.family, kind, adapter, cell.decoding, cell.base.architecture)
+        generator.require_fit({}, wanted)
+    except UsageError:
+        return False
+    return not any(generator.check(cell.decoding))
+
+
 def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
     """Raise UsageError if a teacher isn't whole, or its generator can't run it."""
     for plan in teachers:

@@ -19,7 +19,7 @@ from raysweep.errors import UsageError
 from raysweep.execution.compiled.toolchains import identity
 from raysweep.planning.control_texts import ControlTexts, require_readable
 from raysweep.planning.missing import by_cell, end_of, missing
-from raysweep.planning.models import ModelFacts, model_facts, unused_settings
+from raysweep.planning.models import ModelFacts, could_generate, model_facts, unused_settings
 from raysweep.planning.plan import (
     ArtefactPlan,
     CellArtefactPlan,
@@ -273,7 +273,7 @@ def plan_facts(
         linted=_linted(plan, {item.node.key for item in lacking if item.node}),
         control_texts=tuple(require_readable(plan.config, plan.cells)),
         unused_settings=tuple(unused_settings([*plan.cells, *plan.teachers])),
-        faster=tuple(faster_ways(plan.config, plan.cells)),
+        faster=tuple(faster_ways(plan.config, plan.cells, could_generate)),
         steps=_steps(plan, costs.cells),
         teachers=_teachers(plan, lacking, costs, there),
         encoded=tuple(PairsFacts(item.node.label, costs.pairs[item.node.key]) for item in encoded),
