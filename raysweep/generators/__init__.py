@@ -14,6 +14,7 @@ Begin with base.py, which says what every generator must guarantee.
     proof.py         proves on a loaded model that the logits are right
     rows.py          turns requests into rows of tokens, and written rows into completions
     vllm.py          runs vLLM's engine, adapters of one base together
+    engine_weights.py  puts merged adapters and full models into a running vLLM engine, and proves that they are there
     environments.py  finds the Python environment that a generator such as vllm needs beside raysweep's
     openai.py        asks a served model through OpenAI's interface, patiently: waits, retries, refusals
     reference.py     answers with the reference solution of each problem

@@ -1,8 +1,10 @@
 """Generates with vLLM, in an environment of its own (environments.py): batches of several adapters run together.
 
 One engine keeps the base and takes its steps in a thread of its own. Other threads, one for each batch that the process
-works on, add their requests to it. Prompts are read once for all their samples (prefix caching). vLLM promises
-equal texts whatever is written beside them only where `VLLM_BATCH_INVARIANT` works, on GPUs from Ampere on.
+works on, add their requests to it. Prompts are read once for all their samples (prefix caching). Adapters that vLLM
+can't put beside the base, edited layers and fully fine-tuned models take turns with it: their weights replace the
+base's in the engine (engine_weights.py). vLLM promises equal texts whatever is written beside them only where
+`VLLM_BATCH_INVARIANT` works, on GPUs from Ampere on.
 Not covered: what `require_fit` refuses; several GPUs for one engine.
 """
 
@@ -12,22 +14,27 @@ import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import override
 
 from raysweep.errors import HopelessError, RaysweepError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, LiveModel, WantedModel
+from raysweep.generators.engine_weights import OTHER, EngineWeights
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.models.adapters import adapter_config
 from raysweep.models.loading import load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
 from raysweep.seeding import derive
+
+if TYPE_CHECKING:
+    import torch
 
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine runs in this process, which Ray ends
@@ -53,21 +60,32 @@ LOWEST_TEMPERATURE = 0.01
 """vLLM raises lower temperatures, except 0, to this one."""
 UNSERVED = frozenset({"codegen"})
 """Model types that vLLM neither has nor can take from transformers."""
-IGNORED = {"gpt_bigcode": "c_attn"}
-"""Modules whose adapters vLLM 0.32 ignores without a word, by model type: it puts others in their place."""
-UNSERVED_SETTINGS = (
+PROMPTS = frozenset(
+    {
+        "ADAPTION_PROMPT",
+        "CARTRIDGE",
+        "CPT",
+        "MULTITASK_PROMPT_TUNING",
+        "P_TUNING",
+        "PREFIX_TUNING",
+        "PROMPT_TUNING",
+    }
+)
+"""Types of adapters that change no weights."""
+UNMERGED_SETTINGS = ("layer_replication", "alora_invocation_tokens")
+"""Settings of PEFT's LoRA that vLLM refuses, and that can't be merged."""
+MERGED_SETTINGS = (
     "use_dora",
     "lora_bias",
-    "layer_replication",
     "use_qalora",
     "use_bdlora",
-    "alora_invocation_tokens",
     "trainable_token_indices",
     "rank_pattern",
     "alpha_pattern",
 )
 """Settings of PEFT's LoRA that vLLM refuses, or may ignore: it has scaled all modules by `lora_alpha / r`."""
 PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica")
+HIGHEST_RANK = 256
 Rank = Literal[8, 16, 32, 64, 128, 256]
 
 
@@ -91,7 +109,6 @@ class Vllm(Generator):
     unkeyed = frozenset({"python", "max_lora_rank", "cache_gib", "memory_share"})
     environment = "vllm"
     modules = MappingProxyType({FIRST_RUNNER: NO_FIRST_RUNNER})
-    takes_full_models = False
     at_once = 8
     mixes_versions = True
 
@@ -115,43 +132,33 @@ class Vllm(Generator):
         self._numbers = count(1)
         self._adapters: dict[str, Any] = {}  # vLLM's requests for adapters, by their folders
         self._reader = lru_cache(maxsize=self.at_once)(self._new_reader)  # a tokenizer takes some 10 MiB
-        self._base = model.base or model
-        self._engine = self._started(self._base)
+        self._engine = self._started(model.base or model)
+        self._weights = EngineWeights(self._engine, self._lock, model.base or model, self._logits)
+        self._users = 0  # threads that work with the engine's present weights
+        self._is_changing = False  # a thread gives it other ones
         threading.Thread(target=self._step, name="vLLM", daemon=True).start()
         self.use(model)
 
     @classmethod
     @override
     def require_fit(cls, arguments: Mapping[str, Any], model: WantedModel) -> None:
-        other = f"take generator {TRANSFORMERS} for it: models[].generator"
         what = f"generator vllm can't run model {model.name}"
         if model.model_type in UNSERVED:
-            raise UsageError(f"{what}: vLLM has no architecture {model.model_type}; {other}")
+            raise UsageError(f"{what}: vLLM has no architecture {model.model_type}; {OTHER}")
         if model.architecture != "causal":
-            raise UsageError(f"{what}: vLLM runs no encoder-decoder model; {other}")
-        if model.kind is ModelKind.DELTA:
-            raise UsageError(f"{what} with edited layers; {other}")
+            raise UsageError(f"{what}: vLLM runs no encoder-decoder model; {OTHER}")
         if 0 < model.decoding.temperature < LOWEST_TEMPERATURE:
             raise UsageError(
                 f"generator vllm would raise evaluation.temperature {model.decoding.temperature:g} to "
                 f"{LOWEST_TEMPERATURE}; take 0, {LOWEST_TEMPERATURE} or more, or generator {TRANSFORMERS}"
             )
-        if model.adapter:
-            why = _refused(model.adapter, int(arguments.get("max_lora_rank", 64)))
-            ignored = IGNORED.get(model.model_type)
-            if not why and ignored in (model.adapter.get("target_modules") or ()):
-                why = f"of {ignored}, which it would ignore"
-            if why:
-                raise UsageError(f"{what} with an adapter {why}; {other}")
+        if model.adapter and (why := _refused(model.adapter, int(arguments.get("max_lora_rank", 64)))):
+            raise UsageError(f"{what} with an adapter {why}; {OTHER}")
 
     @override
     def use(self, model: ModelRef) -> bool:
-        """It can take adapters of the base.
-
-        Other weights need another engine: vLLM 0.32's `reload_weights` left tied output embeddings as they were on a
-        CPU, where they are packed for it, and texts were wrong.
-        """
-        if (model.base or model) != self._base:
+        """It can take adapters and deltas of the base, and models of its architecture."""
+        if not self._weights.take(model.base or model):
             return False
         self._thread.model = model
         return True
@@ -174,52 +181,112 @@ class Vllm(Generator):
 
     @override
     def facts(self) -> Mapping[str, Any]:
-        """Only on GPUs from Ampere on does vLLM heed the variable."""
-        return {"batch_invariant": os.environ.get(INVARIANT) == "1" and _has_invariance()}
+        """Whether texts depend on those beside them, and whether the thread's adapter is merged into its base."""
+        is_invariant = os.environ.get(INVARIANT) == "1" and _has_invariance()
+        return {"batch_invariant": is_invariant, "merged": self._thread.is_merged}
 
     @override
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Several threads may call it, each for the model that it uses.
 
         Raises:
-            UnfitModel: vLLM can't load the adapter.
+            UnfitModel: the adapter can't be loaded, nor merged into its base.
             RaysweepError: the engine broke, for all threads.
         """
         model = self._thread.model
         with self._lock:
             tokens = self._reader(model)
         rows = [tokens.row(request) for request in requests]
-        keeps = tokens.keeps_control_tokens
-        self._write([row for row in rows if not row.ended], self._adapter(model), keeps)
+        adapter = self._adapter(model)
+        self._thread.is_merged = model.kind is ModelKind.ADAPTER and adapter is None
+        with self._engine_with(model.base if adapter and model.base else model):
+            self._write([row for row in rows if not row.ended], adapter, tokens.keeps_control_tokens)
         return [tokens.completion(row) for row in rows]
 
+    @contextmanager
+    def _engine_with(self, weights: ModelRef) -> Iterator[None]:
+        """Have the engine keep a version's weights during the block, which other threads that want the same share."""
+
+        def may_begin() -> bool:
+            is_there = weights == self._weights.current or not self._users
+            return self._error is not None or (is_there and not self._is_changing)
+
+        with self._lock:
+            while not self._lock.wait_for(may_begin, ALIVE_SECONDS):
+                self.alive()
+            self._require_engine()
+            self._is_changing = changes = weights != self._weights.current
+            self._users += 1
+        try:
+            if changes:
+                self._change(weights)
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._lock.notify_all()
+
+    def _change(self, weights: ModelRef) -> None:
+        error = None
+        try:
+            self._weights.become(weights)
+            if self._weights.remark:
+                self.tell(self._weights.remark)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            with self._lock:
+                self.loads, self._is_changing = 1 + self._weights.loads, False
+                if self._weights.current is None:
+                    self._error = self._error or error
+                self._lock.notify_all()
+
+    def _require_engine(self) -> None:
+        if self._error:
+            raise RaysweepError(f"vLLM's engine broke: {self._error}") from self._error
+
     def _write(self, rows: list[WrittenRow], adapter: Any, keeps: bool) -> None:
+        groups = list(_together(rows))
+        outputs = self._asked([(group[0].prompt, self._parameters(group, keeps)) for group in groups], adapter)
+        for group, output in zip(groups, outputs, strict=True):
+            for row, one in zip(group, sorted(output.outputs, key=lambda one: one.index), strict=True):
+                _take(row, one)
+
+    def _logits(self, ids: Sequence[int]) -> torch.Tensor:
+        import torch
+        from vllm import SamplingParams
+
+        parameters = SamplingParams(temperature=0.0, max_tokens=1, logprobs=-1, detokenize=False)
+        (output,) = self._asked([(list(ids), parameters)])
+        (by_token,) = output.outputs[0].logprobs  # logits, as the engine's `logprobs_mode` has it
+        return torch.tensor([by_token[token].logprob for token in range(len(by_token))])
+
+    def _asked(self, asked: Sequence[tuple[list[int], Any]], adapter: Any = None) -> list[Any]:
+        """Return what the engine makes of prompts of tokens, with vLLM's parameters for each, in the same order."""
         from vllm import TokensPrompt
 
-        asked: dict[str, list[WrittenRow]] = {}
+        names: list[str] = []
+        made: dict[str, Any] = {}
         try:
             with self._lock:
-                for group in _together(rows):
-                    name = str(next(self._numbers))
-                    prompt = TokensPrompt(prompt_token_ids=group[0].prompt)
-                    self._engine.add_request(name, prompt, self._parameters(group, keeps), lora_request=adapter)
-                    asked[name] = group
+                for tokens, parameters in asked:
+                    names.append(str(next(self._numbers)))
+                    prompt = TokensPrompt(prompt_token_ids=tokens)
+                    self._engine.add_request(names[-1], prompt, parameters, lora_request=adapter)
                 self._lock.notify_all()
-            waiting = dict(asked)
-            while waiting:
+            while len(made) < len(names):
                 with self._lock:
-                    self._lock.wait_for(lambda: self._error or waiting.keys() & self._done.keys(), ALIVE_SECONDS)
-                    for name in waiting.keys() & self._done.keys():
-                        outputs = sorted(self._done.pop(name).outputs, key=lambda output: output.index)
-                        for row, output in zip(waiting.pop(name), outputs, strict=True):
-                            _take(row, output)
-                    if self._error and waiting:
-                        raise RaysweepError(f"vLLM's engine broke: {self._error}") from self._error
+                    self._lock.wait_for(lambda: self._error or self._done.keys() & set(names), ALIVE_SECONDS)
+                    made |= {name: self._done.pop(name) for name in self._done.keys() & set(names)}
+                    if len(made) < len(names):
+                        self._require_engine()
                 self.alive()
         except BaseException:
             with self._lock:
-                self._engine.abort_request(list(asked))
+                self._engine.abort_request(names)
             raise
+        return [made[name] for name in names]
 
     def _step(self) -> None:
         """Have the engine write a token to each row that it works on, again and again, in a thread of its own."""
@@ -266,30 +333,40 @@ class Vllm(Generator):
         return Tokens(tokenizer, positions, self.decoding.max_new_tokens, read_traits(model, tokenizer))
 
     def _adapter(self, model: ModelRef) -> Any:
-        """Raise UnfitModel if vLLM can't load the adapter, or would ignore a part of it; return None without one."""
-        from vllm.lora.request import LoRARequest
+        """Return vLLM's request for an adapter beside the base; None for one that must be merged, or another model.
 
+        Raises:
+            UnfitModel: it can't be run in either way.
+        """
         if model.kind is not ModelKind.ADAPTER:
             return None
         with self._lock:
             if model.location not in self._adapters:
-                why = _refused(adapter_config(model), self._rank)
-                if not self._has_adapters:
-                    why = "of an architecture for which it has none"
-                if why:
-                    raise UnfitModel(f"vLLM can't load the adapter {model.location}: it is {why}")
-                request = LoRARequest(model.location, next(self._numbers), model.location)
-                try:
-                    self._engine.add_lora(request)
-                    self._require_act(model)
-                except (ValueError, RuntimeError, OSError) as error:
-                    self._engine.remove_lora(request.lora_int_id)
-                    raise UnfitModel(f"vLLM can't load the adapter {model.location}: {error}") from error
-                self._adapters[model.location] = request
+                config = adapter_config(model)
+                if why := _refused(config, self._rank):
+                    raise UnfitModel(f"generator vllm can't run the adapter {model.location}: it is {why}; {OTHER}")
+                is_merged = _is_merged(config) or not self._has_adapters
+                self._adapters[model.location] = None if is_merged else self._beside(model)
             return self._adapters[model.location]
 
-    def _require_act(self, adapter: ModelRef) -> None:
-        """Raise ValueError if a module that a loaded adapter updates takes no adapters in this network."""
+    def _beside(self, adapter: ModelRef) -> Any:
+        """Load an adapter beside the base; return None if vLLM refuses it, or would ignore a part of it."""
+        from vllm.lora.request import LoRARequest
+
+        request = LoRARequest(adapter.location, next(self._numbers), adapter.location)
+        try:
+            self._engine.add_lora(request)
+            if self._acts(adapter):
+                return request
+        except ValueError:
+            pass
+        except (RuntimeError, OSError) as error:
+            raise UnfitModel(f"vLLM can't load the adapter {adapter.location}: {error}") from error
+        self._engine.remove_lora(request.lora_int_id)
+        return None
+
+    def _acts(self, adapter: ModelRef) -> bool:
+        """Return whether all modules that a loaded adapter updates take adapters in this network."""
         from safetensors import safe_open
         from vllm.lora.layers import BaseLayerWithLoRA
 
@@ -301,12 +378,10 @@ class Vllm(Generator):
 
         file = Path(adapter.location) / "adapter_model.safetensors"
         if not file.exists():
-            raise ValueError("it has no adapter_model.safetensors; save it again with PEFT's save_pretrained")
+            return False
         with safe_open(file, "pt") as tensors:
             updated = {_short(name.partition(".lora_")[0]) for name in tensors.keys()}  # noqa: SIM118  # no mapping
-        ignored = sorted(updated - self._engine.apply_model(taken)[0])
-        if ignored:
-            raise ValueError(f"it would ignore its updates of {', '.join(ignored)}")
+        return bool(updated <= self._engine.apply_model(taken)[0])
 
     def _started(self, base: ModelRef) -> Any:
         for name, value in ENVIRONMENT.items():  # before vLLM is imported
@@ -341,6 +416,8 @@ class Vllm(Generator):
                 max_lora_rank=self._rank,
                 kv_cache_memory_bytes=cache or (None if is_gpu else CPU_CACHE),
                 disable_log_stats=True,
+                max_logprobs=-1,  # those of all tokens, for proofs
+                logprobs_mode="raw_logits",
                 **options,
             )
             arguments.enable_lora = self._has_adapters = supports_lora(get_model_cls(arguments.create_model_config()))
@@ -360,6 +437,7 @@ class _Thread(threading.local):
     """What belongs to a thread that generates: the model that it uses, and what it calls now and then."""
 
     model: ModelRef
+    is_merged = False  # whether it is an adapter whose weights were merged into its base
     alive: Callable[[], None] = staticmethod(lambda: None)
 
 
@@ -386,26 +464,38 @@ def _short(name: str) -> str:
     return ".".join(name.split(".")[-2:])
 
 
+def _kind(adapter: Mapping[str, Any]) -> str:
+    return str(getattr(adapter.get("peft_type"), "value", adapter.get("peft_type")))
+
+
 def _refused(adapter: Mapping[str, Any], max_rank: int) -> str:
-    kind = str(getattr(adapter.get("peft_type"), "value", adapter.get("peft_type")))
-    if kind != "LORA":
-        return f"of type {kind} (it serves LoRA only)"
-    if adapter.get("modules_to_save"):
-        return f"that has whole trained modules ({', '.join(adapter['modules_to_save'])})"
-    targets = adapter.get("target_modules") or ()
-    if not isinstance(targets, str) and "lm_head" in targets:
-        return "of lm_head"
-    for name in UNSERVED_SETTINGS:
+    """Return in words why vLLM can't run an adapter, neither beside its base nor merged into it; empty if it can.
+
+    Of ranks that vLLM takes, those above `max_rank` aren't merged: that would make other texts, and no other keys.
+    """
+    if _kind(adapter) in PROMPTS:
+        return f"of type {_kind(adapter)}, which can't be merged into its base"
+    for name in UNMERGED_SETTINGS:
         if adapter.get(name):
             return f"with {name}"
-    if adapter.get("bias", "none") != "none":
-        return "that trains biases"
-    init = adapter.get("init_lora_weights", True)
-    if isinstance(init, str) and init.lower() not in PLAIN_INITS:
-        return f"with init_lora_weights {init}, which changes the base"
-    if (rank := adapter.get("r", 0)) > max_rank:
-        return f"of rank {rank}, above max_lora_rank: {max_rank} (the generator's, at most 256)"
+    if max_rank < adapter.get("r", 0) <= HIGHEST_RANK and not _is_merged(adapter):
+        return f"of rank {adapter['r']}, above max_lora_rank: {max_rank} (the generator's, at most {HIGHEST_RANK})"
     return ""
+
+
+def _is_merged(adapter: Mapping[str, Any]) -> bool:
+    """Return whether an adapter must be merged into its base, since vLLM's own LoRA has no place for all of it."""
+    targets = adapter.get("target_modules") or ()
+    init = adapter.get("init_lora_weights", True)
+    return (
+        _kind(adapter) != "LORA"
+        or bool(adapter.get("modules_to_save"))
+        or (not isinstance(targets, str) and "lm_head" in targets)
+        or any(adapter.get(name) for name in MERGED_SETTINGS)
+        or adapter.get("bias", "none") != "none"
+        or (isinstance(init, str) and init.lower() not in PLAIN_INITS)  # it changes the base
+        or adapter.get("r", 0) > HIGHEST_RANK
+    )
 
 
 def _require_first_runner(engine: Any) -> None:

@@ -50,8 +50,8 @@ class ShortTexts:
                 raise
             return {}
 
-    def logits_and_limit(self, network: Any) -> tuple[Logits, float]:
-        return with_limit(network, lambda: self._logits(network))
+    def logits_and_limit(self, network: Any, device: str | None = None) -> tuple[Logits, float]:
+        return with_limit(network, lambda: self._logits(network), device)
 
     def are_equal(self, one: Logits, other: Logits) -> bool:
         import torch

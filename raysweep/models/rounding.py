@@ -88,17 +88,21 @@ def require_tf32() -> None:
 
 
 def with_limit(
-    network: Any, logits: Callable[[], Mapping[Name, torch.Tensor]]
+    network: Any, logits: Callable[[], Mapping[Name, torch.Tensor]], device: str | None = None
 ) -> tuple[Mapping[Name, torch.Tensor], float]:
-    """Return logits, (tokens, vocabulary), that a network computes, and how far off these may be (see `distance`)."""
+    """Return logits, (tokens, vocabulary), that a network computes, and how far off these may be (see `distance`).
+
+    `device`: the kind of device (torch's name) whose logits they are compared with; None: the network's own.
+    """
     import torch
 
+    step = _rounding(network, device)
     with evaluating(network), torch.inference_mode():
         expected = logits()
-        with _jittered(network):
+        with _jittered(network, step):
             moved = logits()
     noise = max(distance(moved[text], of_text) for text, of_text in expected.items())
-    return expected, max(SMALLEST, STEPS * _rounding(network), ROUNDING * noise)
+    return expected, max(SMALLEST, STEPS * step, ROUNDING * noise)
 
 
 def distance(logits: torch.Tensor, expected: torch.Tensor) -> float:
@@ -129,20 +133,20 @@ def evaluating(network: Any) -> Iterator[None]:
         network.train(was_training)
 
 
-def _rounding(network: Any) -> float:
+def _rounding(network: Any, device: str | None) -> float:
     import torch
 
     weight = network.get_input_embeddings().weight
     step = float(torch.finfo(weight.dtype).eps)
-    return max(step, TF32) if weight.device.type == "cuda" else step
+    return max(step, TF32) if (device or weight.device.type) == "cuda" else step
 
 
 @contextlib.contextmanager
-def _jittered(network: Any) -> Iterator[None]:
-    """Move each number of the embeddings by a rounding error, up or down, for the block."""
+def _jittered(network: Any, step: float) -> Iterator[None]:
+    """Move each number of the embeddings by a rounding error, `step` of it, up or down, for the block."""
     import torch
 
-    random, step = torch.Generator().manual_seed(0), _rounding(network)
+    random = torch.Generator().manual_seed(0)
 
     def moved(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
         signs = torch.randint(2, output.shape, generator=random) * 2 - 1

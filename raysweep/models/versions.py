@@ -74,14 +74,14 @@ class ModelVersions:
 
     def _take_base(self, base: ModelRef) -> None:
         known, self._base = self._base, None
-        is_alike = known is not None and self._base_shape is not None and _shape_of(base) == self._base_shape
+        is_alike = known is not None and self._base_shape is not None and shape_of(base) == self._base_shape
         if is_alike and _filled(self._bare, Path(base.location)):
             self._base = base
             return
         self.network = self._bare = None  # frees memory for the next one
         network, _ = load_model(base)
         self.loads += 1
-        self._bare, self._base, self._base_shape = network.to(self._device).eval(), base, _shape_of(base)
+        self._bare, self._base, self._base_shape = network.to(self._device).eval(), base, shape_of(base)
 
     @contextmanager
     def _with_delta(self, ref: ModelRef) -> Iterator[None]:
@@ -145,7 +145,7 @@ def unchanged_modules(network: Any) -> Iterator[None]:
         network.config.tie_word_embeddings = tied
 
 
-def _shape_of(ref: ModelRef) -> dict[str, Any] | None:
+def shape_of(ref: ModelRef) -> dict[str, Any] | None:
     """Return what two full models must have in common to have the same tensors, in use and dtype.
 
     None: a model that isn't in a folder, or brings code of its own, has its tensors in common with none.

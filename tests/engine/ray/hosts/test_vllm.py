@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import raysweep
@@ -28,14 +28,17 @@ from raysweep.engine.completing import batches_of
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of, python_of
+from raysweep.models.deltas import save_delta
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.testing.services import FolderServices
 from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.full import Full
 from tests.engine.ray.hosts.test_hosts import run
+from tests.models import test_versions
+from tests.models.configs import USUAL, make_random
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
-from tests.models.test_versions import TARGETS, make_adapter
+from tests.models.test_versions import EMBEDDINGS, TARGETS, make_adapter
 from tests.paths import NANO
 from tests.patience import PATIENCE, eventually
 from tests.trainers.conftest import make_job
@@ -54,8 +57,13 @@ pytestmark = [
 SIZES = {  # vLLM's attention on CPUs needs heads of 32 numbers or more
     "llama": {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 2},
     "gpt_bigcode": {"n_embd": 64, "n_head": 2},
+    "qwen2": {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1},
+    "mistral": {**USUAL, "hidden_size": 64, "num_key_value_heads": 1, "head_dim": 32, "sliding_window": None},
 }
+TRAINED = ("gpt_bigcode", "llama")
 GREEDY, DRAWN = Decoding(48), Decoding(24, temperature=0.8, samples=6)
+DRAWN_FROM_ONE = Decoding(48, temperature=0.8, top_p=1e-6)
+"""Draws from the most likely token alone."""
 Keeper = Callable[..., Any]
 Texts = dict[tuple[str, int], Completion]
 """Completions by task and sample."""
@@ -63,7 +71,8 @@ Texts = dict[tuple[str, int], Completion]
 
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
-    return {family: make_tiny(family, tmp_path_factory.mktemp(family), **size) for family, size in SIZES.items()}
+    makers = {**dict.fromkeys(SIZES, make_tiny), "mistral": make_random}
+    return {family: makers[family](family, tmp_path_factory.mktemp(family), **SIZES[family]) for family in SIZES}
 
 
 @pytest.fixture
@@ -95,7 +104,7 @@ def here(asked: GenerateJob) -> Texts:
     return texts({0: generator.generate([request for batch in asked.batches for request in batch])})
 
 
-@pytest.mark.parametrize("family", sorted(SIZES))
+@pytest.mark.parametrize("family", TRAINED)
 def test_greedy_texts_are_those_of_transformers(family, bases, make_job, keeper, tmp_path):
     # trained for a while, so that many texts end by themselves
     training = make_job(family, steps=60, batch_size=16, lr=3e-3)
@@ -109,7 +118,7 @@ def test_greedy_texts_are_those_of_transformers(family, bases, make_job, keeper,
 
 
 def test_texts_end_at_each_end_that_a_models_files_name(bases, keeper, tmp_path):
-    model = ModelRef(shutil.copytree(bases["llama"].location, tmp_path / "model"))
+    model = ModelRef(str(shutil.copytree(bases["llama"].location, tmp_path / "model")))
     asked = job(model, model, "llama.base", GREEDY, prompts=20)
     tokenizer = load_tokenizer(model)
     written = [tokenizer(completion.text)["input_ids"] for completion in here(asked).values()]
@@ -150,23 +159,26 @@ def differences(asked: GenerateJob, ours: Texts, theirs: Texts) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("family", sorted(SIZES))
-def test_one_engine_serves_a_base_and_its_adapters_at_once_and_another_one_a_full_model(
+@pytest.mark.parametrize("decoding", [GREEDY, DRAWN_FROM_ONE], ids=["greedy", "drawn"])
+@pytest.mark.parametrize("family", SIZES)
+def test_one_engine_serves_all_versions_of_a_base_at_once(
     family: str,
+    decoding: Decoding,
     bases: dict[str, ModelRef],
-    make_job: Any,
     keeper: Keeper,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    base = bases[family]
-    monkeypatch.setitem(TARGETS, "gpt_bigcode", ["c_fc", "c_proj"])  # it would ignore an adapter of c_attn
-    training = make_job(family, steps=20, lr=3e-3)
-    Full().train(training, FolderServices())
-    adapters = [make_adapter(base, family, "lora", tmp_path / f"{n}", n) for n in range(3)]
-    models = [base, *adapters, dataclasses.replace(base, location=str(training.out))]
-    asked = {f"{family}.{n}": job(model, base, f"{family}.{n}", GREEDY, prompts=20) for n, model in enumerate(models)}
-    kept, made, errors = keeper(**dict.fromkeys(asked, family)), {}, []
+    base, kept = bases[family], keeper(**{f"{family}.{n}": family for n in range(8)})
+    targets = {"qwen2": TARGETS["llama"], "mistral": TARGETS["llama"], "gpt_bigcode": ["c_fc", "c_proj"]}
+    monkeypatch.setattr(test_versions, "TARGETS", {**TARGETS, **targets})
+    monkeypatch.setattr(test_versions, "EMBEDDINGS", {**EMBEDDINGS, "qwen2": "embed_tokens", "mistral": "embed_tokens"})
+    models = [base, *(make_adapter(base, family, "lora", tmp_path / f"{n}", n) for n in range(2))]
+    monkeypatch.setattr(test_versions, "TARGETS", {**TARGETS, **targets, "gpt_bigcode": ["c_attn"]})
+    models += [make_adapter(base, family, way, tmp_path / way) for way in ("lm_head", "saved", "ia3")]
+    models += [full_model(base, tmp_path / "full"), edited(base, tmp_path / "edited")]
+    asked = {f"{family}.{n}": job(model, base, f"{family}.{n}", decoding, prompts=16) for n, model in enumerate(models)}
+    made, errors = {}, []
 
     def generate(cell: str) -> None:
         try:
@@ -182,9 +194,31 @@ def test_one_engine_serves_a_base_and_its_adapters_at_once_and_another_one_a_ful
     assert not errors
     for cell, one in asked.items():
         assert not differences(one, here(one), texts(made[cell][0])), cell
-    assert sum(loads for _, loads in made.values()) == 2  # the base and its adapters; the full model
-    alike = 3 if family == "llama" else 5  # two of llama's random adapters change no text
-    assert len({str(sorted(texts(rows).items())) for rows, _ in made.values()}) == alike
+    again = texts(run(asked[f"{family}.0"], kept, tmp_path)[0])
+    assert again == texts(made[f"{family}.0"][0])
+    assert sum(loads for _, loads in made.values()) == 2  # by the engine, and beside it to merge adapters
+    assert len({str(sorted(texts(rows).items())) for rows, _ in made.values()}) >= 3  # some change logits only
+
+
+def full_model(base: ModelRef, folder: Path) -> ModelRef:
+    network, tokenizer = load_model(base)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return dataclasses.replace(base, location=str(folder))
+
+
+def edited(base: ModelRef, folder: Path) -> ModelRef:
+    network, _ = load_model(base)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with torch.no_grad():
+        network.get_output_embeddings().weight.mul_(-1)
+    folder.mkdir()
+    save_delta(network, before, folder)
+    return ModelRef(str(folder), ModelKind.DELTA, base)
 
 
 def test_samples_depend_on_their_seeds_alone(bases: dict[str, ModelRef], keeper: Keeper, tmp_path: Path) -> None:
@@ -203,35 +237,29 @@ def test_prompts_of_more_tokens_than_a_step_takes_are_drawn_for(bases, keeper, t
     assert len(made) == 240 and all(text.tokens for text in made.values())
 
 
-def test_an_architecture_that_takes_no_adapters_in_vllm_is_served_without(keeper: Keeper, tmp_path: Path) -> None:
+def test_adapters_of_an_architecture_that_takes_none_in_vllm_are_merged(keeper: Keeper, tmp_path: Path) -> None:
     tokenizer = load_tokenizer(make_tiny("gpt_bigcode", tmp_path / "tokenizer"))
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=len(tokenizer), n_embd=64, n_layer=2, n_head=2, n_positions=384)
     GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
     tokenizer.save_pretrained(tmp_path / "gpt2")
     gpt2 = ModelRef(str(tmp_path / "gpt2"))
-    asked = job(gpt2, gpt2, "gpt2.base", GREEDY, prompts=20)
-    kept = keeper(**{"gpt2.base": "gpt2", "gpt2.adapter": "gpt2"})
-    assert not differences(asked, here(asked), texts(run(asked, kept, tmp_path)[0]))
-    get_peft_model(load_model(gpt2)[0], LoraConfig(r=2, target_modules=["c_fc"])).save_pretrained(tmp_path / "adapter")
+    lora = LoraConfig(r=2, target_modules=["c_fc"], init_lora_weights=False, fan_in_fan_out=True)
+    get_peft_model(load_model(gpt2)[0], lora).save_pretrained(tmp_path / "adapter")
     adapter = ModelRef(str(tmp_path / "adapter"), ModelKind.ADAPTER, gpt2)
-    with pytest.raises(RaysweepError, match="of an architecture for which it has none"):
-        run(job(adapter, gpt2, "gpt2.adapter", GREEDY, prompts=2), kept, tmp_path)
+    kept = keeper(**{"gpt2.base": "gpt2", "gpt2.adapter": "gpt2"})
+    for model, cell in ((gpt2, "gpt2.base"), (adapter, "gpt2.adapter")):
+        asked = job(model, gpt2, cell, GREEDY, prompts=20)
+        assert not differences(asked, here(asked), texts(run(asked, kept, tmp_path)[0]))
 
 
-@pytest.mark.parametrize(
-    ("family", "way", "why"),
-    [
-        ("llama", "saved", "whole trained modules"),
-        ("llama", "lm_head", "of lm_head"),
-        ("gpt_bigcode", "lora", "ignore its updates of attn.c_attn"),
-    ],
-)
-def test_an_adapter_that_it_cannot_serve_ends_the_cell(family, way, why, bases, keeper, tmp_path):
-    base = bases[family]
-    adapter, cell = make_adapter(base, family, way, tmp_path / "adapter"), f"{family}.adapter"
-    with pytest.raises(RaysweepError, match=why):
-        run(job(adapter, base, cell, GREEDY, prompts=2), keeper(**{cell: family}), tmp_path)
+def test_an_adapter_that_it_cannot_serve_ends_the_cell(bases, keeper, tmp_path):
+    base = bases["llama"]
+    prompt = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    get_peft_model(load_model(base)[0], prompt).save_pretrained(tmp_path / "adapter")
+    adapter = ModelRef(str(tmp_path / "adapter"), ModelKind.ADAPTER, base)
+    with pytest.raises(RaysweepError, match="of type PROMPT_TUNING, which can't be merged"):
+        run(job(adapter, base, "llama.adapter", GREEDY, prompts=2), keeper(**{"llama.adapter": "llama"}), tmp_path)
 
 
 def test_prompts_longer_than_the_positions_are_counted(bases, keeper, tmp_path):
@@ -287,7 +315,9 @@ def test_its_server_is_asked_through_openais_interface(server: str, bases: dict[
 def test_a_sweep_with_it_gives_what_transformers_gives(tmp_path: Path) -> None:
     size = "{hidden_size: 64, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2}"
     adapter = "{trainer: lora, epochs: 1, batch_size: 16, lr: 1.0e-2, lora: {r: 4}}"
-    changes = [f"models.0.pretrain.size={size}", f"recipes.adapter={adapter}", "models.0.recipes=[tiny, adapter]"]
+    of_head = "{trainer: lora, epochs: 1, batch_size: 16, lr: 1.0e-2, lora: {preset: study}}"
+    changes = [f"models.0.pretrain.size={size}", f"recipes.adapter={adapter}", f"recipes.of_head={of_head}"]
+    changes.append("models.0.recipes=[tiny, adapter, of_head]")
     found = []
     for generator in ("vllm", "transformers"):
         store, command = tmp_path / generator, [sys.executable, "-m", "raysweep", "run", str(NANO)]
@@ -296,6 +326,8 @@ def test_a_sweep_with_it_gives_what_transformers_gives(tmp_path: Path) -> None:
         subprocess.run([*command, "--storage", str(store)], check=True, timeout=PATIENCE)
         found.append(raysweep.load_results("nano", storage=str(store)))
         manifests = [json.loads(file.read_text()) for file in store.glob("artefacts/completions/*/*/manifest.json")]
-        assert len(manifests) == 6
+        assert len(manifests) == 8
         assert all(("batch_invariant" in manifest["counts"]) is (generator == "vllm") for manifest in manifests)
+        merged = [manifest["counts"]["merged"] for manifest in manifests]
+        assert sum(merged) == (2 if generator == "vllm" else 4)  # `adapter` stays beside the base in vLLM
     assert found[0].equals(found[1])
