@@ -94,7 +94,7 @@ class Vllm(Generator):
     """Generates with vLLM's engine on this process's GPU, or its CPU.
 
     Args:
-        model: the base model, or an adapter of it.
+        model: the base model, or a version of it.
         decoding: how to draw; `samples` is ignored, since each request is one sample.
         python: the Python of vLLM's environment; null: ``.venv-vllm/bin/python`` beside raysweep's environment.
         max_lora_rank: highest rank of an adapter; room for it is kept.
@@ -200,6 +200,8 @@ class Vllm(Generator):
         adapter = self._adapter(model)
         self._thread.is_merged = model.kind is ModelKind.ADAPTER and adapter is None
         with self._engine_with(model.base if adapter and model.base else model):
+            if self._weights.remark:
+                self.tell(self._weights.remark)
             self._write([row for row in rows if not row.ended], adapter, tokens.keeps_control_tokens)
         return [tokens.completion(row) for row in rows]
 
@@ -211,12 +213,15 @@ class Vllm(Generator):
             is_there = weights == self._weights.current or not self._users
             return self._error is not None or (is_there and not self._is_changing)
 
-        with self._lock:
-            while not self._lock.wait_for(may_begin, ALIVE_SECONDS):
+        begins = changes = False
+        while not begins:
+            with self._lock:
+                if begins := self._lock.wait_for(may_begin, ALIVE_SECONDS):
+                    self._require_engine()
+                    self._is_changing = changes = weights != self._weights.current
+                    self._users += 1
+            if not begins:
                 self.alive()
-            self._require_engine()
-            self._is_changing = changes = weights != self._weights.current
-            self._users += 1
         try:
             if changes:
                 self._change(weights)
@@ -230,8 +235,6 @@ class Vllm(Generator):
         error = None
         try:
             self._weights.become(weights)
-            if self._weights.remark:
-                self.tell(self._weights.remark)
         except BaseException as raised:
             error = raised
             raise
