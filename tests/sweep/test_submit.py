@@ -13,6 +13,7 @@ import pytest
 
 from raysweep.config.loading import load_config
 from raysweep.errors import ExecutionNotAllowed, UsageError
+from raysweep.generators.vllm import Vllm
 from raysweep.sweep.submit import KEPT_HERE, PASSED_ON, prepare
 from tests import paths
 
@@ -132,7 +133,7 @@ def test_an_interpreter_that_is_left_out_is_refused(config):
     python = config.parent / "env" / "bin" / "python"
     python.parent.mkdir(parents=True)
     versions = {name: version(name) for name in ("ray", "raysweep")}
-    found = {"Python": platform.python_version(), "vllm": "1.0", **versions}
+    found = {"Python": platform.python_version(), "vllm": "1.0", **dict.fromkeys(Vllm.modules, "here"), **versions}
     python.write_text(f"#!/bin/sh\necho '{json.dumps(found)}'\n")
     python.chmod(0o755)
     (config.parent / "env" / "pyvenv.cfg").write_text("")
