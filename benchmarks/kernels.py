@@ -266,8 +266,12 @@ def counted_pass(arm: Arm) -> tuple[Counts, Counts]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--arm", action="append", choices=ARMS, metavar="NAME", help=f"some of {', '.join(ARMS)}")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="arms:\n" + "".join(f"  {name}\n" for name in ARMS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--arm", action="append", choices=ARMS, metavar="NAME", help="only this; may be given again")
     parser.add_argument("--operators", type=int, default=0, metavar="N", help="name the N most frequent ones")
     parser.add_argument("--out", type=Path, help="write kernels and bytes by operator to this JSON file too")
     options = parser.parse_args()

@@ -292,6 +292,14 @@ def _quoted(limits: Mapping[str, Any]) -> list[str]:
     return re.findall(r"'([^']+)'", limits["expected"])
 
 
+NUMBER_FORMATS = {
+    **dict.fromkeys(("bf16", "bfloat16"), ("bf16", "bfloat16")),
+    **dict.fromkeys(("fp16", "half", "16"), ("float16",)),
+    **dict.fromkeys(("fp32", "float", "32"), ("float32",)),
+}
+"""What number formats are called elsewhere, and here: the nearest name by its letters is that of another format."""
+
+
 def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
     if value is None:
         return "; give one, or leave the key out"
@@ -307,7 +315,9 @@ def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
     if number and kind in ("int_type", "float_type", "bool_type"):
         return f", which is text; write {value}"
     if kind == "literal_error":
-        return did_you_mean(value, _quoted(limits))
+        words = _quoted(limits)
+        same = next((name for name in NUMBER_FORMATS.get(value.lower(), ()) if name in words), None)
+        return f" (did you mean {same!r}?)" if same else did_you_mean(value, words)
     if kind == "float_type" and (power := _EXPONENT.fullmatch(value)):
         return f", which is text to YAML; write {power[1]}{power[2] or '.0'}e{int(power[3]):+d}"
     return ""

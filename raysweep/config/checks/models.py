@@ -178,7 +178,7 @@ def _in_tf32(config: SweepConfig, model: ModelConfig, place: KeyPath) -> Iterato
     if generator != TRANSFORMERS:
         yield (*place, "dtype"), f"generator {generator} has no tf32; take generator {TRANSFORMERS}, or another `dtype`"
     elif not all(config.asked("generation", model.name, recipe).gpus for recipe in ("", *model.recipes)):
-        yield (*place, "dtype"), "tf32 is a number format of GPUs (`resources.gpus`); give `dtype: float32`"
+        yield (*place, "dtype"), "tf32 is a number format of GPUs; ask for one (`resources.gpus: 1`), or use `float32`"
 
 
 def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:

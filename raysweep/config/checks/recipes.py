@@ -74,6 +74,8 @@ def _without_effect(recipe: RecipeConfig) -> Iterator[Finding]:
     elif recipe.steps is None and recipe.epochs > MANY_EPOCHS:
         way = f"write `steps: {recipe.epochs:.12g}` if steps are meant"
         yield "epochs", Doubt(f"{recipe.epochs:,.12g} passes over a training set are many; {way}")
+    if recipe.batching == "packed" and recipe.micro_batch_size == 1:
+        yield "batching", Doubt("with `micro_batch_size: 1` each pass has a single row; remove one of them")
     for section in ("lora", "ia3") if fine_tunes(recipe.trainer) else ():
         own = getattr(recipe, section)
         if recipe.trainer == section or not own.model_fields_set or (is_resolved and own == type(own)()):

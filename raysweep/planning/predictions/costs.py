@@ -228,8 +228,9 @@ def training_seconds(shape: Shape, recipe: Recipe, tokens: float, width: float, 
 
 
 def reached_flops(sheet: DataSheet, number: str) -> float:
-    """Return the FLOP/s that an accelerator is assumed to reach in a number format."""
-    return sheet.flops(number) * FLOPS_SHARES.get(number, FLOPS_SHARES["16 bits"])
+    """Return the FLOP/s that an accelerator is assumed to reach in a number format: no fewer than in float32."""
+    share = FLOPS_SHARES.get(number, FLOPS_SHARES["16 bits"])
+    return max(sheet.flops(number) * share, sheet.flops("float32") * FLOPS_SHARES["float32"])
 
 
 def generation_seconds(
@@ -410,7 +411,10 @@ class _Costs:
         tokens = self._config.evaluation.max_new_tokens
         recipes = {recipe.precision for recipe in self._config.recipes.values()}
         used = {number if number in FLOPS_SHARES else "16 bits" for number in {*self._dtypes.values(), *recipes}}
-        shares = " or ".join(f"{share:.0%} ({name})" for name, share in FLOPS_SHARES.items() if name in used)
+        words = {"tf32": "tf32, where none was measured"}
+        shares = " or ".join(
+            f"{share:.0%} ({words.get(name, name)})" for name, share in FLOPS_SHARES.items() if name in used
+        )
         return (
             f"hours are estimates, from FLOPs at {shares} of a card's peak and bytes at {BANDWIDTH_SHARE:.0%} of its "
             f"bandwidth, as one H100 reached; prompts of {ASSUMED_PROMPT_TOKENS} tokens, completions of {tokens}; "

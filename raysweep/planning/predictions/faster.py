@@ -50,8 +50,9 @@ def _merging(config: SweepConfig, cells: Iterable[CellPlan]) -> Iterator[str]:
     if apart:
         yield (
             f"adapters of {first_of(list(apart), 'model')} stay beside their base, since 16 bits would round what is "
-            "merged; `evaluation.generator: {name: transformers, merge: true}` merges them, rounded, and halves the "
-            "kernels of a token (1,300 and not 2,644 of a 7B)"
+            "merged, and an accelerator starts twice as many kernels for a token (2,644 and not 1,300 of a 7B); "
+            "`evaluation.generator: {name: transformers, merge: true}` merges them, which changes rounding and so the "
+            "completions and their keys"
         )
 
 
@@ -67,8 +68,8 @@ def _one_worker(config: SweepConfig, cells: Iterable[CellPlan]) -> Iterator[str]
         fits = f"where an accelerator holds {size(alone.peak)}" if room is None else f"{room.source} holds it"
         yield (
             f"recipe {recipe_name} shares {model} among {recipe.workers} workers by {recipe.parallel or 'ZeRO'}: "
-            f"{fits}, `workers: 1, parallel: null` takes fewer accelerator hours (with ZeRO-2 one H100 trained at "
-            f"{ZERO_SPEED:g} times the speed)"
+            f"{fits}, `workers: 1, parallel: null` takes fewer accelerator hours (one H100 trained at {ZERO_SPEED:g} "
+            "times the speed with ZeRO-2); its models have other keys"
         )
 
 

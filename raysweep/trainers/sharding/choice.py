@@ -52,7 +52,7 @@ def check_settings(recipe: Recipe, on_gpu: bool) -> Iterator[Finding]:
     if recipe.workers > recipe.batch_size:
         yield "workers", f"{recipe.workers} workers are more than the {recipe.batch_size} rows of a step (`batch_size`)"
     if recipe.precision == "tf32" and not on_gpu:
-        yield "precision", "tf32 is a number format of GPUs (`resources.gpus`); use `precision: float32`"
+        yield "precision", "tf32 is a number format of GPUs; ask for one (`resources.gpus: 1`), or use `float32`"
     if parallel == "ddp":
         if recipe.offload:
             why = "only ZeRO can keep the optimizer elsewhere; give `parallel: zero2` (zero1, zero3) beside it"
