@@ -41,11 +41,13 @@ CAUSAL = 1
 class _Rows:
     """Where the rows of a pass are. `lengths`: tokens of rows that lie one after the other; None: padded ones.
 
-    `begins`: (rows + 1,), int32 on the device: where each row begins, and the last one ends.
+    `begins`: (rows + 1,), int32 on the device: where each row begins, and the last one ends. `are_full`: rows beside
+    each other have no padding, as far as is known without waiting for an accelerator: `sdpa` needs no mask for these.
     """
 
     lengths: Sequence[int] | None = None
     begins: torch.Tensor | None = None
+    are_full: bool = False
 
 
 _latest: _Rows | None = None
@@ -83,7 +85,8 @@ class RowAttention:
             begins = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32).to(place.device, non_blocking=True)
             known = [(place, _Rows(lengths, begins))]
         else:
-            known = [(tensor, _Rows()) for name, tensor in batch.items() if name.endswith("attention_mask")]
+            masks = [tensor for name, tensor in batch.items() if name.endswith("attention_mask")]
+            known = [(mask, _Rows(are_full=mask.device.type == "cpu" and bool(mask.all()))) for mask in masks]
         self._known = [(tensor, tensor._version, rows) for tensor, rows in known]
 
     def leave(self) -> None:
@@ -173,7 +176,7 @@ def _attend(
         given: what else a model says; only `sdpa` reads it.
     """
     rows = _latest
-    if rows is None or attention_mask is not None:
+    if rows is None or rows.are_full or attention_mask is not None:
         attended = sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **given)
         return attended[0], None
     dtype = _computed_in(query)
@@ -205,7 +208,7 @@ def _each(
     """Return attention's output where each part of the tokens, by its end, attends to itself alone.
 
     `shares_heads`: several heads of queries read one of keys and values where it lies. Otherwise these are repeated, as
-    with a mask: so gradients are the same bits.
+    `sdpa` does with a mask: so gradients are the same bits.
     """
     import torch
 

@@ -107,10 +107,11 @@ def test_a_row_sees_nothing_of_another(model_type, tmp_path):
     assert not torch.equal(logits[0][24:29], logits[1][24:29])
 
 
+@pytest.mark.parametrize("lengths", [[37, 12, 45, 28], [45, 45]], ids=["padded", "as they are"])
 @pytest.mark.parametrize("model_type", cases(TYPES, ("llama", "gpt_bigcode")))
-def test_rows_that_are_padded_on_the_right_need_no_mask(model_type, tmp_path, masks):
+def test_rows_beside_each_other_have_the_same_bits_without_a_mask(model_type, lengths, tmp_path, masks):
     network = network_of(model_type, tmp_path)
-    batch = collate(rows([37, 12, 45, 28]), 999, 8)
+    batch = collate(rows(lengths), 999, 1)
     loss, expected = loss_and_gradients(network, batch)
     told = RowAttention(network)
     told.know(batch, [])
@@ -119,6 +120,8 @@ def test_rows_that_are_padded_on_the_right_need_no_mask(model_type, tmp_path, ma
     assert all(torch.equal(gradient, expected[name]) for name, gradient in gradients.items())
     other = {**batch, "attention_mask": batch["attention_mask"].clone()}  # of an objective's own
     assert loss_and_gradients(network, other)[0] == loss
+    if len(set(lengths)) == 1:
+        return told.leave()
     of_a_pass = masks()
     network.base_model(input_ids=batch["input_ids"], attention_mask=other["attention_mask"])
     assert masks() == 2 * of_a_pass > 0, "what was known is of the pass before"
