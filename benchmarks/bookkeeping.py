@@ -28,7 +28,6 @@ import torch
 
 from raysweep.generators import transformers
 from raysweep.generators.caches.base import Read
-from raysweep.generators.loop import Loop
 from raysweep.generators.rows import Tokens
 from raysweep.models.scratch import train_tokenizer
 from raysweep.records import Decoding, GenerationRequest
@@ -82,7 +81,7 @@ def costs(options: argparse.Namespace) -> dict[str, float]:
     for rows in options.rows:
         for name, stop in STOPS.items():
             tokens = Tokens(tokenizer, None, options.new)
-            loop: Any = Loop(Nothing(), Copied(decoding, code), 10**9, tokens.stops)  # type: ignore[arg-type]
+            loop: Any = transformers.Loop(Nothing(), Copied(decoding, code), 10**9, tokens.stops)  # type: ignore[arg-type]
             for is_counted in (False, True):
                 requests = [GenerationRequest(str(n), f"t{n // 40}", "x", n % 40, stop) for n in range(rows)]
                 written = [tokens.row(request) for request in requests]

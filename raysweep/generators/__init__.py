@@ -4,10 +4,7 @@ Begin with base.py, which says what every generator must guarantee.
 
     base.py          the contract of a generator, models in use or wanted, and the cut at stop strings
     transformers.py  runs a transformers model, many completions at a time, smaller batches when memory runs out
-    slots.py         the rows that it writes together, and their state
-    written.py       what they have written, in arrays, and which of them a token may end
-    loop.py          writes rows together, token by token, as they come and go
-    beams.py         searches for the most likely texts of prompts, with several beams each
+    writing/         how it writes rows together, token by token, and searches with beams
     patches.py       says how rows are patched, and tells patchers what each call of the model reads
     sampling.py      chooses the next token
     caches/          what a model remembers of rows, as keys and values, in a cache of its own, or as the whole text

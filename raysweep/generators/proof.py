@@ -18,8 +18,8 @@ from typing_extensions import override
 from raysweep.errors import RaysweepError
 from raysweep.generators.caches.base import Way
 from raysweep.generators.caches.own_cache import NAMES
-from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.rows import Tokens, WrittenRow
+from raysweep.generators.writing.loop import Loop, TokenChoice
 from raysweep.machine import is_out_of_memory
 from raysweep.models.rounding import TEXT, distance, evaluating, with_limit
 from raysweep.models.whole_texts import bare, forget, has_encoder, plain_logits, start_of, whole_pass

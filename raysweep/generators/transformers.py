@@ -26,19 +26,19 @@ from raysweep.generators.base import (
     LiveModel,
     WantedModel,
 )
-from raysweep.generators.beams import BeamLoop, Search
 from raysweep.generators.caches.base import Way
 from raysweep.generators.caches.encoder_cache import WithEncoder, WithEncoderTogether
 from raysweep.generators.caches.kv_cache import WithKeysAndValues
 from raysweep.generators.caches.long_rope import longest_text
 from raysweep.generators.caches.no_cache import NEEDED_BY, WithoutCache
 from raysweep.generators.caches.own_cache import WithOwnCache
-from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.patches import Variants
 from raysweep.generators.proof import flaw_of, unlike_generate
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
-from raysweep.generators.written import Endings
+from raysweep.generators.writing.beams import BeamLoop, Search
+from raysweep.generators.writing.loop import Loop, TokenChoice
+from raysweep.generators.writing.written import Endings
 from raysweep.models.architectures.shape import BYTES, shape_of
 from raysweep.models.loading import disable_cudnn_attention
 from raysweep.models.rounding import TEXT, products_in, require_tf32

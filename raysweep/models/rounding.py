@@ -35,9 +35,9 @@ SMALLEST = 1e-4
 AMPERE = ("bf16", "tf32")
 """Precisions of trainings that NVIDIA's GPUs have from the Ampere generation on."""
 _products = threading.Lock()
-_wanted: list[bool] = []
-"""Whether each block of `products_in` that is running takes TF32; torch's flags are the process's, and the latest of
-them decides."""
+_wanted: dict[object, bool] = {}
+"""Whether each block of `products_in` that is running takes TF32, in the order in which they began; torch's flags are
+the process's, and the latest block decides."""
 _before = (False, True)
 """Torch's flags, of matrix products and of convolutions, before the first of them."""
 
@@ -58,23 +58,22 @@ def products_in(number: str | None) -> Iterator[None]:
     if number not in ("float32", "tf32"):
         yield
         return
-    takes_tf32, (products, convolutions) = number == "tf32", (torch.backends.cuda.matmul, torch.backends.cudnn)
+    takes_tf32, block = number == "tf32", object()
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     if takes_tf32:
         require_tf32()
     with _products:
         if not _wanted:
             _before = products.allow_tf32, convolutions.allow_tf32
-        _wanted.append(takes_tf32)
+        _wanted[block] = takes_tf32
         products.allow_tf32 = convolutions.allow_tf32 = takes_tf32
     try:
         yield
     finally:
         with _products:
-            _wanted.reverse()
-            _wanted.remove(takes_tf32)  # the latest
-            _wanted.reverse()
-            now = (_wanted[-1], _wanted[-1]) if _wanted else _before
-            products.allow_tf32, convolutions.allow_tf32 = now
+            del _wanted[block]
+            latest = next(reversed(_wanted.values()), None)
+            products.allow_tf32, convolutions.allow_tf32 = _before if latest is None else (latest, latest)
 
 
 def require_tf32() -> None:

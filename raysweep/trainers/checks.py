@@ -106,7 +106,7 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Row], attenti
     with _refused_rows(kind, way_out), evaluating(model), torch.no_grad(), _in_its_precision(model):
         packed = {name: tensor.to(device) for name, tensor in collate_packed(two).items()}
         if attention is not None:
-            attention.know(packed, [len(row["input_ids"]) for row in two])
+            attention.know(packed, two)
         together = whole_pass(model, input_ids=packed["input_ids"], position_ids=packed["position_ids"]).logits[0]
         ids = [torch.tensor(row["input_ids"], device=device).long()[None] for row in two]
         alone = [whole_pass(model, input_ids=one).logits[0] for one in ids]

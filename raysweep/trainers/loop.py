@@ -128,7 +128,8 @@ class TrainingLoop:
         """
         import torch
 
-        with seeded_torch(self.job.seed, "training"), products_in(self.recipe.precision):
+        seeded, numbers = seeded_torch(self.job.seed, "training"), products_in(self.recipe.precision)
+        with contextlib.closing(self.attention), seeded, numbers:
             self.model.eval()
             with torch.no_grad():
                 self.data = self._prepared(self.data)
@@ -156,8 +157,6 @@ class TrainingLoop:
         if self.best is not None:
             self.best.put_back(self.total, self.job.label)
         self.model.eval()
-        if self.attention is not None:
-            self.attention.leave()
         return {
             "rows": len(self.data.rows),
             "rows_dropped": sum(self.data.dropped.values()),
@@ -253,16 +252,15 @@ class TrainingLoop:
         self.reports.leave_out(time.monotonic() - began)
         return measures
 
-    def _attention(self) -> RowAttention | None:
-        """Have the model attend by what is known of its rows, or plainly; return the former.
+    def _attention(self) -> RowAttention:
+        """Have the model attend by what is known of its rows, or plainly.
 
         On CPUs the backward pass of torch's fused attention is slow in bf16: plain attention halves a step's time.
         """
-        if self.device.type == "cpu" and self.recipe.precision == "bf16":
-            if hasattr(self.model, "set_attn_implementation"):
-                self.model.set_attn_implementation("eager")
-            return None
-        return None if self.recipe.compile else RowAttention(self.model, self.recipe.gradient_checkpointing)
+        is_slow = self.device.type == "cpu" and self.recipe.precision == "bf16"
+        if is_slow and hasattr(self.model, "set_attn_implementation"):
+            self.model.set_attn_implementation("eager")
+        return RowAttention(self.model, self.recipe.gradient_checkpointing, wanted=not self.recipe.compile)
 
     def _usual_batching(self) -> MicroBatching:
         """Return the recipe's batching, on an accelerator by its memory and speed."""
@@ -389,8 +387,7 @@ class TrainingLoop:
         pad_to = batching.pad_to if few_shapes or len(rows) > 1 else 1  # attention without a mask is faster
         packed = collate_packed(rows) if batching.packed else collate(rows, data.max_tokens, pad_to)
         batch = {name: tensor.to(self.device) for name, tensor in packed.items()}
-        if self.attention is not None:
-            self.attention.know(batch, [len(row["input_ids"]) for row in rows])
+        self.attention.know(batch, rows)
         return batch
 
     def _validate(self, done: int) -> float:

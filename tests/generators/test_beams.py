@@ -12,8 +12,8 @@ import torch
 
 from raysweep.errors import RaysweepError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS
-from raysweep.generators.beams import NOT_BEGUN, Continuation, Search
 from raysweep.generators.rows import WrittenRow
+from raysweep.generators.writing.beams import NOT_BEGUN, Continuation, Search
 from raysweep.models.loading import load_model
 from raysweep.models.rounding import embedding_modules
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec

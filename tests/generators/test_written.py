@@ -15,7 +15,7 @@ from raysweep.generators.base import LiveModel, cut_at_stop
 from raysweep.generators.caches.kv_cache import KeysAndValues
 from raysweep.generators.caches.no_cache import Texts
 from raysweep.generators.rows import Tokens, WrittenRow
-from raysweep.generators.written import Endings, Written
+from raysweep.generators.writing.written import Endings, Written
 from raysweep.models.loading import load_model
 from raysweep.records import Decoding, GenerationRequest
 from raysweep.testing.tiny import pairs

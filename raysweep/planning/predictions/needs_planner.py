@@ -123,7 +123,7 @@ class NeedsPlanner:
             trains = replace(trains, least_on_accelerator=least, in_bf16=recipe.precision in AMPERE)
         writes = _resolved(generation, 0 if generation.gpus == BY_PREDICTION else written, loaded, model.has_weights)
         if writes.gpus:
-            writes = replace(writes, least_on_accelerator=kept, in_bf16=model.dtype in AMPERE)
+            writes = replace(writes, least_on_accelerator=kept, in_bf16=model.dtype == "tf32")
         in_trial = chosen and workers <= 1
         is_on_one_kind = bool(trains.gpus) == bool(writes.gpus) or bool(in_trial and trains.gpus)
         if recipe and not is_on_one_kind and group_of(config, base):

@@ -22,9 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.models.loading import architecture_of
 from raysweep.models.whole_texts import bare
+from raysweep.trainers.batching import REJECTED, mask_of
 
 if TYPE_CHECKING:
     import torch
+
+    from raysweep.trainers.base import Row
 
 NAME = "raysweep rows"
 """What transformers calls this attention, among its own (sdpa, eager ...)."""
@@ -42,7 +45,7 @@ class _Rows:
     """Where the rows of a pass are. `lengths`: tokens of rows that lie one after the other; None: padded ones.
 
     `begins`: (rows + 1,), int32 on the device: where each row begins, and the last one ends. `are_full`: rows beside
-    each other have no padding, as far as is known without waiting for an accelerator: `sdpa` needs no mask for these.
+    each other have no padding, on a CPU: `sdpa` has no mask for these either, and other bits than with one.
     """
 
     lengths: Sequence[int] | None = None
@@ -56,18 +59,19 @@ else, such as a mask of its own."""
 
 
 class RowAttention:
-    """Has a model attend within rows by what is known of a batch, until `leave`.
+    """Has a model attend within rows by what is known of a batch, until `close`.
 
     Only causal models can, and only those that call transformers' attention by its name and have nothing of their own
     for `sdpa`, its usual one; other models stay as they are. The logits are those of `sdpa` but for rounding.
 
-    `recomputes`: blocks are computed again in backward passes, which follow their forward pass.
+    `recomputes`: blocks are computed again in backward passes, which follow their forward pass. `wanted`: False: the
+    model stays as it is.
     """
 
-    def __init__(self, model: Any, recomputes: bool = False) -> None:
+    def __init__(self, model: Any, recomputes: bool = False, wanted: bool = True) -> None:
         self._network, self._recomputes, self._hooks = bare(model), recomputes, list[Any]()
         self._known: list[tuple[torch.Tensor, int, _Rows]] = []
-        if _takes_rows(self._network):
+        if wanted and _takes_rows(self._network):
             _register()
             self._network.set_attn_implementation(NAME)
             backbone = self._network.base_model  # which an objective may call past the output layer
@@ -76,20 +80,20 @@ class RowAttention:
                 backbone.register_forward_hook(self._end, always_call=True),
             ]
 
-    def know(self, batch: Mapping[str, torch.Tensor], lengths: Sequence[int]) -> None:
-        """Take note of the next batch. `lengths`: tokens of its rows, where they lie one after the other."""
+    def know(self, batch: Mapping[str, torch.Tensor], rows: Sequence[Row]) -> None:
+        """Take note of the next batch, and of the encoded rows of which it was made."""
         import torch
 
         if "position_ids" in batch:
-            place = batch["position_ids"]
+            place, lengths = batch["position_ids"], [len(row["input_ids"]) for row in rows]
             begins = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32).to(place.device, non_blocking=True)
             known = [(place, _Rows(lengths, begins))]
         else:
-            masks = [tensor for name, tensor in batch.items() if name.endswith("attention_mask")]
-            known = [(mask, _Rows(are_full=mask.device.type == "cpu" and bool(mask.all()))) for mask in masks]
+            masks = {ids: batch[mask_of(ids)] for ids in ("input_ids", REJECTED) if mask_of(ids) in batch}
+            known = [(mask, _Rows(are_full=_are_full(mask, ids, rows))) for ids, mask in masks.items()]
         self._known = [(tensor, tensor._version, rows) for tensor, rows in known]
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Give the model its own attention back."""
         global _latest
 
@@ -112,6 +116,10 @@ class RowAttention:
 
         if not self._recomputes:
             _latest = None
+
+
+def _are_full(mask: torch.Tensor, ids: str, rows: Sequence[Row]) -> bool:
+    return mask.device.type == "cpu" and all(len(row[ids]) == mask.shape[1] for row in rows)
 
 
 def _takes_rows(network: Any) -> bool:

@@ -47,10 +47,6 @@ def network_of(model_type: str, folder: Path, window: int = 64) -> Any:
     return network
 
 
-def lengths_of(some: list[Any]) -> list[int]:
-    return [len(row["input_ids"]) for row in some]
-
-
 @pytest.fixture
 def masks(monkeypatch):
     """How often a mask was made."""
@@ -78,14 +74,14 @@ def test_rows_that_lie_one_after_the_other_have_the_loss_and_gradients_of_padded
     loss, expected = loss_and_gradients(network, collate(some, 999, 1))
     packed = collate_packed(some)
     told = RowAttention(network)
-    told.know(packed, lengths_of(some))
+    told.know(packed, some)
     found, gradients = loss_and_gradients(network, packed)
     assert bool(masks()) == bool(window)
     assert found == pytest.approx(loss, rel=1e-6)
     assert gradients.keys() == expected.keys()
     for name, gradient in gradients.items():
         assert float((gradient - expected[name]).norm()) <= 1e-6 * max(float(expected[name].norm()), 1e-3), name
-    told.leave()
+    told.close()
     assert network.config._attn_implementation == "sdpa"
 
 
@@ -97,7 +93,7 @@ def test_a_row_sees_nothing_of_another(model_type, tmp_path):
     for change in (0, 1):
         some[1]["input_ids"][4] += change
         packed = collate_packed(some)
-        told.know(packed, lengths_of(some))
+        told.know(packed, some)
         with torch.no_grad():
             logits.append(
                 whole_pass(network, input_ids=packed["input_ids"], position_ids=packed["position_ids"]).logits[0]
@@ -111,24 +107,25 @@ def test_a_row_sees_nothing_of_another(model_type, tmp_path):
 @pytest.mark.parametrize("model_type", cases(TYPES, ("llama", "gpt_bigcode")))
 def test_rows_beside_each_other_have_the_same_bits_without_a_mask(model_type, lengths, tmp_path, masks):
     network = network_of(model_type, tmp_path)
-    batch = collate(rows(lengths), 999, 1)
+    some = rows(lengths)
+    batch = collate(some, 999, 1)
     loss, expected = loss_and_gradients(network, batch)
     told = RowAttention(network)
-    told.know(batch, [])
+    told.know(batch, some)
     found, gradients = loss_and_gradients(network, batch)
     assert not masks() and found == loss
     assert all(torch.equal(gradient, expected[name]) for name, gradient in gradients.items())
     other = {**batch, "attention_mask": batch["attention_mask"].clone()}  # of an objective's own
     assert loss_and_gradients(network, other)[0] == loss
     if len(set(lengths)) == 1:
-        return told.leave()
+        return told.close()
     of_a_pass = masks()
     network.base_model(input_ids=batch["input_ids"], attention_mask=other["attention_mask"])
     assert masks() == 2 * of_a_pass > 0, "what was known is of the pass before"
     batch["attention_mask"][0, 0] = 0
     loss_and_gradients(network, batch)
     assert masks() == 3 * of_a_pass, "it was changed"
-    told.leave()
+    told.close()
 
 
 def test_a_model_with_code_of_its_own_for_sdpa_keeps_it(tmp_path):
@@ -160,7 +157,7 @@ def test_a_block_that_is_computed_again_knows_its_rows_too(tmp_path):
     network = network_of("llama", tmp_path).train()
     some = rows([20, 9, 33])
     packed = collate_packed(some)
-    RowAttention(network, recomputes=True).know(packed, lengths_of(some))
+    RowAttention(network, recomputes=True).know(packed, some)
     expected = loss_and_gradients(network, packed)
     recompute_blocks(network)
     found = loss_and_gradients(network, packed)

@@ -17,10 +17,10 @@ from typing_extensions import override
 
 from raysweep.errors import UsageError
 from raysweep.generators.caches.base import Way
-from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.rows import WrittenRow
-from raysweep.generators.slots import Slots
-from raysweep.generators.written import Stops, Written
+from raysweep.generators.writing.loop import Loop, TokenChoice
+from raysweep.generators.writing.slots import Slots
+from raysweep.generators.writing.written import Stops, Written
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ import numpy as np
 from raysweep.generators.caches.base import Cache, KeptPrompt, stacked
 from raysweep.generators.patches import RowVariant, Variants, variants_of
 from raysweep.generators.rows import WrittenRow
-from raysweep.generators.written import Written
+from raysweep.generators.writing.written import Written
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,8 @@ from raysweep.errors import RaysweepError
 from raysweep.generators.caches.base import KeptPrompt, Latest, Read, Way
 from raysweep.generators.patches import variants_of
 from raysweep.generators.rows import WrittenRow
-from raysweep.generators.slots import Prompt, Slots, by_prompt
-from raysweep.generators.written import Endings, Stops, Written
+from raysweep.generators.writing.slots import Prompt, Slots, by_prompt
+from raysweep.generators.writing.written import Endings, Stops, Written
 from raysweep.machine import is_out_of_memory
 
 if TYPE_CHECKING:
