@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from functools import lru_cache
 
 from raysweep.hashing import text_sha
+
+try:
+    from enum import StrEnum
+except ImportError:  # a slot's processes may run in the Python 3.10 of an environment
+
+    class StrEnum(str, Enum):  # type: ignore[no-redef]  # noqa: UP042
+        """Texts with names."""
+
+        __str__ = str.__str__
+        __format__ = str.__format__  # type: ignore[assignment]
+
 
 PYTHON, JAVA, CPP = "python", "java", "cpp"
 COMPILED = (JAVA, CPP)
@@ -36,6 +47,11 @@ class Program:
     """A candidate solution with the tests that judge it.
 
     Tests see the names that the candidate defines. Without tests, a candidate passes if it ends without an error.
+
+    `environment`: name of the Python environment that runs it, one of `Sandbox.environments`; "": raysweep's own.
+    `cases`: the tests are unittest cases that stand in the candidate's own module, behind it, as BigCodeBench has them;
+    the candidate passes if all of them do. `imports`: modules that are imported before such a program starts, since its
+    problem's own code imports them: then the time isn't the program's.
     """
 
     text: str  # the candidate: what a model wrote, with its prompt
@@ -43,6 +59,14 @@ class Program:
     language: str = PYTHON
     oracle: Oracle | None = None  # where the tests run; None: found from the tests (execution/oracle.py)
     declaration: str = ""  # Java, C++: the functions that tests call, as the problem declares them, and its helpers
+    environment: str = ""
+    cases: bool = False
+    imports: tuple[str, ...] = ()
+
+    @property
+    def runtime(self) -> str:
+        """What runs it, as `Sandbox.compilers` names it: an environment, or a language."""
+        return self.environment or self.language
 
     @property
     def source(self) -> str:
@@ -51,8 +75,12 @@ class Program:
 
     @property
     def sha(self) -> str:
-        """SHA-256 of language, text, tests and, if there is one, declaration; programs with equal ones run once."""
+        """SHA-256 of language, text, tests and, if there is one, declaration; programs with equal ones run once.
+
+        The environment is no part of it: keys of verdicts name what that has, whatever its name.
+        """
         declared = f"\0{self.declaration}" if self.declaration else ""
+        declared += f"\0cases\0{' '.join(self.imports)}" if self.cases else ""
         return text_sha(f"{self.language}\0{self.text}\0{self.tests}{declared}")
 
     @property
@@ -151,11 +179,17 @@ class Sandbox:
     require_oracle: Oracle = Oracle.INSIDE  # OUTSIDE: refuse programs whose tests have to run in their process
     cpp_standard: str | None = None  # such as "c++20"; None: g++'s own
     cpp_optimise: int = 0
-    compilers: tuple[tuple[str, str], ...] = ()  # languages and what keys name of their compilers: no other one is used
+    environments: tuple[tuple[str, str], ...] = ()  # names and their Pythons
+    compilers: tuple[tuple[str, str], ...] = ()
+    """Languages with a compiler, and environments, each with what keys name of it: no other one is used."""
 
     @property
     def cpp_flags(self) -> str:
         return f"-O{self.cpp_optimise}" + (f" -std={self.cpp_standard}" if self.cpp_standard else "")
+
+    def setting_of(self, runtime: str) -> str:
+        """Return what tells how a runtime runs programs: g++'s flags, the Python of an environment, else nothing."""
+        return self.cpp_flags if runtime == CPP else dict(self.environments).get(runtime, "")
 
 
 DEFAULT_SANDBOX = Sandbox()

@@ -63,13 +63,19 @@ class Problem:
     reference: str | None = None  # the body of a correct solution, if there is one
     language: str = "python"
     stop: tuple[str, ...] = ()  # a completion ends before the first of these strings
+    environment: str = ""  # of its programs, see `Program`
+
+    @property
+    def runtime(self) -> str:
+        return self.environment or self.language
 
     def assemble(self, completion: str) -> Program:
         """Return the program to execute: clean prompt and completion, and the tests with their call.
 
         The text is the same as in human-eval: https://github.com/openai/human-eval/blob/master/human_eval/execution.py
         """
-        return Program(f"{self.prompt}{completion}", f"{self.test}\ncheck({self.entry_point})", self.language)
+        tests = f"{self.test}\ncheck({self.entry_point})"
+        return Program(f"{self.prompt}{completion}", tests, self.language, environment=self.environment)
 
 
 @dataclass(frozen=True, slots=True)

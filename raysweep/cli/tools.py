@@ -168,7 +168,7 @@ def attack(
     from raysweep.cli.views.attack import print_attack, write_findings
     from raysweep.cli.views.progress import counting
     from raysweep.execution.pool import require_permission
-    from raysweep.problems.compiled import check_toolchain
+    from raysweep.problems.runtimes import check_runtime
     from raysweep.storage.store import open_store
     from raysweep.tools.attack.queries import AttackLimits
     from raysweep.tools.attack.run import AttackJob, run_attack
@@ -187,7 +187,7 @@ def attack(
         seed=seed,
         trust_remote_code=trust_remote_code,
     )
-    check_toolchain(problem_set.language, job.problems, DEFAULT_SANDBOX.cpp_flags)
+    check_runtime(problem_set.runtime, job.problems, DEFAULT_SANDBOX)
     require_permission(allow_code_execution)
     _tell_cautions(job.methods)
     with counting("attacking", len(job.problems)) as report:

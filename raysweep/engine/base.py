@@ -211,8 +211,8 @@ class EngineSettings:
     sweep: str = ""  # name, for metrics
     tasks: Sequence[str] = ()  # ids of all of the sweep's tasks
     cached_cells: int = 0  # cells of the sweep without a task, since the store has their results
-    compiled: Mapping[str, str] = field(default_factory=dict)
-    """Languages of the sweep's problems whose compilers have to be equal on all nodes, each with its flags."""
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+    """Compilers and environments of programs, which have to be equal on all nodes, each with its setting."""
 
 
 class Engine(ABC):

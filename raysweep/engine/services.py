@@ -12,8 +12,8 @@ from raysweep.engine.jobs import KeptGenerator
 from raysweep.engine.judging import ProgramJudge
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import StoreError
-from raysweep.execution.compiled.toolchains import identity
 from raysweep.execution.oracle import oracle_of
+from raysweep.execution.runtimes import identity
 from raysweep.generators.base import TRANSFORMERS, LiveModel
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Program, Sandbox, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, Spec
@@ -78,9 +78,9 @@ class ModelService:
 
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
         """Return one verdict for each program, in their order. A later call runs harness errors again."""
-        chains = {language: identity(language, self._sandbox.cpp_flags) for language in {p.language for p in programs}}
+        chains = {name: identity(name, self._sandbox.setting_of(name)) for name in {p.runtime for p in programs}}
         questions = [
-            Question(program.sha, limits, program.oracle or oracle_of(program), chains[program.language])
+            Question(program.sha, limits, program.oracle or oracle_of(program), chains[program.runtime])
             for program in programs
         ]
         distinct = dict(zip(questions, programs, strict=True))

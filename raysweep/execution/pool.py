@@ -60,7 +60,7 @@ class Executor:
         if slots < 1:
             raise UsageError(f"slots is {slots}; give 1 or more")
         self.sandbox = sandbox
-        self._slots = [Slot(sandbox.require, without, sandbox.cpp_flags, dict(sandbox.compilers)) for _ in range(slots)]
+        self._slots = [Slot(sandbox, without) for _ in range(slots)]
 
     def __enter__(self) -> Executor:
         return self
@@ -101,13 +101,14 @@ class Executor:
         """
         limits_by_program = [limits] * len(programs) if isinstance(limits, Limits) else list(limits)
         keys = [
-            (program.sha, program.oracle, limit) for program, limit in zip(programs, limits_by_program, strict=True)
+            ((program.runtime, program.sha), program.oracle, limit)
+            for program, limit in zip(programs, limits_by_program, strict=True)
         ]
         unique = dict(zip(keys, programs, strict=True))
         for (*_, limit), program in unique.items():
             check_program(program, limit)
         copies = Counter(keys)
-        verdicts: dict[tuple[str, Oracle | None, Limits], Verdict] = {}
+        verdicts: dict[tuple[tuple[str, str], Oracle | None, Limits], Verdict] = {}
         done = 0
         stream = self.stream((key, program, key[-1]) for key, program in unique.items())
         try:

@@ -17,7 +17,6 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
@@ -25,10 +24,12 @@ from raysweep.execution.compiled.cpp.headers import begins_with_library
 from raysweep.execution.compiled.splitting import inside, split
 from raysweep.execution.compiled.toolchains import Toolchain, toolchain
 from raysweep.execution.endings import how_ended, why_ended
+from raysweep.execution.environments import PythonEnvironment, environment_at
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
 from raysweep.execution.isolation.room import lacks_room, with_room
 from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
+from raysweep.execution.runtimes import identity
 from raysweep.programs import (
     COMPILED,
     CPP,
@@ -40,6 +41,7 @@ from raysweep.programs import (
     Oracle,
     Outcome,
     Program,
+    Sandbox,
     Verdict,
 )
 
@@ -66,9 +68,12 @@ _UNSHOWN = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800
 control characters, and those that turn the direction of writing."""
 _IN_LINES, _IN_A_LINE = re.compile(f"[{_UNSHOWN}]"), re.compile(rf"[{_UNSHOWN}\t\n\r]")
 _START_CODE = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from raysweep.execution.endings import run; "
-    "from {} import main; run(main)"
+    "import sys; sys.path[:] = [*filter(None, sys.path), sys.argv.pop(1)]; "  # without the working folder
+    "from raysweep.execution.endings import run; from {} import main; run(main)"
 )
+MAX_CASES = 2
+"""A slot keeps at most so many processes for unittest cases, which have imported what those need: each may have taken
+some hundred MiB."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -89,59 +94,86 @@ class Request(NamedTuple):
     oracle: Oracle
 
 
+class ProcessKind(NamedTuple):
+    """What the programs of one process have in common; the fields are those of `raysweep.programs.Program`."""
+
+    language: str = PYTHON
+    oracle: Oracle = Oracle.OUTSIDE
+    environment: str = ""
+    cases: bool = False
+    imports: tuple[str, ...] = ()
+
+
+def kind_of(request: Request) -> ProcessKind:
+    program = request.program
+    imports = program.imports if program.cases else ()
+    return ProcessKind(program.language, request.oracle, program.environment, program.cases, imports)
+
+
 class Slot:
     """Runs programs one at a time, in processes that start with the first program that needs them.
 
-    Each language and oracle has a process of its own, which is kept while another one works: it has prepared tests.
-    `current` is the one that was used last, or the first one.
+    Each kind of program has a process of its own, which is kept while another one works: it has prepared tests. Of
+    those for unittest cases only `MAX_CASES` are kept. `current` is the one that was used last, or the first one.
     """
 
-    def __init__(
-        self,
-        require: Level,
-        without: Collection[str] = (),
-        cpp_flags: str = "",
-        compilers: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        self._compilers = compilers
-        self._require, self._without, self._cpp_flags = require, tuple(without), cpp_flags
-        self._processes: dict[tuple[str, Oracle], SlotProcess] = {}
-        self.current = self._process_for(PYTHON, Oracle.OUTSIDE)
+    def __init__(self, sandbox: Sandbox, without: Collection[str] = ()) -> None:
+        self._sandbox, self._without = sandbox, tuple(without)
+        self._processes: dict[ProcessKind, SlotProcess] = {}
+        self.current = self._process_for(ProcessKind())
 
     @property
     def running(self) -> list[tuple[int, str]]:
         return [process.started for process in self._processes.values() if process.started is not None]
 
     def send(self, requests: Sequence[Request], shared: bool, patience: float = START_SECONDS) -> None:
-        """Send programs of one language and oracle to their process; see `SlotProcess.send`."""
-        self.current = self._process_for(requests[0].program.language, requests[0].oracle)
+        """Send programs of one kind to their process; see `SlotProcess.send`."""
+        self.current = self._process_for(kind_of(requests[0]))
         self.current.send(requests, shared, patience)
 
     def close(self) -> None:
         for process in self._processes.values():
             process.close()
 
-    def _process_for(self, language: str, oracle: Oracle) -> SlotProcess:
-        key = language, oracle
-        if key not in self._processes:
-            chain = toolchain(language, self._cpp_flags) if language in COMPILED else None
-            if chain and chain.identity != (named := self._compilers.get(language, chain.identity)):
-                raise UsageError(
-                    f"the compiler of programs in {LANGUAGE_WORDS[language]} on {platform.node()} is "
-                    f"{chain.identity!r}, and results are made with {named!r}; install the same on all nodes, or start "
-                    "anew where all have it"
-                )
-            self._processes[key] = SlotProcess(*key, self._require, self._without, chain)
-        return self._processes[key]
+    def _process_for(self, kind: ProcessKind) -> SlotProcess:
+        process = self._processes.pop(kind, None) or self._new_process(kind)
+        self._processes[kind] = process  # the latest stands last
+        for old in [one for one in self._processes if one.cases][:-MAX_CASES]:
+            self._processes.pop(old).close()
+        return process
+
+    def _new_process(self, kind: ProcessKind) -> SlotProcess:
+        runtime = kind.environment or kind.language
+        setting = self._sandbox.setting_of(runtime)
+        found = identity(runtime, setting)
+        if found != (named := dict(self._sandbox.compilers).get(runtime, found)):
+            what = (
+                f"the compiler of programs in {LANGUAGE_WORDS[runtime]}"
+                if runtime in COMPILED
+                else (f"the environment {runtime!r} ({setting})")
+            )
+            raise UsageError(
+                f"{what} on {platform.node()} is {found!r}, and results are made with {named!r}; install the same on "
+                "all nodes, or start anew where all have it"
+            )
+        chain = toolchain(kind.language, setting) if kind.language in COMPILED else None
+        environment = environment_at(setting) if kind.environment else None
+        return SlotProcess(kind, self._sandbox.require, self._without, chain, environment)
 
 
 class SlotProcess:
     """One of a slot's processes (the keeper, see python/start.py), with the judge or zygote below it."""
 
     def __init__(
-        self, language: str, oracle: Oracle, require: Level, without: tuple[str, ...], chain: Toolchain | None
+        self,
+        kind: ProcessKind,
+        require: Level,
+        without: tuple[str, ...],
+        chain: Toolchain | None,
+        environment: PythonEnvironment | None,
     ) -> None:
-        self._language, self._oracle, self._chain = language, oracle, chain
+        self._kind, self._chain, self._environment = kind, chain, environment
+        self._language, self._oracle = kind.language, kind.oracle
         self._require, self._without = require, without
         self._process: subprocess.Popen[bytes] | None = None
         self._words: BinaryIO | None = None  # the file that is stderr of its processes, see endings.py
@@ -315,9 +347,12 @@ class SlotProcess:
         self._sent_tests = set()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process's pipes
         settings = {
-            "packages": _package_folders(),
+            "packages": self._environment.folders if self._environment else _package_folders(),
+            "prefixes": self._environment.prefixes if self._environment else (sys.prefix, sys.base_prefix),
             "without": list(without),
             "oracle": self._oracle,
+            "cases": self._kind.cases,
+            "imports": self._kind.imports,
             "judge_seconds": JUDGE_SECONDS,
             "toolchain": self._chain,
             "cache": _cache_folder(),
@@ -325,7 +360,7 @@ class SlotProcess:
         }
         root = str(Path(__file__).parents[2])
         command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
-        arguments = [sys.executable, "-s", "-P", "-S", "-B", "-c", *command]
+        arguments = [self._python, "-s", "-S", "-B", "-c", *command]
 
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
@@ -335,7 +370,7 @@ class SlotProcess:
                 stdout=subprocess.PIPE,
                 stderr=self._words,
                 cwd="/",
-                env=self._environment(),
+                env=self._variables(),
                 start_new_session=True,
             )
 
@@ -344,7 +379,11 @@ class SlotProcess:
             raise TimeoutError(f"it hangs, with no word from it for {UP_SECONDS:g} s")
         return read_frame(self.fileno(), _FIRST_BYTES)
 
-    def _environment(self) -> Mapping[str, str]:
+    @property
+    def _python(self) -> str:
+        return self._environment.python if self._environment else sys.executable
+
+    def _variables(self) -> Mapping[str, str]:
         box = f"{self._folder}/box"
         return _ONE_THREAD | {
             "PATH": "/usr/bin:/bin",
@@ -376,8 +415,8 @@ def _why_not_started(error: OSError) -> str:
         way = "end what keeps this machine busy"
     elif lacks_room(error):
         way = "end other processes, or allow more (`ulimit -u`, `ulimit -v`, the limit of the container)"
-    elif error.filename == sys.executable:
-        way = "start raysweep with a Python that this user may execute"
+    elif error.filename and Path(error.filename).name.startswith("python"):
+        way = "start raysweep with a Python that this user may execute, and name such a one for an environment"
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         way = "allow more open files (`ulimit -n`)"
     else:

@@ -13,7 +13,17 @@ from typing import Generic, TypeVar
 from raysweep.errors import UsageError
 from raysweep.execution.isolation.capacity import granted_mib
 from raysweep.execution.oracle import inside_refused, oracle_of, reason_for_inside
-from raysweep.execution.slot import LANGUAGES, START_SECONDS, TEXT_CHARACTERS, NotStarted, Request, Slot, SlotLost
+from raysweep.execution.slot import (
+    LANGUAGES,
+    START_SECONDS,
+    TEXT_CHARACTERS,
+    NotStarted,
+    ProcessKind,
+    Request,
+    Slot,
+    SlotLost,
+    kind_of,
+)
 from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 K = TypeVar("K")
@@ -130,7 +140,8 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             self._requests[number] = Request(number, program, limits, oracle)
             self._waiting[oracle].append(self._requests[number])
         queue = max(self._waiting.values(), key=len)
-        lane = Lane.STRICT if queue and queue[0].program.language in COMPILED else self._lane
+        is_alone = queue and (queue[0].program.language in COMPILED or queue[0].program.cases)
+        lane = Lane.STRICT if is_alone else self._lane
         requests = self._take_batch(queue, lane)
         return (lane if len(requests) > 1 else Lane.STRICT), requests
 
@@ -190,8 +201,8 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         self._finished.append((self._keys.pop(number), verdict))
 
 
-def _request_settings(request: Request) -> tuple[str, Oracle, int, int]:
-    return request.program.language, request.oracle, request.limits.memory_mib, request.limits.output_kib
+def _request_settings(request: Request) -> tuple[ProcessKind, int, int]:
+    return kind_of(request), request.limits.memory_mib, request.limits.output_kib
 
 
 def check_program(program: Program, limits: Limits) -> None:

@@ -11,7 +11,7 @@ from raysweep.config.grid import test_set_name
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import RowSource
 from raysweep.errors import MissingInput, UsageError, did_you_mean
-from raysweep.execution.compiled.toolchains import identities, toolchain_key
+from raysweep.execution.runtimes import identities, runtime_key
 from raysweep.hashing import text_sha
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR, row_methods
@@ -296,19 +296,19 @@ class SetPlanner:
         return {"name": spec.name, **fingerprint, **PROBLEMS.plugin_spec(spec.name)}
 
     def toolchain(self, problem_set: str) -> dict[str, str]:
-        """Return what keys of verdicts name of the compiler of a set's programs; nothing for Python.
+        """Return what keys of verdicts name of a set's compiler or environment; nothing for raysweep's own Python.
 
         Where there is none, programs can't be judged (the config's check refuses it), and sets can be made.
         """
         try:
-            language = self.config.part(PROBLEMS, self.problem_specs[problem_set]).language
-            return toolchain_key(language, self.config.execution.sandbox.cpp_flags)
+            runtime = self.config.part(PROBLEMS, self.problem_specs[problem_set]).runtime
+            return runtime_key(runtime, self.config.execution.sandbox)
         except UsageError:
             return {"toolchain": "missing"}
 
     def compilers(self) -> tuple[tuple[str, str], ...]:
-        languages = {built.language for name in self.problem_specs if (built := self._problem_set(name))}
-        return identities(languages, self.config.execution.sandbox.cpp_flags)
+        runtimes = {built.runtime for name in self.problem_specs if (built := self._problem_set(name))}
+        return identities(runtimes, self.config.execution.sandbox)
 
     def _usable(self, method: Spec) -> tuple[Spec, dict[str, Any]]:
         """Return a method with its ``auto`` arguments replaced, and what stands in keys for a missing translator.

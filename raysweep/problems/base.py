@@ -51,6 +51,8 @@ class ProblemSet(ABC):
     """Raise it when other words of equal prompts may be perturbed: then perturbed prompts are made again."""
     language: str = PYTHON
     """Of its problems' programs, which `Problem.language` says too."""
+    environment: str = ""
+    """Name of the Python environment that runs its problems' programs (`execution.environments`); empty: raysweep's."""
     languages: ClassVar[tuple[str, ...]] = ()
     """What its argument `language` may be, where one file holds the problems in several."""
     repair: ClassVar[bool] = False
@@ -75,6 +77,11 @@ class ProblemSet(ABC):
 
         Sets that read files override this.
         """
+
+    @property
+    def runtime(self) -> str:
+        """What runs its programs: an environment, or a language."""
+        return self.environment or self.language
 
     def mixed(self) -> ProblemSet:
         """Return this set with the rows of all languages that its file has.

@@ -13,7 +13,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -65,7 +65,7 @@ class ScriptedProblem(FileProblem):
 
         Source: https://github.com/eth-sri/SafeCoder/blob/main/scripts/func_eval_exec.py
         """
-        return Program(f"{self.prompt}{completion}", self.test, self.language)
+        return Program(f"{self.prompt}{completion}", self.test, self.language, environment=self.environment)
 
 
 class FileSet(ProblemSet):
@@ -88,7 +88,7 @@ class FileSet(ProblemSet):
 
     @override
     def problems(self) -> Sequence[Problem]:
-        return problems_of(self.rows(), self.problem)
+        return problems_of(self.rows(), lambda row: replace(self.problem(row), environment=self.environment))
 
     def rows(self) -> Iterable[JsonRow]:
         return self._cached.stream() if self.path is None else read_json_rows(self.path)

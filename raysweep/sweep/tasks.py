@@ -13,13 +13,13 @@ from raysweep.config.schema import SweepConfig
 from raysweep.engine.base import Context, Engine, EngineSettings, Task
 from raysweep.engine.progress import STOPPED, ProgressFile, Work, read_activities, write_work
 from raysweep.errors import UnknownName, UsageError
-from raysweep.execution.compiled.toolchains import identities
+from raysweep.execution.runtimes import identities
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import awaited_tasks, by_cell, is_made, walk
 from raysweep.planning.plan import ArtefactPlan, AskingPlan, BasePlan, CellArtefactPlan
 from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
-from raysweep.programs import COMPILED, CPP
+from raysweep.programs import PYTHON
 from raysweep.records import NOT_TUNED, Recovery
 from raysweep.stages.scoring import cell_folders
 from raysweep.sweep.folder import SweepFolder
@@ -120,15 +120,15 @@ def _context(
     bases += [plan for plan in missing_artefacts if isinstance(plan, BasePlan)]
     bases += [plan.base for plan in missing_artefacts if isinstance(plan, AskingPlan)]
     groups = {name: group_of(config, base) for name, base in {base.name: base for base in bases}.items()}
-    compilers = identities(_compiled(config), config.execution.sandbox.cpp_flags)
+    compilers = identities(_runtimes(config), config.execution.sandbox)
     sandbox = dataclasses.replace(config.execution.sandbox, compilers=compilers)
     return Context(folder.store.root, folder.name, config.checkpoint_every, recovery, sandbox, groups)
 
 
-def _compiled(config: SweepConfig) -> dict[str, str]:
-    sets = [config.problem_set(problems) for problems in config.evaluation.problems]
-    flags = {CPP: config.execution.sandbox.cpp_flags}
-    return {language: flags.get(language, "") for language in COMPILED if any(one.language == language for one in sets)}
+def _runtimes(config: SweepConfig) -> dict[str, str]:
+    """Return the runtimes of the sweep's programs, beside raysweep's own Python, each with its setting."""
+    runtimes = {config.problem_set(problems).runtime for problems in config.evaluation.problems} - {PYTHON}
+    return {runtime: config.execution.sandbox.setting_of(runtime) for runtime in sorted(runtimes)}
 
 
 def shared_tasks(
@@ -239,7 +239,7 @@ def _engine(
         folder.name,
         ids,
         cached_cells,
-        _compiled(config),
+        _runtimes(config),
     )
     if options.engine == "local":
         from raysweep.engine.local import LocalEngine

@@ -182,7 +182,9 @@ def test_results_in_a_compiled_language_name_its_compiler_and_their_references_d
         return pair.results.spec["toolchain"], pair.references.node.spec["toolchain"]
 
     assert "toolchain" not in tuned().pairs[-1].results.spec
-    monkeypatch.setattr("raysweep.planning.sets.toolchain_key", lambda _, flags: {"toolchain": f"g++ 12, {flags}"})
+    monkeypatch.setattr(
+        "raysweep.planning.sets.runtime_key", lambda _, sandbox: {"toolchain": f"g++ 12, {sandbox.cpp_flags}"}
+    )
     assert specs() == ("g++ 12, -O0",) * 2
     assert specs("execution.cpp_optimise=2", "execution.cpp_standard=c++20") == ("g++ 12, -O2 -std=c++20",) * 2
 

@@ -7,10 +7,10 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import oracle_of
 from raysweep.problems.base import problem_set_of
-from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.humaneval_x import HumanEvalX
 from raysweep.problems.jsonl import JsonlProblems
-from raysweep.programs import Oracle
+from raysweep.problems.runtimes import check_runtime
+from raysweep.programs import DEFAULT_SANDBOX, Oracle
 from raysweep.records import Spec
 from raysweep.stages.test_sets import build_test_set
 from tests.conftest import shared_data
@@ -52,19 +52,19 @@ def test_problems_can_be_read_without_a_compiler_and_judged_with_one(problems, m
     problems.check(judged=True)
     package = {"java": "default-jdk-headless", "cpp": r"g\+\+"}[problems.language]
     with pytest.raises(UsageError, match=rf"this machine has no .*the package {package}\)"):
-        check_toolchain(problems.language, problems.problems(), "-O0")
+        check_runtime(problems.language, problems.problems(), DEFAULT_SANDBOX)
 
 
 def test_problems_whose_headers_are_missing_are_named_if_they_are_judged(monkeypatch):
     needs("cpp")
     missing = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
-    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: missing)
+    monkeypatch.setattr("raysweep.problems.runtimes.missing_headers", lambda: missing)
     problems = HumanEvalX(str(shared_data("humaneval_x", "humaneval_cpp.jsonl.gz"))).problems()
     with pytest.raises(UsageError, match=r"CPP/22, CPP/137, CPP/162 include "):
-        check_toolchain("cpp", problems, "-O0")
+        check_runtime("cpp", problems, DEFAULT_SANDBOX)
     with pytest.raises(UsageError, match=r"CPP/22 includes boost/any.hpp, .* install libboost-dev "):
-        check_toolchain("cpp", problems[:137], "-O0")
-    check_toolchain("cpp", problems[:22], "-O0")
+        check_runtime("cpp", problems[:137], DEFAULT_SANDBOX)
+    check_runtime("cpp", problems[:22], DEFAULT_SANDBOX)
 
 
 ROW = {"prompt": "class A {\n    /* Double. */\n    int f(int a) {\n", "canonical_solution": "return 2 * a; } }"}

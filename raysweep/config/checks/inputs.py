@@ -32,9 +32,9 @@ from raysweep.generators.reference import Reference
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.characters.recode import require_recode
 from raysweep.perturbations.mixes import row_methods
-from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
-from raysweep.programs import COMPILED, Oracle
+from raysweep.problems.runtimes import check_runtime
+from raysweep.programs import PYTHON, Oracle
 from raysweep.quality.linting import require_pylint
 from raysweep.records import BASE, CLEAN, Decoding, Spec
 from raysweep.rows.rated_sheets import read_rated
@@ -379,9 +379,9 @@ def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
             if why := config.execution.limits(problem_set.limits).unusable(problem_set.language):
                 yield ("execution",), why
             problem_set.check(judged=judged)
-            if judged and problem_set.language in COMPILED:
+            if judged and problem_set.runtime != PYTHON:
                 asked = problem_set.problems()[: config.evaluation.limit]
-                check_toolchain(problem_set.language, asked, sandbox.cpp_flags)
+                check_runtime(problem_set.runtime, asked, sandbox)
             if judged and sandbox.require_oracle is Oracle.OUTSIDE:
                 reasons |= inside_reasons(problem_set.problems(), {})
         except UsageError as error:

@@ -86,7 +86,7 @@ class RayEngine(Engine):
         self._nodes = IdleNodes(nodes_by_id(), may_grow=may_grow)
         if tasks and not self._cluster.owned:
             require_equal_versions(
-                self._nodes.nodes, self.settings.compiled, allow_mixed=self.settings.resources.allow_mixed
+                self._nodes.nodes, self.settings.runtimes, allow_mixed=self.settings.resources.allow_mixed
             )
         asked: dict[str, tuple[list[str], CellNeeds]] = {}
         for task in tasks:

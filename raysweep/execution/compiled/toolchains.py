@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raysweep.errors import MissingInput, RaysweepError, UsageError
-from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA, LANGUAGE_WORDS
+from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS
 
 PACKAGES = {JAVA: "default-jdk-headless", CPP: "g++"}
 """What installs a language's compiler and run time in Debian and Ubuntu."""
@@ -72,25 +72,6 @@ def toolchain(language: str, flags: str) -> Toolchain:
     if language == JAVA:
         return _java(_jdk_home())
     return _cpp(shutil.which("g++"), flags, tuple(missing_headers()))
-
-
-def identity(language: str, flags: str) -> str:
-    """Return what keys of verdicts name of a language's compiler, "" for Python; raise the errors of `toolchain`."""
-    return toolchain(language, flags).identity if language in COMPILED else ""
-
-
-def toolchain_key(language: str, flags: str = DEFAULT_SANDBOX.cpp_flags) -> dict[str, str]:
-    """Return what specs of results name of a language's compiler; nothing for Python."""
-    chain = identity(language, flags)
-    return {"toolchain": chain} if chain else {}
-
-
-def identities(languages: Iterable[str], flags: str) -> tuple[tuple[str, str], ...]:
-    found = {}
-    for language in set(languages) & set(COMPILED):
-        with suppress(UsageError):
-            found[language] = identity(language, flags)
-    return tuple(sorted(found.items()))
 
 
 def missing_headers() -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.execution.compiled.toolchains import identity
+from raysweep.execution.runtimes import identity
 from raysweep.planning.control_texts import ControlTexts, require_readable
 from raysweep.planning.missing import by_cell, end_of, missing
 from raysweep.planning.models import ModelFacts, could_generate, model_facts, unused_settings
@@ -373,7 +373,9 @@ def _compilers(config: SweepConfig) -> dict[str, str]:
         if language in COMPILED:
             compilers[problems.label] = ""
             with suppress(UsageError):
-                compilers[problems.label] = identity(language, config.execution.sandbox.cpp_flags).rpartition(", ")[0]
+                compilers[problems.label] = identity(
+                    language, config.execution.sandbox.setting_of(language)
+                ).rpartition(", ")[0]
     return compilers
 
 

@@ -22,7 +22,7 @@ from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError, UnknownName, UsageError
-from raysweep.execution.compiled.toolchains import toolchain_key
+from raysweep.execution.runtimes import runtime_key
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, answer_of, named_generator
 from raysweep.machine import versions
 from raysweep.models.finding import resolve
@@ -258,7 +258,7 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "problems": {"name": job.problem_set.name, **job.problem_set.fingerprint()},
         "limits": asdict(job.problem_set.limits),
         "python": platform.python_version(),
-        **toolchain_key(job.problem_set.language),
+        **runtime_key(job.problem_set.runtime),
         "methods": [method_spec(method, PERTURBATIONS.create(method)) for method in job.methods],
         "reach": asdict(job.limits),
         "search": job.search,

@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from raysweep.engine.judging import judge_distinct
 from raysweep.errors import MissingInput, RaysweepError, UsageError
-from raysweep.execution.compiled.toolchains import toolchain_key
 from raysweep.execution.oracle import inside_refused, oracle_of
 from raysweep.execution.pool import Executor
+from raysweep.execution.runtimes import runtime_key
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import VERSION
 from raysweep.problems.base import ProblemSet
-from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
+from raysweep.problems.runtimes import check_runtime
 from raysweep.programs import Limits, Oracle, Outcome, Program, Sandbox, Verdict
 from raysweep.prompts.answers.extraction import Extracted
 from raysweep.prompts.answers.ways import Extract
@@ -63,11 +63,9 @@ class SampleJob:
     problems: str = ""
     extract: Extract = Extract.NONE
 
-    def settings(self, languages: Collection[str] = ()) -> dict[str, Any]:
-        """Return all that verdicts depend on, but `workers` and `problems`; without `languages` the set's counts."""
-        chains = [
-            toolchain_key(one, self.sandbox.cpp_flags) for one in sorted(languages or {self.problem_set.language})
-        ]
+    def settings(self, runtimes: Collection[str] = ()) -> dict[str, Any]:
+        """Return all that verdicts depend on, but `workers` and `problems`; without `runtimes` the set's counts."""
+        chains = [runtime_key(one, self.sandbox) for one in sorted(runtimes or {self.problem_set.runtime})]
         named = [chain["toolchain"] for chain in chains if chain]
         limits = {name.replace("_", " "): value for name, value in asdict(self.limits).items()}
         return {
@@ -168,10 +166,11 @@ class SampleRun:
         self._asked = asked = [self._problems[name] for name in sorted(self._tasks)]
         self._references = References(asked)
         self._languages = {problem.language for problem in asked}
+        self._runtimes = {problem.runtime for problem in asked}
         missing = []
-        for language in sorted(self._languages):
+        for runtime in sorted(self._runtimes):
             try:
-                check_toolchain(language, [one for one in asked if one.language == language], job.sandbox.cpp_flags)
+                check_runtime(runtime, [one for one in asked if one.runtime == runtime], job.sandbox)
             except MissingInput as error:
                 missing.append(str(error))
         if missing:
@@ -195,7 +194,7 @@ class SampleRun:
         anywhere = replace(job.sandbox, require_oracle=Oracle.INSIDE)  # `_require_oracle` checks it, by task
         self._require_oracle()
         uncompiled = Uncompiled(job.extract)
-        opened = nullcontext() if job.out is None else writing_results(job.out, job.settings(self._languages))
+        opened = nullcontext() if job.out is None else writing_results(job.out, job.settings(self._runtimes))
         with opened as results, Executor(job.workers, anywhere) as executor:
             for key, verdict in results.saved_verdicts() if results else ():
                 if key in self._references:

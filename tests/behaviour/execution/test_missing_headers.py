@@ -12,8 +12,8 @@ from raysweep.errors import MissingInput
 from raysweep.execution.compiled.toolchains import HEADERS, missing_headers
 from raysweep.execution.isolation import kernel
 from raysweep.execution.pool import Executor
-from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.humaneval_x import HumanEvalX
+from raysweep.problems.runtimes import check_runtime
 from raysweep.programs import CPP, DEFAULT_SANDBOX, Level, Limits, Outcome, Sandbox
 from tests.apart import REPORTS
 from tests.conftest import shared_data
@@ -48,9 +48,9 @@ def test_the_problems_that_need_headers_are_named_and_the_references_of_all_othe
     problems = HumanEvalX(str(shared_data("humaneval_x", "humaneval_cpp.jsonl.gz"))).problems()
     asked = [problem for problem in problems if others is None or problem.task_id in NEED_HEADERS | others]
     with pytest.raises(MissingInput, match=r"^CPP/22, CPP/137, CPP/162 include boost/any.hpp, openssl/md5.h, which "):
-        check_toolchain(CPP, asked, DEFAULT_SANDBOX.cpp_flags)
+        check_runtime(CPP, asked, DEFAULT_SANDBOX)
     left = [problem for problem in asked if problem.task_id not in NEED_HEADERS]
-    check_toolchain(CPP, left, DEFAULT_SANDBOX.cpp_flags)
+    check_runtime(CPP, left, DEFAULT_SANDBOX)
     with Executor(2 if others is None else 1, Sandbox(require=Level.LIMITS)) as executor:
         verdicts = executor.run([problem.assemble(problem.reference or "") for problem in asked], Limits(timeout=5))
     passed = {

@@ -507,7 +507,7 @@ def test_without_a_compiler_a_run_is_refused_and_a_plan_lists_it(tmp_path, monke
 def test_problems_whose_headers_are_missing_are_named(tmp_path, monkeypatch):
     needs("cpp")
     path = compiled(tmp_path, "#include <boost/any.hpp>\nint f() {\n")
-    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: {"boost/any.hpp": "libboost-dev"})
+    monkeypatch.setattr("raysweep.problems.runtimes.missing_headers", lambda: {"boost/any.hpp": "libboost-dev"})
     with pytest.raises(ConfigError, match=r"evaluation.problems.0: mine/1 includes boost/any.hpp, .* libboost-dev"):
         load_config(path)
     file = tmp_path / "mine.jsonl"

@@ -11,9 +11,10 @@ import pytest
 from raysweep.engine.ray.cluster.node_versions import identity_or_none
 from raysweep.errors import MissingInput, RaysweepError, UsageError
 from raysweep.execution.compiled import toolchains
-from raysweep.execution.compiled.toolchains import JUDGED_AS, identity, missing_headers, toolchain
-from raysweep.execution.slot import Slot
-from raysweep.programs import CPP, DEFAULT_SANDBOX, JAVA, PYTHON, Level, Oracle, Sandbox
+from raysweep.execution.compiled.toolchains import JUDGED_AS, missing_headers, toolchain
+from raysweep.execution.runtimes import identity
+from raysweep.execution.slot import ProcessKind, Slot
+from raysweep.programs import CPP, DEFAULT_SANDBOX, JAVA, PYTHON, Sandbox
 from raysweep.tools.doctor import part_checks
 from tests.execution.compiled.processes import needs
 
@@ -152,7 +153,8 @@ def test_a_header_without_its_static_library_counts_as_missing(monkeypatch):
 def test_a_machine_with_another_compiler_than_keys_name_judges_nothing(language):
     needs(language)
     one = identity(language, "-O0")
-    Slot(Level.LIMITS, (), "-O0", {language: one})._process_for(language, Oracle.OUTSIDE)
+    kind = ProcessKind(language)
+    Slot(Sandbox(compilers=((language, one),)))._process_for(kind)
     with pytest.raises(UsageError, match="results are made with 'another one'; install the same on all n") as raised:
-        Slot(Level.LIMITS, (), "-O0", {language: "another one"})._process_for(language, Oracle.OUTSIDE)
+        Slot(Sandbox(compilers=((language, "another one"),)))._process_for(kind)
     assert one in str(raised.value)

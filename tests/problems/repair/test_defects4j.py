@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import MissingInput, UsageError
-from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.repair.defects4j import Defects4J
+from raysweep.problems.runtimes import check_runtime
+from raysweep.programs import DEFAULT_SANDBOX
 from raysweep.prompts.repair.hunks import hunk_in
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer, shown
@@ -53,9 +54,9 @@ def test_hunks_without_tests_need_no_jdk(tmp_path: Path, monkeypatch: pytest.Mon
     problem_set = Defects4J(**written(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    check_toolchain(problem_set.language, problem_set.problems(), "-O0")
+    check_runtime(problem_set.language, problem_set.problems(), DEFAULT_SANDBOX)
     with pytest.raises(MissingInput, match="the package default-jdk-headless"):
-        check_toolchain(problem_set.language, [replace(only(problem_set), test="tests")], "-O0")
+        check_runtime(problem_set.language, [replace(only(problem_set), test="tests")], DEFAULT_SANDBOX)
 
 
 @pytest.mark.parametrize("position", ["7-7\t7-8", "7-8\t7-8"])

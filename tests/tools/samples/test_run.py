@@ -268,7 +268,7 @@ def test_a_file_may_have_programs_in_several_languages_and_what_is_missing_count
         JsonlProblems(str(tmp_path / "p.jsonl")).problems()
     problem_set = JsonlProblems(str(tmp_path / "p.jsonl")).mixed()
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "none"))
-    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: {"boost/any.hpp": "libboost-dev"})
+    monkeypatch.setattr("raysweep.problems.runtimes.missing_headers", lambda: {"boost/any.hpp": "libboost-dev"})
     in_cpp = ["return 1; }\n", "return 2; }\n", "return one; }\n", "int f() { return 1; }\n"]
     path = samples(tmp_path, (0, RIGHT), *((1, text) for text in in_cpp), (0, WRONG))
     job = SampleJob(path, problem_set, tmp_path / "o.jsonl", Limits(timeout=5), DEFAULT_SANDBOX, 1)

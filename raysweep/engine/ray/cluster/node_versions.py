@@ -26,22 +26,22 @@ NONE = "none"
 
 
 def require_equal_versions(
-    nodes: Mapping[str, NodeFacts], compiled: Mapping[str, str] = MappingProxyType({}), *, allow_mixed: bool
+    nodes: Mapping[str, NodeFacts], runtimes: Mapping[str, str] = MappingProxyType({}), *, allow_mixed: bool
 ) -> None:
     """Ask each node for its versions, and compare them with those of this process.
 
     The part behind a ``+``, such as ``+cu128``, is compared only among nodes with the same type of accelerator: a head
     without GPUs has another build of torch than its workers. A node that doesn't answer, or not in time, is only warned
-    in the log; a slot on it refuses another compiler (`Sandbox.compilers`), as it does on a node that joins later.
+    in the log; a slot on it refuses another runtime (`Sandbox.compilers`), as it does on a node that joins later.
 
     Raises UsageError if a node has other versions, or lacks a package; or if nodes with the same accelerator differ.
 
-    `compiled`: languages whose compilers and run times keys of results name, each with its compiler's flags.
+    `runtimes`: compilers and environments that keys of results name, each with its setting.
     `allow_mixed`: whether models of one group may run on unlike versions.
     """
-    here = versions(PACKAGES) | {language: identity_or_none(language, flags) for language, flags in compiled.items()}
-    compared = [*(name for name in PACKAGES if name not in MIXABLE or not allow_mixed), *compiled]
-    answers = _answers(list(nodes), compiled)
+    here = versions(PACKAGES) | {name: identity_or_none(name, setting) for name, setting in runtimes.items()}
+    compared = [*(name for name in PACKAGES if name not in MIXABLE or not allow_mixed), *runtimes]
+    answers = _answers(list(nodes), runtimes)
     differing: dict[str, list[str]] = defaultdict(list)
     for node, there in answers.items():
         texts = [f"{name} {there.get(name, NONE)}" for name in compared if _plain(there, name) != _plain(here, name)]
@@ -81,17 +81,17 @@ def _plain(there: Mapping[str, str], name: str) -> str:
     return found.partition("+")[0] if name in PACKAGES else found
 
 
-def identity_or_none(language: str, flags: str) -> str:
-    """Return what keys name of a language's compiler on this machine; NONE where there is none, or no raysweep."""
+def identity_or_none(runtime: str, setting: str) -> str:
+    """Return what keys name of a runtime on this machine; NONE where there is none, or no raysweep."""
     try:
-        from raysweep.execution.compiled.toolchains import identity
+        from raysweep.execution.runtimes import identity
 
-        return identity(language, flags)
+        return identity(runtime, setting)
     except (ImportError, UsageError):
         return NONE
 
 
-def _answers(nodes: list[str], compiled: Mapping[str, str] = MappingProxyType({})) -> dict[str, dict[str, str]]:
+def _answers(nodes: list[str], runtimes: Mapping[str, str] = MappingProxyType({})) -> dict[str, dict[str, str]]:
     def there() -> dict[str, str]:  # a local function is sent as it is, so a node needs no raysweep to run it
         import re
         from importlib.metadata import PackageNotFoundError, version
@@ -103,11 +103,11 @@ def _answers(nodes: list[str], compiled: Mapping[str, str] = MappingProxyType({}
                 answer[package] = version(package)
             except PackageNotFoundError:
                 continue
-        for language, flags in languages.items():
+        for name, setting in settings.items():
             try:
                 from raysweep.engine.ray.cluster.node_versions import identity_or_none
 
-                answer[language] = identity_or_none(language, flags)
+                answer[name] = identity_or_none(name, setting)
             except (ImportError, TypeError):  # another raysweep, which the package's own version tells
                 continue
         driver = Path("/proc/driver/nvidia/version")
@@ -115,5 +115,5 @@ def _answers(nodes: list[str], compiled: Mapping[str, str] = MappingProxyType({}
             answer["driver"] = number[0]
         return answer
 
-    packages, languages = PACKAGES, dict(compiled)
+    packages, settings = PACKAGES, dict(runtimes)
     return ask_nodes(nodes, there, "its versions")

@@ -15,9 +15,9 @@ from raysweep.engine.ray.cluster.node_versions import PACKAGES, require_equal_ve
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
 from raysweep.engine.ray.execution import NODE_LABEL, ExecutionActor
 from raysweep.errors import UsageError
-from raysweep.execution.compiled.toolchains import identities
+from raysweep.execution.runtimes import identities
 from raysweep.machine import versions
-from raysweep.programs import CPP, Level, Limits, Outcome, Program, Sandbox
+from raysweep.programs import CPP, DEFAULT_SANDBOX, Level, Limits, Outcome, Program, Sandbox
 from tests.execution.compiled.processes import needs
 
 HERE = versions(PACKAGES)
@@ -35,7 +35,7 @@ def test_a_node_says_what_it_has():
 def answering(monkeypatch, **by_number):
     """Have the nodes answer what a node with this process's versions would, but for some."""
     answers = {node: HERE | by_number.get(f"n{node[0]}", {}) for node in NODES}
-    monkeypatch.setattr(node_versions, "_answers", lambda nodes, compiled: {n: a for n, a in answers.items() if a})
+    monkeypatch.setattr(node_versions, "_answers", lambda nodes, runtimes: {n: a for n, a in answers.items() if a})
 
 
 def test_other_versions_are_refused_with_the_nodes_that_have_them(monkeypatch):
@@ -78,7 +78,7 @@ def test_a_node_with_another_gxx_is_named_before_work_and_judges_nothing_if_it_j
     (tmp_path / "g++").chmod(0o755)
     program = Program("int one() { return 1; }", "#include <cassert>\nint main() { assert(one() == 1); }", CPP)
     batch = ProgramBatch([program], [Limits(timeout=5)])
-    sandbox = Sandbox(require=Level.LIMITS, compilers=identities([CPP], "-O0"))
+    sandbox = Sandbox(require=Level.LIMITS, compilers=identities([CPP], DEFAULT_SANDBOX))
     other_path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     with shared_ray.nodes({"num_cpus": 1}, {"num_cpus": 1, "env_vars": other_path}) as (same, other):
         with pytest.raises(

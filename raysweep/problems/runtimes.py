@@ -1,4 +1,4 @@
-"""Whether this machine can judge problems in Java or C++: their compiler, and the headers that they include."""
+"""Whether this machine can judge problems: their compiler and the headers that they include, or their environment."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from collections.abc import Iterable
 
 from raysweep.errors import MissingInput
 from raysweep.execution.compiled.java.junit import check_junit, is_junit
-from raysweep.execution.compiled.toolchains import missing_headers, toolchain
-from raysweep.programs import COMPILED, CPP
+from raysweep.execution.compiled.toolchains import missing_headers
+from raysweep.execution.runtimes import identity
+from raysweep.programs import CPP, PYTHON, Sandbox
 from raysweep.records import Problem
 
 _NAMED = 5  # problems in a message
 
 
-def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) -> None:
-    """Raise an error if programs on these problems can't be compiled here; Python's can, and without tests none is.
+def check_runtime(runtime: str, problems: Iterable[Problem], sandbox: Sandbox) -> None:
+    """Raise an error if programs on these problems can't be run here; without tests none is.
 
     `problems`: those whose programs will be judged.
 
     Raises:
         MissingInput: no compiler (the package is named), one that is too old, no JUnit where tests are JUnit's, or
-            headers that problems include are missing (the problems are named).
-        UsageError: g++ doesn't know the standard of C++.
+            headers that problems include are missing (the problems are named); no Python of an environment.
+        UsageError: g++ doesn't know the standard of C++; the environment isn't named, or has a Python too old.
     """
     problems = list(problems)
-    if language not in COMPILED or not any(problem.test.strip() for problem in problems):
+    if runtime == PYTHON or not any(problem.test.strip() for problem in problems):
         return
-    toolchain(language, cpp_flags)
+    identity(runtime, sandbox.setting_of(runtime))
     if any(is_junit(problem.test) for problem in problems):
         check_junit()
-    missing = missing_headers() if language == CPP else {}
+    missing = missing_headers() if runtime == CPP else {}
     lacking = {}
     for problem in problems:
         if names := [name for name in missing if name in f"{problem.prompt}{problem.reference or ''}{problem.test}"]:
