@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.cleanup import remove_folder
-from raysweep.execution.isolation.layers import BOX_MIB, Layers, mount_empty_disk
+from raysweep.execution.isolation.layers import BOX_MIB, Layers, mount_empty_disk, mount_shared_disks
 from raysweep.execution.isolation.process_tree import cpu_seconds, descendants, kill_descendants
 from raysweep.execution.isolation.threads import exceeded_threads
 from raysweep.execution.isolation.watch import OutcomeAndDetail
@@ -76,7 +76,7 @@ class Box:
         box = self._layers.box
         if not self._layers.own_disk and _state(box) != self._untouched and _disk_usage(box) > BOX_MIB * 2**20:
             return Outcome.KILLED, f"more than {BOX_MIB} MiB of files"
-        if self._layers.filter is None:
+        if self._layers.filter is None or self._layers.is_script:
             pids = list(descendants(os.getpid()))
             if len(pids) > MAX_PROCESSES:
                 return Outcome.KILLED, f"more than {MAX_PROCESSES} processes"
@@ -102,11 +102,17 @@ class Box:
         latter can be changed without a trace where seccomp is missing: times are stored in steps of milliseconds.
         """
         box, layers = self._layers.box, self._layers
-        if layers.filter is not None and _state(box) == self._untouched and _is_empty(box):
+        is_as_new = layers.filter is not None and _state(box) == self._untouched and _is_empty(box)
+        if is_as_new and not layers.is_script:
             return
         try:
             os.chdir("/")
-            if layers.own_disk:
+            if layers.own_disk and layers.is_script:
+                for folder in filter(os.path.ismount, layers.own_folders):
+                    kernel.unmount(folder)
+                mount_shared_disks(box)
+                layers.allow_box()
+            elif layers.own_disk:
                 kernel.unmount(box)
                 mount_empty_disk(box)
             else:
