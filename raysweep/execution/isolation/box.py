@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.cleanup import remove_folder
-from raysweep.execution.isolation.layers import BOX_MIB, Layers, mount_empty_disk, mount_shared_disks
+from raysweep.execution.isolation.layers import BOX_MIB, Layers, mount_empty_disk
 from raysweep.execution.isolation.process_tree import cpu_seconds, descendants, kill_descendants
 from raysweep.execution.isolation.threads import exceeded_threads
 from raysweep.execution.isolation.watch import OutcomeAndDetail
@@ -107,14 +107,15 @@ class Box:
             return
         try:
             os.chdir("/")
-            if layers.own_disk and layers.is_script:
-                for folder in filter(os.path.ismount, layers.own_folders):
-                    kernel.unmount(folder)
-                mount_shared_disks(box)
-                layers.allow_box()
-            elif layers.own_disk:
-                kernel.unmount(box)
-                mount_empty_disk(box)
+            if layers.own_disk:
+                for folder in reversed(layers.own_folders):
+                    if folder == box or os.path.ismount(folder):
+                        kernel.unmount(folder)
+                for folder in layers.own_folders:
+                    os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # a box may be in a folder that is new
+                    mount_empty_disk(folder)
+                if layers.is_script:
+                    layers.allow_box()
             else:
                 remove_folder(box)
                 os.makedirs(box, exist_ok=True)  # noqa: PTH103

@@ -59,6 +59,7 @@ class Layers:
     namespaces: bool = False
     may_fork: bool = False  # seccomp allows to start processes
     is_script: bool = False  # a program may start some, see `Starts.SCRIPTS`
+    shared: Sequence[str] = ()  # of `SHARED_FOLDERS`, those that scripts get a disk of their own for
     missing: dict[str, str] = field(default_factory=dict)
     numbers: Numbers = field(default_factory=Numbers)
     make_rules: Callable[[], int] | None = None  # returns a descriptor of Landlock's rules
@@ -66,8 +67,8 @@ class Layers:
 
     @property
     def own_folders(self) -> Sequence[str]:
-        """The folders that programs may write in, each of them new for each program."""
-        return (self.box, *SHARED_FOLDERS) if self.is_script and self.own_disk else (self.box,)
+        """The folders that programs may write in, each of them new for each program, the box last."""
+        return (*self.shared, self.box) if self.own_disk else (self.box,)
 
     @property
     def level(self) -> Level:
@@ -169,14 +170,6 @@ def mount_empty_disk(box: str) -> None:
     kernel.mount("tmpfs", box, restricted, f"size={BOX_MIB}m,nr_inodes={BOX_FILES},mode=700")
 
 
-def mount_shared_disks(box: str) -> None:
-    """Mount empty disks over the folders in which scripts expect room, and a box, which may have been below one."""
-    for folder in filter(os.path.isdir, SHARED_FOLDERS):
-        mount_empty_disk(folder)
-    os.makedirs(box, 0o700, exist_ok=True)  # noqa: PTH103
-    mount_empty_disk(box)
-
-
 def enter_judges_namespaces(without: Collection[str]) -> None:
     """Move a judge away from network and shared memory, as far as this machine allows it.
 
@@ -208,6 +201,14 @@ def prepare_filters(
     """
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    if access is not None and Starts.SCRIPTS in access.starts:
+        needed = [*_library_folders(packages), *access.executable]
+        layers.is_script = True
+        layers.shared = [
+            folder
+            for folder in SHARED_FOLDERS
+            if Path(folder).is_dir() and not any(path.startswith(f"{folder}/") for path in needed)
+        ]
     try:
         if "landlock" in without:
             raise OSError(0, "switched off")
@@ -230,7 +231,7 @@ def prepare_filters(
         if "seccomp" in without:
             raise OSError(0, "switched off")
         starts = access.starts if access else Starts.NOTHING
-        layers.may_fork, layers.is_script = Starts.PROCESSES in starts, Starts.SCRIPTS in starts
+        layers.may_fork = Starts.PROCESSES in starts
         layers.filter = seccomp.program(layers.own_disk and layers.read_only, judge, starts, alone=layers.namespaces)
     except OSError as error:
         layers.missing["seccomp"] = str(error.strerror)
