@@ -11,6 +11,7 @@ Begin with base.py for the contract; jsonl.py is the shortest example.
     humaneval_x.py    reads HumanEval in Java, C++ or Python
     runtimes.py       whether this machine has the compilers and headers, or the environment, that problems need
     mbpp.py           reads MBPP in Google's, ReCode's or EvalPlus's shape, or from the hub; makes its prompts
+    bigcodebench.py   reads BigCodeBench; bigcodebench.txt lists the packages of its programs
     safecoder.py      reads the HumanEval and MBPP of SafeCoder, which the study uses
     evalplus/         reads HumanEval+ and MBPP+: many more inputs, and EvalPlus's comparison
     minicode/         generated problems that need no download
