@@ -16,6 +16,7 @@ https://huggingface.co/datasets/bigcode/bigcodebench, https://huggingface.co/dat
 from __future__ import annotations
 
 import ast
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -175,11 +176,12 @@ class BigCodeBench(FileSet):
 
 @lru_cache(maxsize=2048)
 def _imports(code: str, test: str) -> tuple[str, ...]:
-    """Return the modules that a problem's own code and tests import at their top level, sorted."""
+    """Return the modules, but Python's own, that a problem's code and tests import at their top level, sorted."""
     trees = [tree for tree in (_parsed(f"{code}{_PASS}"), _parsed(test)) if tree is not None]
     statements = (node for tree in trees for node in tree.body)
     imports: list[ast.stmt] = [node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
-    return tuple(sorted({*imported_modules(ast.Module(imports, []))}))
+    modules = {*imported_modules(ast.Module(imports, []))}
+    return tuple(sorted(name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names))
 
 
 def _parsed(code: str) -> ast.Module | None:

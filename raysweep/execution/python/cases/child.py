@@ -93,7 +93,7 @@ def _run(text: str, tests: Cases, frame_of: FrameOf) -> tuple[str, str, str]:
         exec(tests.code, names)
         kinds = [names[name] for name in tests.classes if _is_case(names.get(name))]
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(kind) for kind in kinds)
-        result = _Result()
+        result = _Ends()
         suite.run(result)
     except BaseException as error:
         return *outcome_of(error, {PROGRAM: text}, frame_of), ""
@@ -111,7 +111,7 @@ def _is_case(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, unittest.TestCase)
 
 
-class _Result(unittest.TestResult):
+class _Ends(unittest.TestResult):
     """Keeps how each test method, or fixture of a class, ended: its first error, or None."""
 
     def __init__(self) -> None:
