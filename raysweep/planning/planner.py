@@ -111,18 +111,19 @@ class _Planner:
             plan = replace(plan, recipe=self.recipe(cell.model, cell.recipe)[0])
         elif cell.training_set != BASE:
             plan = self._tuned(plan) if cell.recipe in self.config.recipes else self._chosen(plan)
-        extract = self._extract(plan)
-        by_set = {name: self._completed(plan, extract, name) for name in {pair.problem_set for pair in pairs}}
-        plan = replace(plan, pairs=tuple(self._pair(plan, pair, by_set[pair.problem_set], extract) for pair in pairs))
+        ways = {name: self._extract(plan, name) for name in {pair.problem_set for pair in pairs}}
+        by_set = {name: (self._completed(plan, way, name), way) for name, way in ways.items()}
+        plan = replace(plan, pairs=tuple(self._pair(plan, pair, *by_set[pair.problem_set]) for pair in pairs))
         if cell.training_set == BASE:
             self._bases[cell.model] = plan
         return plan
 
-    def _extract(self, plan: CellPlan) -> Extract:
+    def _extract(self, plan: CellPlan, problem_set: str) -> Extract:
         shown = template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template))
         if answer := answers_in(shown.name):
             return Extract(answer.value)
         is_chat = shown.needs_tokenizer or GENERATORS.get(plan.generator.name).chats(plan.generator.args)
+        is_chat = is_chat or self.sets.asks(problem_set)
         return way_of(self.config.evaluation.extract, is_chat=is_chat)
 
     def _tuned(self, plan: CellPlan) -> CellPlan:

@@ -290,6 +290,11 @@ class SetPlanner:
         except UsageError:
             return None
 
+    def asks(self, problem_set: str) -> bool:
+        """Return whether a set's prompts ask for a program in words, so that an answer is that of a chat."""
+        built = self._problem_set(problem_set)
+        return built is not None and built.asks
+
     def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
         spec = self.problem_specs[problem_set]
         fingerprint = self._or_stand_in(lambda: self.config.part(PROBLEMS, spec).fingerprint(), spec)

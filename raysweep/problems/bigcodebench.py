@@ -64,6 +64,11 @@ class BigCodeBenchProblem(FileProblem):
     opening: str = ""
     begins_program: bool = True
 
+    @property
+    @override
+    def prompt_field(self) -> str:
+        return f"{COMPLETE if self.begins_program else INSTRUCT}_prompt"
+
     @override
     def assemble(self, completion: str) -> Program:
         return Program(

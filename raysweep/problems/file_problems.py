@@ -58,6 +58,11 @@ class FileProblem(Problem):
 
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
 
+    @property
+    def prompt_field(self) -> str:
+        """The name of the field that holds the prompt."""
+        return "prompt"
+
 
 @dataclass(frozen=True, slots=True)
 class ScriptedProblem(FileProblem):
@@ -307,6 +312,12 @@ def problem_fields(problem: Problem) -> dict[str, Any]:
     if problem.reference is not None:
         fields["canonical_solution"] = problem.reference
     return fields | {"test": problem.test}
+
+
+def perturbed_fields(problem: Problem, prompt: str) -> dict[str, Any]:
+    """Return a problem as a row of a problem file (`problem_fields`) with another prompt."""
+    name = problem.prompt_field if isinstance(problem, FileProblem) else "prompt"
+    return problem_fields(problem) | {name: prompt}
 
 
 def without_examples(segments: Sequence[Segment]) -> list[Segment]:

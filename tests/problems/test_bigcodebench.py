@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from raysweep.cli.views.perturb import write_problem_rows
 from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS, problem_set_of, problems_entry
 from raysweep.problems.bigcodebench import HUB_SPLIT, REQUIREMENTS, BigCodeBench
@@ -112,6 +113,15 @@ def test_prose_alone_is_perturbed(tmp_path, split):
     for problem in problems.problems():
         natural = "".join(segment.text for segment in problems.segments(problem) if segment.natural)
         assert "task_func" not in natural and "import" not in natural
+
+
+@pytest.mark.parametrize("split", ["complete", "instruct"])
+def test_perturbed_prompts_are_written_where_the_set_reads_them(tmp_path, split):
+    problems = bigcodebench(tmp_path, split=split)
+    rows = build_test_set(problems, Spec("C1"), seed=1)
+    write_problem_rows(problems.problems(), rows, tmp_path / "perturbed.jsonl")
+    written = BigCodeBench(str(tmp_path / "perturbed.jsonl"), split=split).problems()
+    assert [problem.prompt for problem in written] == [row.prompt for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from raysweep.problems.bigcodebench import BigCodeBench
-from raysweep.programs import Limits, Oracle
+from raysweep.programs import DEFAULT_SANDBOX, Limits, Oracle
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Completion
 from raysweep.stages import judging
@@ -15,7 +15,9 @@ def asked(monkeypatch, problem, *answers):
     completions = [Completion(problem.task_id, at, text, "eos", 1, "") for at, text in enumerate(answers)]
     monkeypatch.setattr(judging, "problems_of", lambda pair: {problem.task_id: problem})
     monkeypatch.setattr(judging, "settings_of", lambda *of: lambda task_id, program: (Oracle.INSIDE, Limits()))
-    pair = SimpleNamespace(extract=Extract.AUTO, results=SimpleNamespace(spec={}), completions=None)
+    pair = SimpleNamespace(
+        extract=Extract.AUTO, results=SimpleNamespace(spec={}), completions=None, sandbox=DEFAULT_SANDBOX
+    )
     programs = {}
     return judging._asked(pair, SimpleNamespace(rows=lambda *of: completions), programs), [*programs.values()]
 

@@ -126,7 +126,8 @@ class AttackJob:
         """How programs are taken out of answers: out of those of a chat, as `evaluate` does."""
         named = named_generator(self.model)
         is_served = named is not None and GENERATORS.get(named.name).chats(named.args)
-        return way_of(Extract.AUTO, is_chat=is_served or self._shown.needs_tokenizer)
+        is_chat = is_served or self._shown.needs_tokenizer or self.problem_set.asks
+        return way_of(Extract.AUTO, is_chat=is_chat)
 
     @property
     def _shown(self) -> PromptTemplate:
