@@ -4,6 +4,8 @@ Begin with pool.py; ``from raysweep.execution import execute`` is all that a scr
 
     pool.py          runs programs in several slots and returns their verdicts in order: `execute`, `Executor`
     stream.py        hands programs in requests to idle slots, yields their verdicts, with few programs in memory
+    runtimes.py      names what runs programs, for keys: a compiler, or an environment's Python and packages
+    environments.py  finds the Python environments beside raysweep's own, and which modules they lack
     slot.py          starts the process that runs programs, sends it programs and reads verdicts
     endings.py       tells how a slot's process ended, with its last lines on stderr and the way out
     messages.py      writes and reads the messages between a slot and its process

@@ -39,14 +39,16 @@ class JsonlProblems(FileSet):
 
     Args:
         path: the file, relative to the working folder or absolute.
+        environment: name of the Python environment that runs the programs; None: raysweep's own.
 
     Raises:
         UsageError: the file doesn't exist.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, environment: str | None = None) -> None:
         super().__init__(Path(path).expanduser())
         self.language = _language_of_file(Path(path).expanduser())
+        self.environment = environment or ""
 
     @override
     def problem(self, row: JsonRow) -> Problem:

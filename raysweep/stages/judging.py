@@ -87,7 +87,7 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
     asked_by_pair = [_asked(plan.pair, work.store, programs) for plan in plans]
     unrun = _unrun(asked_by_pair, programs)
     run = {question: program for question, program in programs.items() if question not in unrun}
-    judged = _judge_programs(plans[0], run, work)
+    judged = _judge_programs(plans, run, work)
     judged = replace(judged, verdicts={**judged.verdicts, **unrun})
     counted: set[Question] = set()
     for plan, asked in zip(plans, asked_by_pair, strict=True):
@@ -136,10 +136,11 @@ def _unrun(asked: Iterable[Iterable[_Asked]], programs: Mapping[Question, Progra
     return verdicts
 
 
-def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], work: Work) -> _Judged:
-    """Return a verdict for each program. `plan`: any of the cell's, since sandbox and interpreter are the same."""
-    store, progress = work.store, work.progress
-    python, sandbox = str(plan.node.spec["python"]), plan.pair.sandbox
+def _judge_programs(plans: Sequence[ResultsPlan], programs: Mapping[Question, Program], work: Work) -> _Judged:
+    """Return a verdict for each program. `plans`: the cell's, whose sandboxes are the same."""
+    store, progress, plan = work.store, work.progress, plans[0]
+    of_raysweep = [one for one in plans if "toolchain" not in one.node.spec]  # others name what runs their programs
+    python, sandbox = str((of_raysweep or plans)[0].node.spec["python"]), plan.pair.sandbox
     settings_sha = text_sha(canonical_json([python, sandbox.lane, plan.node.version]))[:16]
     blocks = Blocks(store.unfinished(plan.unit).below(f"verdicts-{settings_sha}"), _verdict)
     stored = blocks.read()

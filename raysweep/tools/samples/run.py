@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from platform import python_version
 from typing import Any, NamedTuple
 
 from raysweep.engine.judging import judge_distinct
@@ -66,13 +65,13 @@ class SampleJob:
     def settings(self, runtimes: Collection[str] = ()) -> dict[str, Any]:
         """Return all that verdicts depend on, but `workers` and `problems`; without `runtimes` the set's counts."""
         chains = [runtime_key(one, self.sandbox) for one in sorted(runtimes or {self.problem_set.runtime})]
-        named = [chain["toolchain"] for chain in chains if chain]
+        named = [chain["toolchain"] for chain in chains if "toolchain" in chain]
         limits = {name.replace("_", " "): value for name, value in asdict(self.limits).items()}
         return {
             **limits,
             "raysweep": VERSION,
             "verdicts": JUDGED_AS,
-            "python": python_version(),
+            "python": ", ".join(sorted({chain["python"] for chain in chains})),
             **({"toolchain": "; ".join(named)} if named else {}),
             "samples": samples_sha(self.samples),
             "problems": text_sha(canonical_json(self.problem_set.fingerprint())),
