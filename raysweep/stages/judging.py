@@ -19,6 +19,7 @@ from raysweep.generators.base import answer_of
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.planning.choice import chosen_count
 from raysweep.planning.plan import PairPlan, ResultsPlan
+from raysweep.problems.packages import lacking_modules, without_packages
 from raysweep.programs import AUDIT_AGREED, NOT_RUN, Lane, Level, Outcome, Program, Sandbox, Verdict
 from raysweep.prompts.answers.extraction import extracted
 from raysweep.prompts.answers.found import Found
@@ -56,6 +57,7 @@ class _Asked:
     found: Found
     program: str
     is_exact: bool | None
+    lacks: str = ""  # which packages, with which environment: then nothing runs
 
     def judged(self, verdict: Verdict) -> Result:
         return Result(
@@ -96,6 +98,8 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
         counts = _summary(questions, judged, counted, plan.pair.sandbox)
         if plan.pair.extract is not Extract.NONE:
             counts["found"] = dict(sorted(Counter(str(one.found) for one in asked).items()))
+        if lacking := {one.task_id for one in asked if one.lacks}:
+            counts["lacking_packages"] = len(lacking)
         if work.store.has(plan.node):
             work.store.remove(plan.node)  # from a weaker sandbox, or of another model; the new results are complete
         with work.store.writing(plan.node) as draft:
@@ -108,6 +112,7 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
 def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> list[_Asked]:
     """Return what is asked of each completion: its program's verdict; collect the distinct programs in `programs`."""
     problems, settings = problems_of(pair), settings_of(pair, store)
+    lacking = lacking_modules(problems.values(), pair.sandbox)
     chain = str(pair.results.spec.get("toolchain", ""))
     asked = []
     for completion in store.rows(pair.completions, Completion):
@@ -118,18 +123,22 @@ def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> l
         program = programs.setdefault(question, replace(taken.program, oracle=oracle))
         is_another = taken.found is not Found.WRITTEN and program.text != f"{problem.prompt}{completion.text}"
         text = program.text if is_another else ""
-        asked.append(_Asked(completion.task_id, completion.sample, question, taken.found, text, taken.is_exact))
+        modules = lacking.get(problem.task_id)
+        lacks = without_packages(modules) if modules else ""
+        asked.append(_Asked(problem.task_id, completion.sample, question, taken.found, text, taken.is_exact, lacks))
     return asked
 
 
 def _unrun(asked: Iterable[Iterable[_Asked]], programs: Mapping[Question, Program]) -> dict[Question, Verdict]:
-    """Return the verdicts on answers that are asked for a patch and can't be judged: without one, or without tests.
+    """Return the verdicts on answers that can't be judged: without packages; of patches without one, or without tests.
 
     Without tests none has a verdict, not even an answer without a patch: else it alone would count, as a failure.
     """
     verdicts = {}
-    for one in (one for of_pair in asked for one in of_pair if one.is_exact is not None):
-        if not programs[one.question].tests:
+    for one in (one for of_pair in asked for one in of_pair if one.lacks or one.is_exact is not None):
+        if one.lacks:
+            verdicts[one.question] = Verdict(Outcome.UNTESTED, one.lacks)
+        elif not programs[one.question].tests:
             verdicts[one.question] = Verdict(Outcome.UNTESTED)
         elif one.found is Found.NO_PATCH:
             verdicts[one.question] = Verdict(Outcome.NO_PATCH)
@@ -186,9 +195,9 @@ def _summary(
     not_run = {question for question in distinct if judged.verdicts[question].outcome in NOT_RUN}
     ran = [judged.verdicts[question] for question in distinct - judged.reused - counted - not_run]
     again = [verdict.audit for verdict in ran if verdict.audit]
-    levels = Counter(
-        Level(verdict.level or sandbox.require) for verdict in verdicts
-    )  # programs never run below the required level
+    levels = Counter(  # programs never run below the required level
+        Level(verdict.level or sandbox.require) for verdict in verdicts if verdict.outcome not in NOT_RUN
+    )
     return {
         "rows": len(questions),
         "distinct_programs": len(distinct),
