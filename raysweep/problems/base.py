@@ -121,6 +121,10 @@ class ProblemSet(ABC):
 
 JSONL = "jsonl"
 """Name of the source and of the problem set that read a file of the user's."""
+ENVIRONMENT = "environment"
+"""The argument of sets whose programs may run in another Python environment: its name."""
+GIVEN = "given"
+"""Name of the environment that a command line gives."""
 PROBLEMS: Registry[ProblemSet] = Registry("problem set", "raysweep.problems", ProblemSet)
 
 

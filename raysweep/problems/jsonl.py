@@ -39,7 +39,7 @@ class JsonlProblems(FileSet):
 
     Args:
         path: the file, relative to the working folder or absolute.
-        environment: name of the Python environment that runs the programs; None: raysweep's own.
+        environment: name of the Python environment that runs its programs; None: raysweep's own.
 
     Raises:
         UsageError: the file doesn't exist.
@@ -47,8 +47,8 @@ class JsonlProblems(FileSet):
 
     def __init__(self, path: str, environment: str | None = None) -> None:
         super().__init__(Path(path).expanduser())
-        self.language = _language_of_file(Path(path).expanduser())
         self.environment = environment or ""
+        self.language = _language_of_file(Path(path).expanduser())
 
     @override
     def problem(self, row: JsonRow) -> Problem:
