@@ -19,7 +19,6 @@ from raysweep.generators.base import answer_of
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.planning.choice import chosen_count
 from raysweep.planning.plan import PairPlan, ResultsPlan
-from raysweep.problems.packages import lacking_modules, without_packages
 from raysweep.programs import AUDIT_AGREED, NOT_RUN, Lane, Level, Outcome, Program, Sandbox, Verdict
 from raysweep.prompts.answers.extraction import extracted
 from raysweep.prompts.answers.found import Found
@@ -27,7 +26,7 @@ from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import problems_of
-from raysweep.stages.references import settings_of
+from raysweep.stages.references import left_out, settings_of
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import Question, VerdictCache, serves
@@ -57,7 +56,7 @@ class _Asked:
     found: Found
     program: str
     is_exact: bool | None
-    lacks: str = ""  # which packages, with which environment: then nothing runs
+    lacks: str = ""  # why nothing runs: its environment lacks packages
 
     def judged(self, verdict: Verdict) -> Result:
         return Result(
@@ -112,7 +111,8 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
 def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> list[_Asked]:
     """Return what is asked of each completion: its program's verdict; collect the distinct programs in `programs`."""
     problems, settings = problems_of(pair), settings_of(pair, store)
-    lacking = lacking_modules(problems.values(), pair.sandbox)
+    has_environment = any(problem.environment for problem in problems.values())
+    lacking = left_out(pair.references, store) if has_environment else {}
     chain = str(pair.results.spec.get("toolchain", ""))
     asked = []
     for completion in store.rows(pair.completions, Completion):
@@ -123,8 +123,7 @@ def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> l
         program = programs.setdefault(question, replace(taken.program, oracle=oracle))
         is_another = taken.found is not Found.WRITTEN and program.text != f"{problem.prompt}{completion.text}"
         text = program.text if is_another else ""
-        modules = lacking.get(problem.task_id)
-        lacks = without_packages(modules) if modules else ""
+        lacks = lacking.get(problem.task_id, "")
         asked.append(_Asked(problem.task_id, completion.sample, question, taken.found, text, taken.is_exact, lacks))
     return asked
 

@@ -70,7 +70,9 @@ def make_references(plan: ReferencesPlan, work: Work) -> None:
         if modules := lacking.get(problem.task_id):
             oracle = oracle_of(problem.assemble(problem.reference or ""))
             why = without_packages(modules)
-            rows.append(ReferenceRun(problem.task_id, Outcome.UNTESTED, 0.0, plan.limits.timeout, oracle.value, why))
+            rows.append(
+                ReferenceRun(problem.task_id, Outcome.UNTESTED.value, 0.0, plan.limits.timeout, oracle.value, why)
+            )
     reasons = inside_reasons(all_problems, {row.task_id: row.oracle for row in rows})
     if reasons and plan.sandbox.require_oracle is Oracle.OUTSIDE:
         raise UsageError(inside_refused(reasons))
@@ -86,6 +88,11 @@ def stored_inside_reasons(plan: ReferencesPlan, store: Store) -> dict[str, str]:
     """Return why problems are judged inside, by task id; without stored references the tests alone tell it."""
     rows = store.rows(plan.node, ReferenceRun) if store.has(plan.node) else []
     return inside_reasons(_problems(plan), {row.task_id: row.oracle for row in rows})
+
+
+def left_out(plan: ReferencesPlan, store: Store) -> dict[str, str]:
+    """Return why no program runs on problems whose environment lacks packages, by task id."""
+    return {row.task_id: row.detail for row in store.rows(plan.node, ReferenceRun) if row.outcome == Outcome.UNTESTED}
 
 
 def settings_of(pair: PairPlan, store: Store) -> Callable[[str, Program], tuple[Oracle, Limits]]:
