@@ -8,7 +8,7 @@ each field; see `raysweep.rows.parquet`. A new column needs a default; changing 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -77,6 +77,20 @@ class Problem:
         """
         tests = f"{self.test}\ncheck({self.entry_point})"
         return Program(f"{self.prompt}{completion}", tests, self.language, environment=self.environment)
+
+    @property
+    def begins_program(self) -> bool:
+        """Whether the prompt is code that a completion continues; else it asks in words for a whole program."""
+        return True
+
+    @property
+    def opening(self) -> str:
+        """Code that stands before every program, and that no model wrote; `assemble` puts it there too."""
+        return ""
+
+    def program(self, text: str) -> Program:
+        """Return the program to execute whose whole text is given, so that the prompt is no part of it."""
+        return replace(self.assemble(""), text=f"{self.opening}{text}")
 
 
 @dataclass(frozen=True, slots=True)

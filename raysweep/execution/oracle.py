@@ -53,6 +53,8 @@ def reason_for_inside(program: Program) -> str:
     """Return why a program's tests have to run in its process; "" if they can run outside."""
     if not program.tests.strip():
         return "there are no tests"
+    if program.cases:
+        return "they are unittest cases in the program's own module"
     if program.language in COMPILED:
         return split(program.language, program.declaration, program.tests).reason
     return _reason_of_python(program.tests)

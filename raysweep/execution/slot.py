@@ -29,6 +29,7 @@ from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
 from raysweep.execution.isolation.room import lacks_room, with_room
 from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
+from raysweep.execution.python.cases.access import variables
 from raysweep.execution.runtimes import identity
 from raysweep.programs import (
     COMPILED,
@@ -173,7 +174,7 @@ class SlotProcess:
         environment: PythonEnvironment | None,
     ) -> None:
         self._kind, self._chain, self._environment = kind, chain, environment
-        self._language, self._oracle = kind.language, kind.oracle
+        self._language, self._oracle, self._imports = kind.language, kind.oracle, kind.imports
         self._require, self._without = require, without
         self._process: subprocess.Popen[bytes] | None = None
         self._words: BinaryIO | None = None  # the file that is stderr of its processes, see endings.py
@@ -248,6 +249,10 @@ class SlotProcess:
         if self._process is not None:
             return
         isolation = self._start_process(self._without, patience)
+        if "unshared" in isolation:  # a fork of a process with threads may hang: each program imports it itself
+            self.abandon()
+            self._imports = ()
+            isolation = self._start_process(self._without, patience)
         reason = isolation.get("no_namespaces")
         if reason:  # some containers allow a process to make namespaces but not to use them
             self.abandon()
@@ -348,11 +353,11 @@ class SlotProcess:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process's pipes
         settings = {
             "packages": self._environment.folders if self._environment else _package_folders(),
-            "prefixes": self._environment.prefixes if self._environment else (sys.prefix, sys.base_prefix),
+            "prefixes": self._prefixes,
             "without": list(without),
             "oracle": self._oracle,
             "cases": self._kind.cases,
-            "imports": self._kind.imports,
+            "imports": self._imports,
             "judge_seconds": JUDGE_SECONDS,
             "toolchain": self._chain,
             "cache": _cache_folder(),
@@ -383,9 +388,13 @@ class SlotProcess:
     def _python(self) -> str:
         return self._environment.python if self._environment else sys.executable
 
+    @property
+    def _prefixes(self) -> tuple[str, ...]:
+        return self._environment.prefixes if self._environment else (sys.prefix, sys.base_prefix)
+
     def _variables(self) -> Mapping[str, str]:
         box = f"{self._folder}/box"
-        return _ONE_THREAD | {
+        usual = _ONE_THREAD | {
             "PATH": "/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "HOME": box,
@@ -394,6 +403,7 @@ class SlotProcess:
             "MALLOC_ARENA_MAX": "1",  # otherwise each thread reserves 64 MiB of address space
             MARKER: self._marker,
         }
+        return usual | variables(self._prefixes) if self._kind.cases else usual
 
     def _end(self) -> tuple[int | None, str]:
         """Wait for the end of a process that has closed its pipe; return its exit code, and what stderr ends with."""

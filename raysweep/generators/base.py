@@ -206,6 +206,14 @@ def named_generator(model: str) -> Spec | None:
 
 
 GENERATORS: Registry[Generator] = Registry("generator", "raysweep.generators", Generator)
+
+
+def continues(generator: Spec) -> bool:
+    """Return True if a generator goes on with a prompt's text: it neither answers as a chat nor knows the solution."""
+    kind = GENERATORS.get(generator.name)
+    return not kind.reads_reference and not kind.chats(generator.args)
+
+
 EOS, LENGTH = "eos", "length"
 """Why a completion ended, where no stop string or stop token ended it: by itself, or at the most tokens allowed."""
 CPU_TOKENS = 24_576

@@ -272,7 +272,9 @@ class _Planner:
         return self.config.execution.limits(PROBLEMS.get(self.sets.problem_specs[problem_set].name).limits)
 
     def _references(self, problem_set: str) -> ReferencesPlan:
-        factor, limits = self.config.execution.reference_factor, self._limits(problem_set)
+        follows = PROBLEMS.get(self.sets.problem_specs[problem_set].name).limit_by_reference
+        factor = self.config.execution.reference_factor if follows else None
+        limits = self._limits(problem_set)
         limit = self.config.evaluation.limit
         spec: dict[str, Any] = {
             "problems": self.sets.problem_fingerprint(problem_set),

@@ -55,6 +55,15 @@ class ProblemSet(ABC):
     """Name of the Python environment that runs its problems' programs (`execution.environments`); empty: raysweep's."""
     languages: ClassVar[tuple[str, ...]] = ()
     """What its argument `language` may be, where one file holds the problems in several."""
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Arguments by the word that stands for them behind the set's name on a command line: ``bigcodebench-hard``."""
+    asks: bool = False
+    """Whether its prompts ask for a program in words (`Problem.begins_program` is False), which need a template."""
+    limit_by_reference: ClassVar[bool] = True
+    """Whether a problem's time limit may follow its reference's time; False where importing libraries takes most of a
+    program's time."""
+    requirements: ClassVar[Path | None] = None
+    """A file for pip with the packages that its programs may import, for their environment; None: it needs none."""
     repair: ClassVar[bool] = False
     """Whether its problems are code to be repaired, which only templates for repair and `raw` show."""
     caution: ClassVar[str] = ""
@@ -134,13 +143,15 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
     Args:
         text: a registered name; a JSONL file, or one whose rows a set recognises; ``NAME=PATH``, where NAME is a
             registered set with files, one with a language behind it, such as ``quixbugs-java``, or the name that
-            results get for a file.
+            results get for a file. A registered name may have a variant behind it, such as ``bigcodebench-hard``.
         seed: the seed of a generated world, for sets that have one.
 
     Raises:
         UsageError: the text is neither a registered name nor a file, or names a set that reads a file.
     """
     name, equals, path = text.partition("=")
+    if (variant := _variant(name)) and not Path(text).is_file():
+        return {**variant, "path": path} if equals else variant
     if equals and not Path(text).exists():
         if name in PROBLEMS.names():
             return {"name": name, "path": path}
@@ -173,6 +184,15 @@ def in_environment(entries: Sequence[Mapping[str, Any]], environment: str) -> li
         raise UsageError(f"--environment: programs on {names} run in raysweep's own Python; others may on {known}")
     named = {ENVIRONMENT: environment}
     return [{**entry, **(named if does else {})} for entry, does in zip(entries, takes, strict=True)]
+
+
+def _variant(name: str) -> dict[str, Any] | None:
+    """Return the entry of a set's variant, such as ``bigcodebench-hard``; None where a name is no such one."""
+    for registered in PROBLEMS.names():
+        arguments = PROBLEMS.get(registered).variants.get(name.removeprefix(f"{registered}-"))
+        if arguments is not None and name.startswith(f"{registered}-"):
+            return {"name": registered, **arguments, "as": name}
+    return None
 
 
 def _file_entry(path: str) -> dict[str, Any]:

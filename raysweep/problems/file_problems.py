@@ -46,6 +46,9 @@ _TESTS_IN = {
 """What tests in a compiled language have, and none in Python."""
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _HELPERS = (*_IMPORTS, ast.FunctionDef)
+_NO_CASES = (
+    "it defines no class that derives from unittest.TestCase and has a method whose name begins with test; add one"
+)
 _EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
 
 
@@ -101,7 +104,7 @@ class FileSet(ProblemSet):
     def check(self, *, judged: bool = False) -> None:
         problems = self.problems()
         if judged:
-            check_tests(problems, str(self.path or self.hub))
+            check_tests(problems, str(self.path or (self._hub_set and self._hub_set.path)))
 
     @cached_property
     def _cached(self) -> CachedRows:
@@ -263,7 +266,7 @@ def check_tests(problems: Iterable[Problem], place: str) -> None:
     for problem in problems:
         if not problem.test.strip():
             raise UsageError(f"{place}: problem {problem.task_id!r} has no `test`, so its programs can't be tested")
-        if problem.language == PYTHON and (reason := _test_error(problem) or _lacks_check(problem)):
+        if problem.language == PYTHON and (reason := _test_error(problem) or _lacks_tests(problem)):
             raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't be run: {reason}")
 
 
@@ -323,10 +326,13 @@ def without_examples(segments: Sequence[Segment]) -> list[Segment]:
     return merge(pieces)
 
 
-def _lacks_check(problem: Problem) -> str:
-    """Return why tests that are called as ``check`` don't define it, or ""."""
+def _lacks_tests(problem: Problem) -> str:
+    """Return why tests that are unittest cases hold none, or those called as ``check`` don't define it, or ""."""
+    program = problem.assemble("")
+    if program.cases:
+        return "" if _has_cases(ast.parse(program.tests)) else _NO_CASES
     called = f"\ncheck({problem.entry_point})"
-    if not problem.assemble("").tests.endswith(called) or re.search(r"\bcheck\b", problem.test):
+    if not program.tests.endswith(called) or re.search(r"\bcheck\b", problem.test):
         return ""
     way = "def check(candidate): pass` behind its asserts"
     if cases := re.search(r"^class (\w+)\(.*TestCase\)", problem.test, re.MULTILINE):
@@ -335,6 +341,19 @@ def _lacks_check(problem: Problem) -> str:
             f"{cases[1]}).run(result); assert result.wasSuccessful()`"
         )
     return f"it defines no function `check`, which is called with the candidate; add `{way}"
+
+
+def _has_cases(tests: ast.Module) -> bool:
+    """Return True if a class that derives from a TestCase has a test method, or both through other classes."""
+    cases, with_methods = set[str](), set[str]()
+    for node in [node for node in ast.walk(tests) if isinstance(node, ast.ClassDef)]:
+        bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+        methods = [one.name for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+        if bases & cases or any(base.endswith("TestCase") for base in bases):
+            cases.add(node.name)
+        if bases & with_methods or any(name.startswith("test") for name in methods):
+            with_methods.add(node.name)
+    return bool(cases & with_methods)
 
 
 def _test_error(problem: Problem) -> str:

@@ -439,11 +439,14 @@ class Prompter:
         template opens reasoning, which the response would else be part of, or the model writes marks before an answer,
         such as a channel. A prompt without a template is stripped: models have not learned to go on after a last line
         break, which is a token. With the template ``raw`` it is not stripped, since rows were not in training.
+        A prompt that is no code but asks for a program is the task as it is.
         """
         if self.shown.name in STYLES:
             return self.shown.fill(prompt)
         if self.shown.name == RAW:
             return prompt if self.template.name == RAW else prompt.strip()
+        if not problem.begins_program:
+            return self.shown.fill(prompt.strip())
         signature, docstring = split_docstring(prompt, problem.entry_point)
         task = TASK.format(docstring=docstring)
         text = self.shown.fill(task)

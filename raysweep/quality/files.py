@@ -85,7 +85,7 @@ def completion_file(file_id: str, problem: Problem, completion: Completion, way:
             f"file {file_id}: {problem.task_id} is in {problem.language}, and pylint reads Python only; leave its "
             "problem set out of the code quality"
         )
-    text = extracted(problem, completion.text, way).program.text
+    text = extracted(problem, completion.text, way).text
     prompt = problem.prompt if text.startswith(problem.prompt) else ""
     return SourceFile(file_id, text, len(LINE_END.findall(prompt)), completion.stop == CUT_BY_LENGTH)
 

@@ -120,9 +120,9 @@ def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> l
         taken = extracted(problem, answer_of(completion), pair.extract)
         oracle, limits = settings(completion.task_id, taken.program)
         question = Question(taken.program.sha, limits, oracle, chain)
-        program = programs.setdefault(question, replace(taken.program, oracle=oracle))
-        is_another = taken.found is not Found.WRITTEN and program.text != f"{problem.prompt}{completion.text}"
-        text = program.text if is_another else ""
+        programs.setdefault(question, replace(taken.program, oracle=oracle))
+        is_another = taken.found is not Found.WRITTEN and taken.text != f"{problem.prompt}{completion.text}"
+        text = taken.text if is_another else ""
         lacks = lacking.get(problem.task_id, "")
         asked.append(_Asked(problem.task_id, completion.sample, question, taken.found, text, taken.is_exact, lacks))
     return asked

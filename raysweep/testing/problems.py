@@ -71,9 +71,10 @@ class ProblemSetContract(DataContract):
         return [(p, p.reference) for p in problems if p.reference is not None and p.task_id not in self.broken]
 
     def test_references_compile_after_their_prompts_and_define_the_entry_point(self) -> None:
-        """A completion continues the prompt, and tests call the entry point."""
+        """A completion continues the prompt, or is a whole program, and tests call the entry point."""
         for problem, reference in self.solved():
-            names = _compiled(problem.prompt + reference, f"prompt and reference of {problem.task_id}").co_names
+            prompt = problem.prompt if problem.begins_program else ""
+            names = _compiled(prompt + reference, f"prompt and reference of {problem.task_id}").co_names
             assert problem.entry_point in names, (
                 f"{problem.task_id}: prompt and reference define the entry point {problem.entry_point!r}"
             )

@@ -14,6 +14,7 @@ from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.records import Spec
 from raysweep.testing.problems import ProblemSetContract
 from tests.conftest import shared_data
+from tests.problems.bigcodebench_tasks import write_rows
 
 pytestmark = pytest.mark.slow
 
@@ -71,8 +72,10 @@ FAILING = {  # published references that do not pass
         "MBPP/927": "the trees of the tests are missing",
         "MBPP/607": "the solution overwrites its arguments",
         "MBPP/631": "the solution overwrites its argument",
-    }
+    },
+    **{key: {"Mine/14": "it needs a network"} for key in ("bigcodebench", "bigcodebench instruct")},
 }
+BIGCODEBENCH = {"bigcodebench": "complete", "bigcodebench instruct": "instruct"}
 SAMPLE = None if os.environ.get("RAYSWEEP_TEST_WHOLE_SETS") else 20
 """How many programs of each set run; with the variable set all do, which takes some minutes more."""
 FEWER = {
@@ -82,6 +85,7 @@ FEWER = {
 """How many run of the sets whose programs take long."""
 
 NAMES = [*(name for name in PROBLEMS.names() if name not in {case[0] for case in SHARED.values()}), *SHARED]
+NAMES += [case for case in BIGCODEBENCH if case not in NAMES]
 CASES = [pytest.param(name, marks=pytest.mark.slow if "-plus" in name else (), id=name) for name in NAMES]
 
 
@@ -98,7 +102,9 @@ def spec_of(case: str) -> Spec:
 @pytest.mark.parametrize("name", CASES)
 class TestProblemSets(ProblemSetContract):
     @pytest.fixture(autouse=True)
-    def named(self, name: str, tmp_path: Path) -> None:
+    def named(self, name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+        if name in BIGCODEBENCH and request.node.originalname == "test_references_pass_and_empty_completions_fail":
+            request.node.add_marker(pytest.mark.xfail(reason="unittest cases aren't run yet", strict=True))
         file = tmp_path / "problems.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
         self.name, args = name, {"jsonl": {"path": str(file)}, "minicode": {"world": 3, "count": 20}}
@@ -106,18 +112,23 @@ class TestProblemSets(ProblemSetContract):
         own = tmp_path / "faults.jsonl"
         own.write_text(json.dumps(FAULT) + "\n")
         args["repair"] = {"path": str(own), "context": "file"}
+        path = write_rows(tmp_path / "tasks.jsonl")
+        args |= {case: {"path": path, "split": split} for case, split in BIGCODEBENCH.items()}
         self.args: dict[str, Any] = args.get(name, {})
         self.programs = FEWER.get(name, SAMPLE) if SAMPLE else None
         self.failing, self.broken, self.cut = FAILING.get(name, {}), BROKEN.get(name, ()), CUT.get(name, ())
 
     def make(self) -> ProblemSet:
         try:
-            return shared(self.name) if self.name in SHARED else PROBLEMS.create(Spec(self.name, self.args))
+            return shared(self.name) if self.name in SHARED else PROBLEMS.create(self.own_spec())
         except UsageError as error:
             pytest.skip(f"{self.name} can't be made here: {error}")
 
     def spec(self) -> Spec:
         return spec_of(self.name) if self.name in SHARED else super().spec()
+
+    def own_spec(self) -> Spec:
+        return Spec(self.name.partition(" ")[0], self.args)
 
     def test_every_problem_has_stop_strings(self):
         assert self.make().repair or all(problem.stop for problem in self.problems())

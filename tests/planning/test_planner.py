@@ -20,6 +20,7 @@ from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
 from tests.paths import NANO
+from tests.problems.bigcodebench_tasks import write_rows
 
 
 def tuned(*overrides: str) -> CellPlan:
@@ -43,6 +44,16 @@ def differing(one: dict[str, str], other: dict[str, str]) -> set[str]:
 @pytest.fixture(scope="module")
 def unchanged() -> dict[str, str]:
     return keys()
+
+
+def test_a_set_whose_programs_mostly_import_keeps_its_limit_whatever_the_references_take(tmp_path):
+    entry = f"{{name: bigcodebench, path: {write_rows(tmp_path / 'tasks.jsonl')}}}"
+    plan = build_plan(load_config(NANO, [f"evaluation.problems=[minicode, {entry}]"]))
+    references = {pair.pair.problem_set: pair.references for cell in plan.cells for pair in cell.pairs}
+    assert {name: (one.factor, one.limits.timeout) for name, one in references.items()} == {
+        "minicode": (4.0, 1.0),
+        "bigcodebench": (None, 30.0),
+    }
 
 
 ALL = {"base", "model", "training_set", "test_set", "completions", "results"}

@@ -28,7 +28,7 @@ from raysweep.config.models import DamageConfig, ModelConfig, PretrainConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import ONLY
 from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
-from raysweep.generators.base import TRANSFORMERS
+from raysweep.generators.base import GENERATORS, TRANSFORMERS, continues
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.families.base import FAMILIES, ModelFamily, fields_of, ia3_targets
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
@@ -46,6 +46,7 @@ from raysweep.prompts.templates import (
     PromptTemplate,
     check_line_ends,
     has_chat_template,
+    template_shown,
 )
 from raysweep.records import CLEAN, ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
@@ -72,6 +73,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             why = f"model {model.name!r} has no chat template; only models with a `path` can have one"
             yield (*place, "name"), f"{why}: leave `{key}: {CHAT}` to them"
         yield from repair_mistakes(config, model, place)
+        yield from _asked_in_words(config, model, place)
         yield from _in_tf32(config, model, place)
         if not model.has_weights:
             yield from token_mistakes(config, model, "", None, place)
@@ -87,6 +89,25 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             yield from _without_turns(config, model, SimpleNamespace(bos_token="<s>", eos_token="</s>"))
         elif model.path is not None:
             yield from _existing(config, model, model.path, place)
+
+
+def _asked_in_words(config: SweepConfig, model: ModelConfig, place: KeyPath) -> Iterator[Mistake]:
+    """Yield where a model would go on with a prompt that asks for a program, as with the beginning of one."""
+    template, asked = PromptTemplate(model.template), config.evaluation.prompt_format
+    shown = [template_shown(asked, tuned, template).name for tuned in (False, True)[: 1 + bool(model.recipes)]]
+    generator = (model.generator or config.evaluation.generator).spec(GENERATORS, config.seed)
+    if RAW not in shown or not model.judged or not continues(generator):
+        return
+    for problems in config.evaluation.problems:
+        with suppress(UsageError):  # another check says what is wrong with it
+            if config.problem_set(problems).asks:
+                yield (
+                    (*place, "template") if model.template == RAW else ("evaluation", "prompt_format"),
+                    f"problem set {problems.label} asks in words for a program, and model {model.name!r} would go on "
+                    f"with the words, as it sees prompts `{RAW}`; show them in a template, such as `{CHAT}`, or give "
+                    "the problem set `split: complete`",
+                )
+                return
 
 
 def _line_ends(config: SweepConfig) -> Iterator[Mistake]:

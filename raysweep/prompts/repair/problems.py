@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from typing_extensions import override
 
@@ -69,7 +69,7 @@ class RepairProblem(Problem):
         if not text.strip():
             return None
         mended = None if self.reference is None else normal(self.assemble(self.reference).text, self.language)
-        return Patch(replace(self.assemble(""), text=text), normal(text, self.language) == mended)
+        return Patch(self.program(text), normal(text, self.language) == mended)
 
     def _is_exact(self, code: str) -> bool:
         if self.reference is None:

@@ -89,7 +89,8 @@ def _cautions(config: SweepConfig) -> Iterator[Line]:
 def _limits(config: SweepConfig) -> Iterator[Line]:
     for problems in config.evaluation.problems:
         limits = config.execution.limits(PROBLEMS.get(problems.name).limits)
-        factor = config.execution.reference_factor
+        follows = PROBLEMS.get(problems.name).limit_by_reference
+        factor = config.execution.reference_factor if follows else None
         reference = ""
         if factor and limits.timeout > MIN_SECONDS:
             least = f"{MIN_SECONDS:g} s at least"

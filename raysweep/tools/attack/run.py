@@ -22,7 +22,7 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError, UnknownName, UsageError
 from raysweep.execution.runtimes import runtime_key
-from raysweep.generators.base import GENERATORS, TRANSFORMERS, answer_of, named_generator
+from raysweep.generators.base import GENERATORS, TRANSFORMERS, answer_of, continues, named_generator
 from raysweep.machine import versions
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
@@ -33,7 +33,16 @@ from raysweep.problems.base import ProblemSet
 from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import extracted
 from raysweep.prompts.answers.ways import Extract, way_of
-from raysweep.prompts.templates import NATIVE, Prompter, PromptTemplate, check_line_ends, check_template, template_shown
+from raysweep.prompts.templates import (
+    CHAT,
+    NATIVE,
+    RAW,
+    Prompter,
+    PromptTemplate,
+    check_line_ends,
+    check_template,
+    template_shown,
+)
 from raysweep.records import Decoding, ModelRef, Problem, Spec
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.seeding import DEFAULT_SEED
@@ -76,6 +85,12 @@ class AttackJob:
         check_template(self.template)
         for name in (self.prompt_format, self.template):
             check_line_ends(name)
+        named = named_generator(self.model)
+        if self.problem_set.asks and self._shown.name == RAW and (named is None or continues(named)):
+            raise UsageError(
+                f"problem set {self.problem_set.name} asks in words for a program, and {self.model} would go on with "
+                f"the words, as it sees prompts `{RAW}`; give --prompt-format {CHAT}, or a set whose prompts are code"
+            )
         if not self.methods:
             raise UsageError("--methods names no perturbation; give some, as in C1,C2,C3")
         for method in self.methods:
@@ -108,10 +123,13 @@ class AttackJob:
     @property
     def extract(self) -> Extract:
         """How programs are taken out of answers: out of those of a chat, as `evaluate` does."""
-        shown = template_shown(self.prompt_format, False, PromptTemplate(self.template))
         named = named_generator(self.model)
         is_served = named is not None and GENERATORS.get(named.name).chats(named.args)
-        return way_of(Extract.AUTO, is_chat=is_served or shown.needs_tokenizer)
+        return way_of(Extract.AUTO, is_chat=is_served or self._shown.needs_tokenizer)
+
+    @property
+    def _shown(self) -> PromptTemplate:
+        return template_shown(self.prompt_format, False, PromptTemplate(self.template))
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ def result_line(
     if parts is not None:
         row["parts_passed"] = [part for part in parts.split(",") if part]
     if taken is not None and taken.found is not Found.WRITTEN:
-        row |= {"found": taken.found, "program": taken.program.text}
+        row |= {"found": taken.found, "program": taken.text}
     return json.dumps(row).encode() + b"\n"
 
 

@@ -70,8 +70,8 @@ def _reason(sample: Sample, problem: Problem) -> str:
     if is_marked(sample.text):
         return FENCED
     is_indented = sample.text.lstrip("\n")[:1].isspace()
-    if sample.whole:
-        return BODY if is_indented else ""
+    if sample.whole or not problem.begins_program:
+        return BODY if is_indented and sample.whole else ""
     if problem.language != PYTHON:
         opening = problem.prompt.rstrip().splitlines()[-1]  # of the function
         return WHOLE if "".join(opening.split()) in "".join(sample.text.split()) else ""

@@ -33,6 +33,7 @@ from tests.execution.compiled.processes import needs
 from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.test_versions import make_adapter
 from tests.paths import CONFIGS, NANO
+from tests.problems.bigcodebench_tasks import write_rows
 
 ROW = {"instruction": "Add two numbers.", "output": "a + b"}
 PROBLEM = {"task_id": "T/0", "prompt": "def f():\n", "entry_point": "f", "canonical_solution": "    return 1\n"}
@@ -292,6 +293,30 @@ SUITED = [
 def test_what_a_model_can_be_given_is_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert {given: found for given in SUITED if (found := of_own_model(*given))} == {}
+
+
+ASKED = "problem set bigcodebench asks in words for a program, and model {!r} would go on with the words, as it sees "
+
+
+def test_problems_that_ask_in_words_are_refused_where_a_model_goes_on_with_its_prompt(tmp_path, monkeypatch):
+    """A template shows them as a question, a chat's server does so itself, and `reference` reads no prompt."""
+    monkeypatch.chdir(tmp_path)
+    entry = f"{{name: bigcodebench, split: instruct, path: {write_rows(tmp_path / 'tasks.jsonl')}}}"
+    given = f"evaluation.problems=[{entry}]"
+    for where, *more in (
+        ("evaluation.prompt_format",),
+        ("models.0.template", RAW),
+        ("evaluation.prompt_format", "evaluation.prompt_format=raw"),
+    ):
+        (told,) = of_own_model(LLAMA, given, *more)
+        assert re.search(rf"{where}: {ASKED.format('mine')}.*`chat`.* `split: complete`", told)
+    for template in ("models.0.template=chat", "evaluation.prompt_format=instruct", "models.0.template=magicoder"):
+        assert of_own_model(LLAMA, given, template) == []
+    assert of_own_model(LLAMA, given.replace("instruct", "complete")) == []
+    load_config(write(tmp_path, MINIMAL), [given])
+    load_config(write(tmp_path, MINIMAL), [given, f"{SERVED[:-3]}, api: chat}}}}]"])
+    told = findings(write(tmp_path, MINIMAL), given, SERVED)
+    assert any(ASKED.format("served") in line for line in told)
 
 
 def of_model_at(model: Path | str, *overrides: str) -> list[str]:

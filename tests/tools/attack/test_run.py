@@ -13,6 +13,7 @@ from raysweep.models.finding import resolve
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.textattack import loading
 from raysweep.problems.base import PROBLEMS
+from raysweep.problems.bigcodebench import BigCodeBench
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Spec
 from raysweep.storage.store import Store
@@ -21,6 +22,7 @@ from raysweep.tools.attack.queries import AttackLimits, AttackOutcome, AttackRes
 from raysweep.tools.attack.run import AttackJob, failures_under, rate_of_one_draw, rate_under, run_attack
 from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
+from tests.problems.bigcodebench_tasks import write_rows
 
 ROW = AttackResult("T/1", "greedy", AttackOutcome.SUCCEEDED, 9, 7, "text", 1, 0.1, 0.05)
 
@@ -88,6 +90,14 @@ def test_other_settings_have_another_key_and_a_model_that_always_passes_gets_eve
     assert len(list((tmp_path / "artefacts/attack").glob("*/*"))) == 6
     assert {row.outcome for row in rows} == {"failed"} and {row.queries for row in rows} == {12}
     assert rate_under(rows, 12).value == 1 and failures_under(rows, 12) == 0
+
+
+def test_problems_that_ask_in_words_need_a_template(tmp_path):
+    asking = BigCodeBench(write_rows(tmp_path / "tasks.jsonl"), split="instruct")
+    with pytest.raises(UsageError, match=r"bigcodebench asks in words for a program, .*; give --prompt-format chat"):
+        job("m", problem_set=asking)
+    for model, more in (("reference", {}), ("m", {"prompt_format": "chat"})):
+        assert job(model, problem_set=asking, **more).problem_set is asking
 
 
 def test_one_run_gives_the_rates_of_every_smaller_budget():

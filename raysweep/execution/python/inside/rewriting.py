@@ -121,9 +121,9 @@ def refuse_skips() -> None:
         with run_part(*given, **options):
             try:
                 yield
-            except case._ShouldStop as error:
+            except (case._ShouldStop, case.SkipTest) as error:
                 if is_programs(error):
-                    raise RuntimeError("the program ended a test") from error
+                    raise RuntimeError("the program skipped or ended a test") from error
                 raise
 
     result.TestResult.addSkip = add_skip_of_tests

@@ -1,0 +1,173 @@
+"""Runs a program and its unittest cases in one module, in a fork, and reports the outcome of each test method.
+
+The module is `__test__`, in which `sys`, `os` and `environ` are defined, as in BigCodeBench's own checker; patches of
+``__test__.name`` find it. Its cases are those classes of the tests that derive from `unittest.TestCase`. A skip counts
+as passed where the tests ask for it, and as an error where the program does.
+
+Nothing here is a boundary: program and tests share a process. The report needs a number that no program is given, and
+this module has its own copy of the built-in functions (start.py loads it with them).
+
+Source: https://github.com/bigcode-project/bigcodebench, bigcodebench/eval/__init__.py, `unsafe_execute`.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import gc
+import os
+import random
+import sys
+import unittest
+from collections.abc import Mapping
+from os import _exit
+from socket import AF_INET, AF_INET6
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
+
+from raysweep.execution.python.inside.child import Reporter, reporter
+from raysweep.execution.python.inside.rewriting import refuse_skips
+from raysweep.execution.python.outcomes import (
+    DETAIL_CHARACTERS,
+    PROGRAM,
+    TESTS,
+    FrameOf,
+    compiled,
+    describe,
+    outcome_of,
+)
+from raysweep.execution.python.processes import flush
+
+__all__ = ["prepare", "reporter", "run_alone"]
+
+MODULE = "__test__"
+_NETWORK = {"socket.connect": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0, "socket.__new__": 1}
+"""Events of Python's audit that ask for a host or a socket, each with the place of the address or family."""
+_SHORTEST = 20  # characters of a message, however many tests fail
+
+
+class Cases(NamedTuple):
+    """Tests, compiled, with the names of the classes that they define."""
+
+    code: CodeType
+    classes: tuple[str, ...]
+
+
+def prepare(text: str) -> Cases:
+    """Compile tests; raise SyntaxError or ValueError if that can't be done."""
+    refuse_skips()
+    tree = ast.parse(text)
+    classes = tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+    return Cases(compile(tree, TESTS, "exec", dont_inherit=True), classes)
+
+
+def run_alone(text: str, tests: Cases, report: Reporter, frame_of: FrameOf) -> None:
+    """Run a program with its cases, report how it ended, and end the process."""
+    end_process, streams = _exit, (sys.stdout, sys.stderr)
+    gc.enable()
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    hosts: list[str] = []
+    sys.addaudithook(_noting(hosts))
+    outcome, detail, parts = _run(text, tests, frame_of)
+    if hosts and outcome != "passed":
+        detail = f"it asks for the network ({hosts[0]}), which there is none of; {detail}"
+    flush(streams)
+    report(0, outcome, detail, 0.0, parts)
+    end_process(0)
+
+
+def _run(text: str, tests: Cases, frame_of: FrameOf) -> tuple[str, str, str]:
+    """Return the `raysweep.programs.Outcome`, one line about it, and the names of the tests that passed."""
+    code, why = compiled(text)
+    if isinstance(code, str):
+        return code, why, ""
+    module = ModuleType(MODULE)
+    given = {"__builtins__": builtins, "__file__": f"{MODULE}.py", "sys": sys, "os": os, "environ": os.environ}
+    names = vars(module)
+    names.update(given)
+    sys.modules[MODULE] = module
+    try:
+        exec(code, names)
+        exec(tests.code, names)
+        kinds = [names[name] for name in tests.classes if _is_case(names.get(name))]
+        suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(kind) for kind in kinds)
+        result = _Result()
+        suite.run(result)
+    except BaseException as error:
+        return *outcome_of(error, {PROGRAM: text}, frame_of), ""
+    passed = [name for name, error in result.ended.items() if error is None]
+    failed = {name: error for name, error in result.ended.items() if error is not None}
+    if not failed:
+        return "passed" if passed else "failed", _listed(passed, {}) or "there are no tests", ",".join(passed)
+    first = next((error for error in failed.values() if not isinstance(error, AssertionError)), None)
+    outcome = outcome_of(first, {}, frame_of)[0] if first is not None else "failed"
+    outcome = "exception" if outcome == "killed" else outcome  # the test has ended, not the process
+    return outcome, _listed(passed, failed), ",".join(passed)
+
+
+def _is_case(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, unittest.TestCase)
+
+
+class _Result(unittest.TestResult):
+    """Keeps how each test method, or fixture of a class, ended: its first error, or None."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: dict[str, BaseException | None] = {}
+
+    def _keep(self, test: Any, error: BaseException | None) -> None:
+        name = str(test.id()).rpartition("(")[0].strip() or str(test.id()).rpartition(".")[2]
+        if self.ended.get(name) is None:
+            self.ended[name] = error
+
+    def addSuccess(self, test: Any) -> None:  # unittest's names
+        self._keep(test, None)
+
+    def addSkip(self, test: Any, reason: str) -> None:
+        super().addSkip(test, reason)  # an error, where the program skips a fixture of a class
+        self._keep(test, None)
+
+    def addError(self, test: Any, err: Any) -> None:
+        self._keep(test, err[1])
+
+    def addFailure(self, test: Any, err: Any) -> None:
+        self._keep(test, err[1])
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        if err is not None:
+            self._keep(test, err[1])
+
+    def addExpectedFailure(self, test: Any, err: Any) -> None:
+        self._keep(test, None)
+
+    def addUnexpectedSuccess(self, test: Any) -> None:
+        self._keep(test, None)
+
+
+def _listed(passed: list[str], failed: Mapping[str, BaseException]) -> str:
+    """Return how each test ended, in one line: those that failed with their errors, as long as there is room."""
+    names = [f"{name} {'failed' if isinstance(error, AssertionError) else 'error'}" for name, error in failed.items()]
+    passing = [f"passed: {', '.join(passed)}"] if passed else []
+    room = DETAIL_CHARACTERS - sum(len(name) + 5 for name in [*names, *passing])
+    if passing and room < _SHORTEST * len(names):
+        passing = [f"{len(passed)} passed"]
+        room = DETAIL_CHARACTERS - sum(len(name) + 5 for name in [*names, *passing])
+    each = max(_SHORTEST, room // max(1, len(names)))
+    errors = [f"{name} ({describe(error)[:each]})" for name, error in zip(names, failed.values())]  # noqa: B905
+    return "; ".join([*errors, *passing])
+
+
+def _noting(hosts: list[str]) -> Any:
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _NETWORK and not hosts:
+            asked = arguments[_NETWORK[event]]
+            if event == "socket.__new__":
+                asked = "a socket" if asked in (AF_INET, AF_INET6) else None
+            host = asked[0] if isinstance(asked, tuple) and asked else asked
+            if host and not (isinstance(host, str) and host.startswith("/")):  # a path: a socket of this machine
+                hosts.append(str(host)[:60])
+
+    return note

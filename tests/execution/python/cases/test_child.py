@@ -1,0 +1,152 @@
+"""Programs with unittest cases, run for real: each test method's outcome, and what scripts may do and leave."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+
+from raysweep.execution.pool import Executor
+from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
+
+pytestmark = pytest.mark.slow
+
+LIMITS = Limits(timeout=10, memory_mib=4096)
+
+
+@pytest.fixture(scope="module")
+def slot() -> Iterator[Executor]:
+    with Executor(1, Sandbox(require=Level.LIMITS)) as executor:
+        yield executor
+
+
+@pytest.fixture
+def strong(slot: Executor) -> Executor:
+    if slot.level() < Level.STRONG:
+        pytest.skip("this machine has no namespaces, in which a script has /tmp and shared memory of its own")
+    return slot
+
+
+def cases(*bodies: str) -> str:
+    methods = "".join(
+        f"    def test_{at}(self):\n{textwrap.indent(body, ' ' * 8)}\n" for at, body in enumerate(bodies, 1)
+    )
+    return f"import unittest\nfrom unittest.mock import patch\nclass TestCases(unittest.TestCase):\n{methods}"
+
+
+def run(slot: Executor, text: str, *bodies: str, limits: Limits = LIMITS) -> Verdict:
+    (verdict,) = slot.run([Program(text, cases(*bodies), cases=True)], limits)
+    assert verdict.oracle == Oracle.INSIDE
+    return verdict
+
+
+def test_every_method_is_told_and_the_others_run_on(slot):
+    bodies = ("self.assertEqual(f(2), 2)", "self.assertEqual(f(2), 3)", "f.x", "self.assertEqual(f(1), 1)")
+    verdict = run(slot, "def f(x): return x", *bodies)
+    assert verdict.outcome is Outcome.EXCEPTION and verdict.parts == "test_1,test_4"
+    assert verdict.detail == (
+        "test_2 failed (AssertionError: 2 != 3); test_3 error (AttributeError: 'function' object has no attribute "
+        "'x'); passed: test_1, test_4"
+    )
+    passed = run(slot, "def f(x): return x", bodies[0], bodies[3])
+    assert passed.outcome is Outcome.PASSED and passed.detail == "passed: test_1, test_2"
+    assert run(slot, "def f(x): return x", bodies[1]).outcome is Outcome.FAILED
+    many = run(slot, "def f(x): return x", *([bodies[0]] * 60), bodies[1])
+    assert many.detail == "test_61 failed (AssertionError: 2 != 3); 60 passed"
+
+
+@pytest.mark.parametrize(
+    ("text", "body", "outcome", "detail"),
+    [
+        ("def f(: pass", "f()", Outcome.SYNTAX_ERROR, "SyntaxError"),
+        ("import no_such", "f()", Outcome.EXCEPTION, "ModuleNotFoundError: No module named 'no_such'"),
+        ("import unittest\ndef f(): raise unittest.SkipTest", "f()", Outcome.EXCEPTION, "the program skipped"),
+        ("import sys\ndef f(): sys.exit(0)", "f()", Outcome.EXCEPTION, "SystemExit: 0"),
+        ("def f(): os._exit(0)", "f()", Outcome.KILLED, "exit code 0 before its tests did"),
+        ("def f(): return 1", "self.skipTest('not here')", Outcome.PASSED, ""),
+        ("def f(): return os.getcwd()", "self.assertTrue(f())", Outcome.PASSED, ""),
+        ("N = 1\ndef f(): return N", "with patch('__test__.N', 5): self.assertEqual(f(), 5)", Outcome.PASSED, ""),
+        ("if __name__ == '__main__': f()\ndef f(): return 1", "self.assertEqual(f(), 1)", Outcome.PASSED, ""),
+        ("import builtins\ndef f(): builtins.len = builtins.open = None", "f()", Outcome.PASSED, ""),
+        ("def f(): return bytearray(9 * 10**9)", "f()", Outcome.MEMORY, "MemoryError"),
+        ("def f():\n    while True: print('x' * 999)", "f()", Outcome.OUTPUT_LIMIT, ""),
+        ("import time\ndef f(): time.sleep(99)", "f()", Outcome.TIMEOUT, "1 s of effective time"),
+    ],
+)
+def test_how_a_program_ends(slot, text, body, outcome, detail):
+    verdict = run(slot, text, body, limits=Limits(timeout=1, memory_mib=4096))
+    assert verdict.outcome is outcome and detail in verdict.detail
+
+
+def test_what_asks_for_the_network_is_named(slot):
+    verdict = run(slot, "import urllib.request\ndef f(): urllib.request.urlopen('http://raysweep.invalid')", "f()")
+    assert verdict.outcome is Outcome.EXCEPTION
+    assert verdict.detail.startswith("it asks for the network (raysweep.invalid), which there is none of; test_1 error")
+    patched = "with patch('urllib.request.urlopen', return_value=1): self.assertIsNone(f())"
+    verdict = run(slot, "import urllib.request\ndef f(): urllib.request.urlopen('http://raysweep.invalid')", patched)
+    assert verdict.outcome is Outcome.PASSED
+
+
+SCRIPTS = {
+    "a command": "import subprocess\ndef f(): return subprocess.check_output(['echo', '1'])",
+    "a signal": "import subprocess\np = subprocess.Popen(['sleep', '9'])\ndef f(): return p.kill() or p.wait()",
+    "processes": "from multiprocessing import Pool\ndef f():\n    with Pool(2) as p: return p.map(abs, [-1, 2])",
+    "copies": "import shutil\ndef f():\n    open('a', 'w').write('b')\n    return open(shutil.copy2('a', 'c')).read()",
+    "/tmp": "def f():\n    open('/tmp/a', 'w').write('b')\n    return open('/tmp/a').read()",
+    "a large file": "def f(): return open('a', 'wb').write(bytes(50 * 2**20))",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_uses_the_machine(strong, script):
+    assert run(strong, SCRIPTS[script], "self.assertTrue(f())").outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "open('/etc/hostname')",
+        "os.listdir('/root')",
+        "open('/usr/share/a', 'w')",
+        "open('a', 'wb').write(bytes(2**27))",
+    ],
+)
+def test_and_nothing_beyond(strong, script):
+    verdict = run(strong, f"def f(): {script}", "f()")
+    assert verdict.outcome is Outcome.EXCEPTION and "Error: [Errno " in verdict.detail
+
+
+def test_nothing_is_left_for_the_next_program(strong):
+    leaving = (
+        "import subprocess, threading, time\ndef f():\n    subprocess.Popen(['sleep', '99'])\n"
+        "    threading.Thread(target=time.sleep, args=(99,)).start()\n"
+        "    for folder in ('.', '/tmp', '/dev/shm'): open(f'{folder}/left', 'w')\n    os.environ['LEFT'] = '1'"
+    )
+    finding = (
+        "from pathlib import Path\ndef f():\n"
+        "    files = [p for d in ('.', '/tmp', '/dev/shm') for p in Path(d).glob('left')]\n"
+        "    others = [p for p in Path('/proc').glob('[0-9]*/comm') if p.read_text() == 'sleep\\n']\n"
+        "    return files + others + ['LEFT'] * ('LEFT' in os.environ)"
+    )
+    assert run(strong, leaving, "f()").outcome is Outcome.PASSED
+    verdict = run(strong, finding, "self.assertEqual(f(), [])")
+    assert verdict.outcome is Outcome.PASSED, verdict.detail
+
+
+def test_imports_of_the_problem_are_made_before_the_program(slot):
+    loaded = "self.assertIn('numpy', sys.modules)"
+    programs = [Program("", cases(loaded), cases=True, imports=imports) for imports in (("numpy",), (), ("no_such",))]
+    outcomes = [verdict.outcome for verdict in slot.run(programs, LIMITS)]
+    assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.FAILED]
+
+
+def test_an_import_that_starts_a_thread_is_left_to_each_program(slot, tmp_path, monkeypatch):
+    (tmp_path / "site-packages").mkdir()
+    module = "import threading, time\nthreading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n"
+    (tmp_path / "site-packages" / "threaded.py").write_text(module)
+    monkeypatch.syspath_prepend(str(tmp_path / "site-packages"))
+    body = "self.assertNotIn('threaded', sys.modules)\nimport threaded"
+    with Executor(1, Sandbox(require=Level.LIMITS)) as executor:
+        (verdict,) = executor.run([Program("", cases(body), cases=True, imports=("threaded",))], LIMITS)
+    assert verdict.outcome is Outcome.PASSED
