@@ -37,6 +37,14 @@ class EnvironmentFacts:
     packages: int
     problems: int
     lacking: Mapping[str, tuple[str, ...]]
+    requirements: str = ""
+    """A file for pip with the packages that the set's programs may import; empty: there is none."""
+
+    @property
+    def advice(self) -> str:
+        if self.requirements:
+            return f"install what the problems need: {self.python} -m pip install -r {self.requirements}"
+        return "install the packages that have these modules in it"
 
     @property
     def words(self) -> str:
@@ -67,7 +75,8 @@ def environment_facts(
     name, problems = problem_set.environment, problem_set.problems()[:limit]
     there = environment_at(sandbox.setting_of(name))
     lacking = lacking_modules(problems, sandbox)
-    return EnvironmentFacts(label, name, there.python, there.version, len(there.packages), len(problems), lacking)
+    found = label, name, there.python, there.version, len(there.packages), len(problems), lacking
+    return EnvironmentFacts(*found, str(problem_set.requirements or ""))
 
 
 def lacking_modules(problems: Iterable[Problem], sandbox: Sandbox) -> dict[str, tuple[str, ...]]:

@@ -387,8 +387,8 @@ def _environment(config: SweepConfig, at: int, problem_set: ProblemSet) -> Itera
         yield ("execution", "environments", name), error
         return
     if facts.problems and len(facts.lacking) == facts.problems:
-        way = "install the packages that have these modules in it, or name another"
-        yield ("evaluation", "problems", at), f"the environment {name!r} {facts.lacking_words}; {way}"
+        why = f"the environment {name!r} {facts.lacking_words}; {facts.advice}, or name another environment"
+        yield ("evaluation", "problems", at), why
 
 
 def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:

@@ -108,8 +108,7 @@ def environment(config: SweepConfig, problems: ProblemsConfig) -> Check:
     found = f"{facts.problem_set}: {facts.words}"
     if not facts.lacking:
         return Check("environment", State.OK, found)
-    advice = "install the packages that have these modules in it, or go on without these problems"
-    return Check("environment", State.WARNING, found, advice)
+    return Check("environment", State.WARNING, found, f"{facts.advice}, or go on without these problems")
 
 
 def pylint() -> Check:
