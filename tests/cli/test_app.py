@@ -464,6 +464,7 @@ def test_a_command_line_may_name_the_python_of_an_environment(cli, tmp_path):
     code, out, err = cli(*command, "--problems", path, "--out", "o.jsonl")
     assert code == 0, err
     assert f"left out, not run: 1 of 3 tasks: T/1 ({LACKS})" in out and "33 % of the samples" not in out
+    assert "reference solutions that fail: T/2 (failed: assert f() == 1)" in out
     assert re.findall(r"pass@1.*: [\d.]+", out) == ["pass@1: 1.0000", "pass@1 where references pass: 1.0000"]
     rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
     assert [row["passed"] for row in rows] == [True, None, True]

@@ -68,6 +68,8 @@ def score_lines(scores: SampleScores) -> list[str]:
     if scores.left_out:
         tasks = f"{len(scores.left_out):,} of {count(scores.tasks, 'task')}"
         lines.append(f"left out, not run: {tasks}: {with_reasons(scores.left_out, 5)}")
+    if scores.failing_references:
+        lines.append(f"reference solutions that fail: {with_reasons(scores.failing_references, 5)}")
     if scores.missing:
         shown = ", ".join(scores.missing[:5]) + (", ..." if len(scores.missing) > 5 else "")
         lines.append(f"no sample for {count(len(scores.missing), 'task')}, left out: {shown}")

@@ -218,8 +218,9 @@ def _generators(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 INSIDE_SHOWN = 20
+"""Problems judged inside that the report lists, of each set, and problems left out."""
 FAILED_SHOWN = 100
-"""Problems judged inside that the report lists, of each set."""
+"""Problems whose reference solution fails that the report lists, of each set."""
 
 
 def generation_lines(counts: Sequence[Mapping[str, Any]]) -> list[Line]:

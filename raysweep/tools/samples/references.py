@@ -22,7 +22,7 @@ class References:
         self._programs = {bytes.fromhex(program.sha): program for program in programs.values()}
         self._keys = {task_id: bytes.fromhex(program.sha) for task_id, program in programs.items()}
         self._found: dict[bytes, Oracle] = {}
-        self._passed: set[bytes] = set()
+        self._fails: dict[bytes, str] = {}  # with the reason
         self._unclear: dict[bytes, Generator[Program, Verdict, tuple[Verdict, Oracle]]] = {}
         self._next: deque[tuple[bytes, Program]] = deque()  # to be judged, perhaps for the second time
         self._of_sample: dict[bytes, bytes] = {}  # the key of its reference; of samples sent before that was judged
@@ -49,9 +49,9 @@ class References:
     def oracles(self) -> dict[str, Oracle]:
         return {task_id: self._found[key] for task_id, key in self._keys.items() if key in self._found}
 
-    def passing(self) -> frozenset[str]:
-        """Return the tasks whose reference solution passes."""
-        return frozenset(task_id for task_id, key in self._keys.items() if key in self._passed)
+    def failing(self) -> dict[str, str]:
+        """Return why reference solutions fail, by task id."""
+        return {task_id: self._fails[key] for task_id, key in self._keys.items() if key in self._fails}
 
     def keep(self, key: bytes, verdict: Verdict) -> None:
         """Take the verdict that an interrupted command has saved."""
@@ -94,7 +94,8 @@ class References:
 
     def _take(self, key: bytes, verdict: Verdict, oracle: Oracle) -> None:
         self._found[key] = oracle
-        self._passed |= {key} if verdict.outcome is Outcome.PASSED else set()
+        if verdict.outcome is not Outcome.PASSED:
+            self._fails[key] = ": ".join(filter(None, (verdict.outcome.replace("_", " "), verdict.detail)))
 
     def _sorted(self, reference: bytes) -> tuple[dict[bytes, Verdict], list[bytes]]:
         verdicts, oracle = self._waiting.pop(reference, {}), self._found[reference]

@@ -221,16 +221,12 @@ class SampleRun:
                     oracle = self._oracle(sample.task_id, taken.program)
                     parts_passed = parts if job.problem_set.parts else None
                     results.write(result_line(sample, outcome, detail, oracle, parts_passed, taken))
-        scores = self.board.scores(self._problems.values(), solvable=self._solvable())
+        failing = self._references.failing() if self._job.problem_set.environment else {}
+        solvable = frozenset(self._references.oracles()) - failing.keys() if failing else None
+        scores = self.board.scores(self._problems.values(), solvable=solvable)
         advice, languages = uncompiled.advice(scores.samples), tuple(sorted(self._languages))
         left_out = {task: self._why_untested(task) for task in sorted(self._tasks & self._lacking.keys())}
-        return replace(scores, advice=advice, languages=languages, left_out=left_out)
-
-    def _solvable(self) -> frozenset[str] | None:
-        """Return the tasks whose reference passes, in an environment in which others fail; else None."""
-        passing = self._references.passing()
-        failing = any(one.reference is not None and one.task_id not in passing for one in self._asked)
-        return passing if failing and self._job.problem_set.environment else None
+        return replace(scores, advice=advice, languages=languages, left_out=left_out, failing_references=failing)
 
     def _why_untested(self, task_id: str) -> str:
         return without_packages(self._lacking[task_id])

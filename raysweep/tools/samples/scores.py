@@ -57,8 +57,9 @@ class SampleScores:
     advice: str = ""  # why most samples don't compile, and what helps; empty: most do
     languages: tuple[str, ...] = ()  # of the programs
     left_out: Mapping[str, str] = field(default_factory=dict)  # why no program ran, by task id
+    failing_references: Mapping[str, str] = field(default_factory=dict)  # in an environment: why, by task id
     where_references_pass: Mapping[int, SampleRate] = field(default_factory=dict)
-    """The same as `pass_at_k` over the tasks whose reference solution passes, where some don't in an environment."""
+    """The same as `pass_at_k` over the tasks whose reference solution passes; empty unless some fail."""
 
     @property
     def repeated(self) -> int:
