@@ -126,7 +126,7 @@ class Outcome(StrEnum):
     OUTPUT_LIMIT = "output_limit"
     KILLED = "killed"  # a signal ended it, or it ended itself before the tests did
     NO_PATCH = "no_patch"  # an answer to a repair problem without a patch; nothing ran
-    UNTESTED = "untested"  # its problem set has no tests; nothing ran, and metrics of tests leave it out
+    UNTESTED = "untested"  # no tests, or its environment lacks packages; nothing ran, and metrics of tests leave it out
     HARNESS_ERROR = "harness_error"  # an error of raysweep, not of the program; metrics leave it out
 
 

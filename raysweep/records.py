@@ -67,6 +67,7 @@ class Problem:
 
     @property
     def runtime(self) -> str:
+        """What runs its programs: an environment, or a language."""
         return self.environment or self.language
 
     def assemble(self, completion: str) -> Program:
@@ -324,6 +325,7 @@ class ReferenceRun:
     seconds: float  # effective time
     timeout: float  # the limit of programs, in seconds of effective time
     oracle: str  # an `Oracle`: where the problem's tests run
+    detail: str = ""  # why it doesn't pass, in one line
 
 
 # ------------------------------------------------------------------------------------------------------ editing

@@ -431,12 +431,20 @@ def list_names(kind: opt.Kind = None, as_json: opt.AsJson = False) -> None:
 
 
 @app.command()
-def doctor(storage: opt.Storage = None, address: opt.Address = None, as_json: opt.AsJson = False) -> None:
+def doctor(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="A sweep's YAML file, whose environments are checked, too")
+    ] = None,
+    storage: opt.Storage = None,
+    address: opt.Address = None,
+    as_json: opt.AsJson = False,
+) -> None:
     """Check this machine: isolation, accelerators, language resources, versions, and all that can stop a run."""
     from raysweep.cli.views.doctor import print_checks
     from raysweep.tools.doctor.examine import examine
 
-    worst = print_checks(examine(storage, address), as_json)
+    loaded = opt.load(config, None, None, missing=[]) if config is not None else None
+    worst = print_checks(examine(storage, address, loaded), as_json)
     raise typer.Exit(1 if worst == "error" else 0)
 
 

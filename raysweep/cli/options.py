@@ -104,6 +104,10 @@ Require = Annotated[
 RequireOracle = Annotated[
     str, typer.Option("--require-oracle", metavar="ORACLE", help="outside: refuse in-process tests")
 ]
+Environment = Annotated[
+    str | None,
+    typer.Option("--environment", metavar="PYTHON", help="The Python of another environment, which runs the programs"),
+]
 LaneName = Annotated[
     str,
     typer.Option(

@@ -83,6 +83,7 @@ def evaluate(
     seed: Annotated[int, typer.Option("--seed", help="Seed of perturbations and samples")] = DEFAULT_SEED,
     limit: opt.Limit = None,
     sets: opt.Sets = None,
+    environment: opt.Environment = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     allow_code_execution: opt.Allow = False,
     quiet: opt.Quiet = False,
@@ -107,7 +108,15 @@ def evaluate(
     settings |= {"limit": limit} | {key: value for key, value in optional.items() if value is not None}
     allowed = {"trust_remote_code": trust_remote_code, "allow_code_execution": allow_code_execution}
     config = evaluation_config(
-        model, problems, perturbations, seed=seed, name=name, settings=settings, sets=sets or [], **allowed
+        model,
+        problems,
+        perturbations,
+        seed=seed,
+        name=name,
+        settings=settings,
+        sets=sets or [],
+        environment=environment,
+        **allowed,
     )
     result = run_sweep(config, options)
     if out is not None:
@@ -125,17 +134,20 @@ def execute(
     require: opt.Require = DEFAULT_SANDBOX.require.value,
     require_oracle: opt.RequireOracle = DEFAULT_SANDBOX.require_oracle.value,
     lane: opt.LaneName = DEFAULT_SANDBOX.lane.value,
+    environment: opt.Environment = None,
     extract: opt.Extraction = Extract.NONE.value,
     allow_code_execution: opt.Allow = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Run the programs of a samples file against their tests and print pass@k; the same command resumes."""
     from raysweep.cli.views.execute import print_sample_scores
+    from raysweep.problems.base import GIVEN
 
     sandbox = Sandbox(
         _member(Lane, "--lane", lane),
         _member(Level, "--require", require),
         _member(Oracle, "--require-oracle", require_oracle),
+        environments=((GIVEN, str(Path(environment).expanduser().absolute())),) if environment is not None else (),
     )
     way = _member([way for way in Extract if way not in PATCHES], "--extract", extract)
     scores = _execute(
@@ -227,7 +239,8 @@ def _execute(
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers} can't run anything; give 1 or more")
     check_samples(samples, out)
-    problem_set, spec = problem_set_of(problems, seed=DEFAULT_SEED, judged=True, mixed=True)
+    environment = next((name for name, _ in sandbox.environments), "")
+    problem_set, spec = problem_set_of(problems, seed=DEFAULT_SEED, judged=True, mixed=True, environment=environment)
     if problem_set.repair and extract not in (Extract.NONE, Extract.AUTO):
         raise UsageError(
             f"--extract {extract} is for whole programs; for {problems}, code to repair, give auto or none"

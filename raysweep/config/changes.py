@@ -22,7 +22,7 @@ WITHOUT_EFFECT = frozenset(
     }
 )
 """Keys of the first level on which no result depends."""
-NEITHER = ("training.validation", "evaluation.pass_at")
+NEITHER = ("training.validation", "evaluation.pass_at", "execution.environments")
 """How further keys begin on which none depends."""
 MOST_SHOWN = 3
 """Changes that a message lists; it counts the others."""

@@ -59,7 +59,7 @@ from raysweep.language.translation.base import AUTO, IF_READY, TRANSLATORS
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.programs import MIN_MEMORY_MIB, Lane, Level, Limits, Oracle, Sandbox
+from raysweep.programs import LANGUAGES, MIN_MEMORY_MIB, Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.templates import NATIVE
 from raysweep.quality.sampling import MARGIN
 from raysweep.records import CLEAN, Decoding, Recovery, Spec
@@ -228,6 +228,18 @@ class EvaluationConfig(Strict):
         )
 
 
+def _no_language(name: str) -> str:
+    if name in LANGUAGES:
+        raise ValueError(f"{name!r} is the name of a language; choose another name")
+    return name
+
+
+def _python(path: str) -> str:
+    """Return the absolute path of a Python that is here, through which link it may be: a venv's is one."""
+    file = Path(path).expanduser()
+    return str(file.absolute()) if file.exists() else path
+
+
 class ExecutionConfig(Strict):
     """Limits and isolation of a program; a limit that is null comes from the problem set."""
 
@@ -252,11 +264,13 @@ class ExecutionConfig(Strict):
     """Standard of C++ (`-std`); null: g++'s own, such as C++17 with GNU's extensions."""
     cpp_optimise: Annotated[int, Field(ge=0, le=3)] = SANDBOX.cpp_optimise
     """How far g++ optimises programs in C++ (`-O`)."""
+    environments: dict[Annotated[Name, AfterValidator(_no_language)], Annotated[str, AfterValidator(_python)]] = {}
+    """Pythons of other environments, by a name of your choice, by which a problem set's `environment` names one."""
 
     @property
     def sandbox(self) -> Sandbox:
         accepted = Lane(self.lane), Level(self.require), Oracle(self.require_oracle)
-        return Sandbox(*accepted, self.cpp_standard, self.cpp_optimise)
+        return Sandbox(*accepted, self.cpp_standard, self.cpp_optimise, tuple(sorted(self.environments.items())))
 
     def limits(self, default: Limits) -> Limits:
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(Limits)}

@@ -1,10 +1,11 @@
 """Names what runs programs, for keys of verdicts: the compiler of a language, or an environment's Python and packages.
 
-Raysweep's own Python needs no such name, since keys have its version anyway.
+Raysweep's own Python has no name but its version.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -36,9 +37,12 @@ def identity(runtime: str, setting: str) -> str:
 
 
 def runtime_key(runtime: str, sandbox: Sandbox = DEFAULT_SANDBOX) -> dict[str, str]:
-    """Return what specs of results name of a runtime; nothing for raysweep's own Python."""
-    chain = identity(runtime, sandbox.setting_of(runtime))
-    return {"toolchain": chain} if chain else {}
+    """Return what specs of results name of a runtime: the Python, which is an environment's own, and `identity`."""
+    setting = sandbox.setting_of(runtime)
+    chain = identity(runtime, setting)
+    in_environment = runtime != PYTHON and runtime not in COMPILED
+    python = environment_at(setting).version if in_environment else platform.python_version()
+    return {"python": python, **({"toolchain": chain} if chain else {})}
 
 
 def identities(runtimes: Iterable[str], sandbox: Sandbox) -> tuple[tuple[str, str], ...]:

@@ -35,6 +35,7 @@ class Evaluation:
     more_draws: tuple[tuple[Result, ...], ...] = ()  # of later draws; empty unless all were evaluated
     more_prompts: tuple[tuple[PromptRow, ...], ...] = ()  # of later draws, in the order of `more_draws`
     parts: tuple[str, ...] = ()  # names of the parts that the set's tests report (`ProblemSet.parts`)
+    solvable: frozenset[str] | None = None  # task ids whose reference solution passes here; None: not told apart
     rated: RatedTexts | None = None  # (task id, prompt) to whether raters found that it still asks for the task
 
     @property

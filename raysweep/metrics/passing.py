@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 USUAL_KS = (1, 10, 100)
+WHERE_SOLVABLE = "where references pass"
+"""Stands behind the name of pass@k over the problems whose reference solution passes here."""
 
 
 def checked_ks(k: Sequence[int], metric: str) -> tuple[int, ...]:
@@ -140,27 +142,35 @@ class PassAtK(Metric):
 
     Where the tests of a set report parts, such as `base` and `plus`, ``pass@1 base`` is the rate of completions that
     pass at least that part. The last part completes the tests, so ``pass@1`` is its rate.
+
+    Where programs run in an environment in which some reference solutions fail, ``pass@1 where references pass`` is the
+    rate over the other problems.
     """
 
     def __init__(self, k: Sequence[int] | None = None) -> None:
         self.given = None if k is None else checked_ks(k, self.name)
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return one measurement for each k, then one for each part and k."""
-        return [number for part in ("", *evaluation.parts[:-1]) for number in self._of_part(evaluation, part)]
+        """Return one measurement for each k, then one for each part and k, then those over solvable problems."""
+        draws, solvable = evaluation.draws, evaluation.solvable
+        numbers = [number for part in ("", *evaluation.parts[:-1]) for number in self._of_part(draws, part, part)]
+        if solvable is not None:
+            of_them = [Verdicts(result for result in draw if result.task_id in solvable) for draw in draws]
+            numbers += self._of_part(of_them, "", WHERE_SOLVABLE)
+        return numbers
 
-    def _of_part(self, evaluation: Evaluation, part: str) -> list[Measurement]:
-        counted = [Verdicts.of(results).tallies(part) for results in evaluation.draws]
+    def _of_part(self, draws: Sequence[Iterable[Result]], part: str, words: str) -> list[Measurement]:
+        counted = [Verdicts.of(results).tallies(part) for results in draws]
         most = max((tally.n + tally.harness_errors for tally in counted[0].values()), default=0)
         errors = sum(tally.harness_errors for draw in counted for tally in draw.values())
         measurements = []
         for k in self.given or [k for k in USUAL_KS if k <= max(1, most)]:
-            name = f"pass@{k} {part}".strip()
+            name = f"pass@{k} {words}".strip()
             if k > max(1, most):
                 note = f"pass@{k} needs {k} completions of a problem; there are {most} (`evaluation.samples`)"
                 measurements.append(Measurement(name, nan, nan, nan, 0, note))
                 continue
-            rates = over_draws(evaluation.draws, k, part)
+            rates = over_draws(draws, k, part)
             left_out = len(counted[0].keys() - set(rates.tasks))
             rate = PassRate(mean_of(draw_means(rates.values)), len(rates.tasks), errors, left_out)
             low, high = drawn_mean_interval(rates.values)

@@ -30,12 +30,13 @@ def scores_of(
     parts: Mapping[str, Sequence[str]] | None = None,
     rated: RatedTexts | None = None,
     levels: Sequence[PerturbationLevel] = (),
+    solvable: Mapping[str, frozenset[str]] | None = None,
 ) -> list[Score]:
     """Return the scores of one cell, sorted by problem set, perturbation (clean first) and the order of `metrics`.
 
     `prompt_rows`: the test sets' rows. Without them the metrics that need them are left out. `metrics`: the metrics to
     compute (``Spec("pass_at_k", {"k": [1]})``); None: all registered ones. `levels`: the levels to measure too; their
-    numbers come last, with the level's name as the perturbation.
+    numbers come last, with the level's name as the perturbation. `solvable`: see `Evaluation`, by problem set.
     """
     chosen = list(metrics or [Spec(name) for name in METRICS.names()])
     metric = cache(lambda number: METRICS.create(chosen[number]))
@@ -53,6 +54,7 @@ def scores_of(
             tuple(Verdicts.of(rows) for rows in (more_draws or {}).get(name, ())),
             tuple(tuple(rows) for rows in (more_prompts or {}).get(name, ())),
             tuple((parts or {}).get(problem_set, ())),
+            (solvable or {}).get(problem_set),
             rated,
         )
         for number, spec in enumerate(chosen):

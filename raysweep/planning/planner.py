@@ -7,7 +7,6 @@ number of problems where a sample of them is linted.
 from __future__ import annotations
 
 import dataclasses
-import platform
 from dataclasses import replace
 from fnmatch import fnmatch
 from functools import cache
@@ -267,9 +266,8 @@ class _Planner:
     def _judged(self, problem_set: str, extract: Extract) -> SharedSpec:
         limits = dataclasses.asdict(self._limits(problem_set))
         fingerprint = self.sets.problem_fingerprint(problem_set)
-        lane, python = self.config.execution.lane, platform.python_version()
-        chain = self.sets.toolchain(problem_set)
-        return SharedSpec(limits=limits, lane=lane, python=python, problems=fingerprint, **chain, **extract.key)
+        lane, chain = self.config.execution.lane, self.sets.runtime_key(problem_set)
+        return SharedSpec(limits=limits, lane=lane, problems=fingerprint, **chain, **extract.key)
 
     def _limits(self, problem_set: str) -> Limits:
         return self.config.execution.limits(PROBLEMS.get(self.sets.problem_specs[problem_set].name).limits)
@@ -283,8 +281,7 @@ class _Planner:
             "problems": self.sets.problem_fingerprint(problem_set),
             "limits": dataclasses.asdict(limits),
             "factor": factor,
-            "python": platform.python_version(),
-            **self.sets.toolchain(problem_set),
+            **self.sets.runtime_key(problem_set),
             "limit": limit,
         }
         node = Node("references", 1, spec, (), f"references of {problem_set}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -300,8 +301,8 @@ class SetPlanner:
         fingerprint = self._or_stand_in(lambda: self.config.part(PROBLEMS, spec).fingerprint(), spec)
         return {"name": spec.name, **fingerprint, **PROBLEMS.plugin_spec(spec.name)}
 
-    def toolchain(self, problem_set: str) -> dict[str, str]:
-        """Return what keys of verdicts name of a set's compiler or environment; nothing for raysweep's own Python.
+    def runtime_key(self, problem_set: str) -> dict[str, str]:
+        """Return what keys of verdicts name of a set's Python, and of its compiler or environment.
 
         Where there is none, programs can't be judged (the config's check refuses it), and sets can be made.
         """
@@ -309,7 +310,7 @@ class SetPlanner:
             runtime = self.config.part(PROBLEMS, self.problem_specs[problem_set]).runtime
             return runtime_key(runtime, self.config.execution.sandbox)
         except UsageError:
-            return {"toolchain": "missing"}
+            return {"python": platform.python_version(), "toolchain": "missing"}
 
     def compilers(self) -> tuple[tuple[str, str], ...]:
         runtimes = {built.runtime for name in self.problem_specs if (built := self._problem_set(name))}

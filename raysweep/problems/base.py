@@ -130,6 +130,10 @@ class ProblemSet(ABC):
 
 JSONL = "jsonl"
 """Name of the source and of the problem set that read a file of the user's."""
+ENVIRONMENT = "environment"
+"""The argument of sets whose programs may run in another Python environment: its name."""
+GIVEN = "given"
+"""Name of the environment that a command line gives."""
 PROBLEMS: Registry[ProblemSet] = Registry("problem set", "raysweep.problems", ProblemSet)
 
 
@@ -167,6 +171,21 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
     raise AssertionError(text)
 
 
+def in_environment(entries: Sequence[Mapping[str, Any]], environment: str) -> list[dict[str, Any]]:
+    """Return entries of problem sets; those of sets that take an environment name it.
+
+    Raises:
+        UsageError: none does.
+    """
+    takes = [ENVIRONMENT in PROBLEMS.parameters(entry["name"]) for entry in entries]
+    if not any(takes):
+        names = ", ".join(dict.fromkeys(entry["name"] for entry in entries))
+        known = ", ".join(name for name in PROBLEMS.names() if ENVIRONMENT in PROBLEMS.parameters(name))
+        raise UsageError(f"--environment: programs on {names} run in raysweep's own Python; others may on {known}")
+    named = {ENVIRONMENT: environment}
+    return [{**entry, **(named if does else {})} for entry, does in zip(entries, takes, strict=True)]
+
+
 def _variant(name: str) -> dict[str, Any] | None:
     """Return the entry of a set's variant, such as ``bigcodebench-hard``; None where a name is no such one."""
     for registered in PROBLEMS.names():
@@ -186,15 +205,21 @@ def _file_entry(path: str) -> dict[str, Any]:
     return {"name": names[0] if len(names) == 1 else JSONL, "path": path}
 
 
-def problem_set_of(text: str, seed: int, *, judged: bool, mixed: bool = False) -> tuple[ProblemSet, dict[str, Any]]:
+def problem_set_of(
+    text: str, seed: int, *, judged: bool, mixed: bool = False, environment: str = ""
+) -> tuple[ProblemSet, dict[str, Any]]:
     """Return the problem set that a command line names, and its entry; see `problems_entry`.
 
     `judged`: programs will be judged, so every problem needs tests. `mixed`: problems may be in several languages.
+    `environment`: name of the one that runs programs; empty: raysweep's own.
 
     Raises:
-        UsageError: the text is neither a registered name nor a file, or the file is unusable.
+        UsageError: the text is neither a registered name nor a file, or the file is unusable; the set takes no
+            environment.
     """
     entry = problems_entry(text, seed)
+    if environment:
+        (entry,) = in_environment([entry], environment)
     args = {key: value for key, value in entry.items() if key not in ("name", "as")}
     problem_set = PROBLEMS.create(Spec(entry["name"], args))
     problem_set = problem_set.mixed() if mixed else problem_set

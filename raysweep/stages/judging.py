@@ -26,7 +26,7 @@ from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import problems_of
-from raysweep.stages.references import settings_of
+from raysweep.stages.references import left_out, settings_of
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import Question, VerdictCache, serves
@@ -56,6 +56,7 @@ class _Asked:
     found: Found
     program: str
     is_exact: bool | None
+    lacks: str = ""  # why nothing runs: its environment lacks packages
 
     def judged(self, verdict: Verdict) -> Result:
         return Result(
@@ -87,7 +88,7 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
     asked_by_pair = [_asked(plan.pair, work.store, programs) for plan in plans]
     unrun = _unrun(asked_by_pair, programs)
     run = {question: program for question, program in programs.items() if question not in unrun}
-    judged = _judge_programs(plans[0], run, work)
+    judged = _judge_programs(plans, run, work)
     judged = replace(judged, verdicts={**judged.verdicts, **unrun})
     counted: set[Question] = set()
     for plan, asked in zip(plans, asked_by_pair, strict=True):
@@ -96,6 +97,8 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
         counts = _summary(questions, judged, counted, plan.pair.sandbox)
         if plan.pair.extract is not Extract.NONE:
             counts["found"] = dict(sorted(Counter(str(one.found) for one in asked).items()))
+        if lacking := {one.task_id for one in asked if one.lacks}:
+            counts["lacking_packages"] = len(lacking)
         if work.store.has(plan.node):
             work.store.remove(plan.node)  # from a weaker sandbox, or of another model; the new results are complete
         with work.store.writing(plan.node) as draft:
@@ -108,6 +111,8 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
 def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> list[_Asked]:
     """Return what is asked of each completion: its program's verdict; collect the distinct programs in `programs`."""
     problems, settings = problems_of(pair), settings_of(pair, store)
+    has_environment = any(problem.environment for problem in problems.values())
+    lacking = left_out(pair.references, store) if has_environment else {}
     chain = str(pair.results.spec.get("toolchain", ""))
     asked = []
     for completion in store.rows(pair.completions, Completion):
@@ -118,28 +123,32 @@ def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> l
         programs.setdefault(question, replace(taken.program, oracle=oracle))
         is_another = taken.found is not Found.WRITTEN and taken.text != f"{problem.prompt}{completion.text}"
         text = taken.text if is_another else ""
-        asked.append(_Asked(completion.task_id, completion.sample, question, taken.found, text, taken.is_exact))
+        lacks = lacking.get(problem.task_id, "")
+        asked.append(_Asked(problem.task_id, completion.sample, question, taken.found, text, taken.is_exact, lacks))
     return asked
 
 
 def _unrun(asked: Iterable[Iterable[_Asked]], programs: Mapping[Question, Program]) -> dict[Question, Verdict]:
-    """Return the verdicts on answers that are asked for a patch and can't be judged: without one, or without tests.
+    """Return the verdicts on answers that can't be judged: without packages; of patches without one, or without tests.
 
     Without tests none has a verdict, not even an answer without a patch: else it alone would count, as a failure.
     """
     verdicts = {}
-    for one in (one for of_pair in asked for one in of_pair if one.is_exact is not None):
-        if not programs[one.question].tests:
+    for one in (one for of_pair in asked for one in of_pair if one.lacks or one.is_exact is not None):
+        if one.lacks:
+            verdicts[one.question] = Verdict(Outcome.UNTESTED, one.lacks)
+        elif not programs[one.question].tests:
             verdicts[one.question] = Verdict(Outcome.UNTESTED)
         elif one.found is Found.NO_PATCH:
             verdicts[one.question] = Verdict(Outcome.NO_PATCH)
     return verdicts
 
 
-def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], work: Work) -> _Judged:
-    """Return a verdict for each program. `plan`: any of the cell's, since sandbox and interpreter are the same."""
-    store, progress = work.store, work.progress
-    python, sandbox = str(plan.node.spec["python"]), plan.pair.sandbox
+def _judge_programs(plans: Sequence[ResultsPlan], programs: Mapping[Question, Program], work: Work) -> _Judged:
+    """Return a verdict for each program. `plans`: the cell's, whose sandboxes are the same."""
+    store, progress, plan = work.store, work.progress, plans[0]
+    of_raysweep = [one for one in plans if "toolchain" not in one.node.spec]  # others name what runs their programs
+    python, sandbox = str((of_raysweep or plans)[0].node.spec["python"]), plan.pair.sandbox
     settings_sha = text_sha(canonical_json([python, sandbox.lane, plan.node.version]))[:16]
     blocks = Blocks(store.unfinished(plan.unit).below(f"verdicts-{settings_sha}"), _verdict)
     stored = blocks.read()
@@ -185,9 +194,9 @@ def _summary(
     not_run = {question for question in distinct if judged.verdicts[question].outcome in NOT_RUN}
     ran = [judged.verdicts[question] for question in distinct - judged.reused - counted - not_run]
     again = [verdict.audit for verdict in ran if verdict.audit]
-    levels = Counter(
-        Level(verdict.level or sandbox.require) for verdict in verdicts
-    )  # programs never run below the required level
+    levels = Counter(  # programs never run below the required level
+        Level(verdict.level or sandbox.require) for verdict in verdicts if verdict.outcome not in NOT_RUN
+    )
     return {
         "rows": len(questions),
         "distinct_programs": len(distinct),

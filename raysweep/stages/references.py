@@ -21,6 +21,7 @@ from raysweep.execution.oracle import inside_refused, judge_references, oracle_o
 from raysweep.planning.plan import PairPlan, ReferencesPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.inside import inside_reasons
+from raysweep.problems.packages import lacking_modules, without_packages
 from raysweep.programs import COMPILED, Limits, Oracle, Outcome, Program, Verdict
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem, ReferenceRun
@@ -38,14 +39,16 @@ batches are small enough to give each slot some, and the progress counts batches
 def make_references(plan: ReferencesPlan, work: Work) -> None:
     """Run the reference solutions; write where each problem's tests run, and its time limit.
 
-    A problem whose solution does not pass keeps the plan's limit.
+    A problem whose solution does not pass keeps the plan's limit. One whose environment lacks packages isn't run.
 
     Raises:
         RaysweepError: a solution could not be judged.
         UsageError: the tests of a problem have to run inside, and the config refuses that.
     """
     all_problems = [one for one in _problems(plan) if one.test or not isinstance(one, RepairProblem)]
-    problems = [problem for problem in all_problems if problem.reference is not None]
+    lacking = lacking_modules(all_problems, plan.sandbox)
+    solved = [problem for problem in all_problems if problem.reference is not None]
+    problems = [problem for problem in solved if problem.task_id not in lacking]
     programs = [problem.assemble(problem.reference or "") for problem in problems]
     sandbox = dataclasses.replace(plan.sandbox, require_oracle=Oracle.INSIDE)
     anywhere = dataclasses.replace(plan, sandbox=sandbox)
@@ -61,20 +64,35 @@ def make_references(plan: ReferencesPlan, work: Work) -> None:
         timeout = plan.limits.timeout
         if verdict.outcome is Outcome.PASSED and plan.factor is not None:
             timeout = rounded_timeout(verdict.seconds, plan.factor, timeout)
-        rows.append(ReferenceRun(problem.task_id, verdict.outcome.value, verdict.seconds, timeout, oracle.value))
+        judged_so = problem.task_id, verdict.outcome.value, verdict.seconds, timeout, oracle.value, verdict.detail
+        rows.append(ReferenceRun(*judged_so))
+    for problem in all_problems:
+        if modules := lacking.get(problem.task_id):
+            oracle = oracle_of(problem.assemble(problem.reference or ""))
+            why = without_packages(modules)
+            rows.append(
+                ReferenceRun(problem.task_id, Outcome.UNTESTED.value, 0.0, plan.limits.timeout, oracle.value, why)
+            )
     reasons = inside_reasons(all_problems, {row.task_id: row.oracle for row in rows})
     if reasons and plan.sandbox.require_oracle is Oracle.OUTSIDE:
         raise UsageError(inside_refused(reasons))
     with work.store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, ReferenceRun, rows, ["task_id"])
         passed = sum(row.outcome == Outcome.PASSED for row in rows)
-        draft.counts = {"rows": len(rows), "passed": passed, "inside": sum(row.oracle == Oracle.INSIDE for row in rows)}
+        inside = sum(row.oracle == Oracle.INSIDE for row in rows)
+        draft.counts = {"rows": len(rows), "passed": passed, "inside": inside}
+        draft.counts |= {"lacking_packages": len(lacking)} if lacking else {}
 
 
 def stored_inside_reasons(plan: ReferencesPlan, store: Store) -> dict[str, str]:
     """Return why problems are judged inside, by task id; without stored references the tests alone tell it."""
     rows = store.rows(plan.node, ReferenceRun) if store.has(plan.node) else []
     return inside_reasons(_problems(plan), {row.task_id: row.oracle for row in rows})
+
+
+def left_out(plan: ReferencesPlan, store: Store) -> dict[str, str]:
+    """Return why no program runs on problems whose environment lacks packages, by task id."""
+    return {row.task_id: row.detail for row in store.rows(plan.node, ReferenceRun) if row.outcome == Outcome.UNTESTED}
 
 
 def settings_of(pair: PairPlan, store: Store) -> Callable[[str, Program], tuple[Oracle, Limits]]:

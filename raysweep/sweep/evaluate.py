@@ -16,7 +16,7 @@ from raysweep.generators.base import named_generator
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.perturbations.apply import available_perturbations
 from raysweep.planning.planner import build_plan
-from raysweep.problems.base import problems_entry
+from raysweep.problems.base import GIVEN, in_environment, problems_entry
 from raysweep.storage.artefacts import MANIFEST
 
 OPTIONS = {
@@ -32,6 +32,7 @@ OPTIONS = {
     "evaluation.temperature": "--temperature",
     "evaluation.draws": "--draws",
     "evaluation.limit": "--limit",
+    f"execution.environments.{GIVEN}": "--environment",
     "seed": "--seed",
 }
 """The options of the command by the keys that they set, for messages."""
@@ -46,6 +47,7 @@ def evaluation_config(
     seed: int,
     settings: Mapping[str, Any],
     sets: Sequence[str],
+    environment: str | None = None,
     trust_remote_code: bool,
     allow_code_execution: bool,
 ) -> SweepConfig:
@@ -56,6 +58,7 @@ def evaluation_config(
     `problems`: see `problems_entry`. `perturbations`: ``all`` stands for clean prompts, methods and mixes that need no
     argument. `name`: None: the id of the model's cell if a sweep made it, else the last part of `model`. `settings`:
     keys of the section `evaluation`, except problems and perturbations. `sets`: overrides of any other, as ``a.b=c``.
+    `environment`: the Python that runs the programs; None: raysweep's own.
     """
     if settings["samples"] > 1 and settings["temperature"] == 0:
         raise UsageError(
@@ -65,17 +68,20 @@ def evaluation_config(
     if (generator := named_generator(model)) is not None:
         source = {"generator": {"name": generator.name, **generator.args}}
     methods = [part.strip() for part in perturbations.split(",") if part.strip()]
-    value = {
+    entries = [problems_entry(text, seed) for text in problems]
+    value: dict[str, Any] = {
         "name": "evaluate",
         "seed": seed,
         "allow_code_execution": allow_code_execution,
         "models": [{"name": name or _name_of(model), **source}],
         "evaluation": {
-            "problems": [problems_entry(text, seed) for text in problems],
+            "problems": in_environment(entries, GIVEN) if environment is not None else entries,
             "perturbations": list(available_perturbations()) if perturbations == "all" else methods,
             **settings,
         },
     }
+    if environment is not None:
+        value["execution"] = {"environments": {GIVEN: environment}}
     try:
         config = config_from(value, "evaluate", sets)
     except ConfigError as error:

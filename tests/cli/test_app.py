@@ -23,6 +23,8 @@ from raysweep.records import Completion
 from raysweep.sweep.folder import open_folder
 from raysweep.testing.tiny import make_tiny
 from tests import paths
+from tests.behaviour.sweeps.test_environments import LACKS
+from tests.behaviour.sweeps.test_environments import problems as problems_here
 from tests.conftest import shared_data
 from tests.execution.compiled.processes import needs
 from tests.models.tiny import chat_tokenizer, make_chat_model
@@ -78,7 +80,7 @@ def test_perturb_writes_the_same_rows_with_other_prompts(cli, tmp_path):
 
 def test_config_shows_the_first_level_the_keys_below_one_and_json(cli):
     code, out, _ = cli("config")
-    assert code == 0 and "\nexecution " in out and "(10 keys below)" in out and "execution.timeout" not in out
+    assert code == 0 and "\nexecution " in out and "(11 keys below)" in out and "execution.timeout" not in out
     code, out, _ = cli("config", "execution")
     assert code == 0 and "\nexecution.timeout: number above 0, or null (seconds); default null\n    Limit of" in out
     assert [line for line in out.splitlines() if line != line.rstrip()] == []
@@ -451,3 +453,28 @@ def test_a_limited_evaluation_judges_only_its_references_and_shows_their_errors(
     assert code == 1 and all(f"T/{at} (exception: {name}" in line for at, name in enumerate(errors.values()))
     (manifest,) = (tmp_path / "store" / "artefacts" / "references").rglob("manifest.json")
     assert json.loads(manifest.read_text())["counts"]["rows"] == 3
+
+
+@pytest.mark.slow
+def test_a_command_line_may_name_the_python_of_an_environment(cli, tmp_path):
+    path = problems_here(tmp_path)["path"]
+    lines = [{"task_id": f"T/{task}", "completion": "    return 1\n"} for task in (0, 1, 2)]
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command = ("execute", "s.jsonl", "--allow-code-execution", "--environment", sys.executable)
+    code, out, err = cli(*command, "--problems", path, "--out", "o.jsonl")
+    assert code == 0, err
+    assert f"left out, not run: 1 of 3 tasks: T/1 ({LACKS})" in out and "33 % of the samples" not in out
+    assert "reference solutions that fail: T/2 (failed: assert f() == 1)" in out
+    assert re.findall(r"pass@1.*: [\d.]+", out) == ["pass@1: 1.0000", "pass@1 where references pass: 1.0000"]
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [row["passed"] for row in rows] == [True, None, True]
+    assert rows[1]["result"] == f"untested: {LACKS}"
+    code, _, err = cli(*command, "--problems", "minicode")
+    assert code == 2 and "--environment: programs on minicode run in raysweep's own Python; others may on" in err
+
+    evaluated = ("evaluate", "reference", "--problems", path, "--allow-code-execution", "--storage", "store", "-q")
+    code, out, _ = cli(*evaluated, "--environment", sys.executable)
+    assert code == 1 and "fails: T/2 (failed: assert f() == 1)" in out, "as wherever a reference solution fails"
+    assert f"left out of jsonl: 1 of 4 problems: T/1 ({LACKS})" in out
+    code, _, err = cli(*evaluated, "--environment", "gone/python")
+    assert code == 2 and "--environment: there is no gone/python on this machine" in err

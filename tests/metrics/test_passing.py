@@ -102,3 +102,15 @@ def test_a_part_of_the_tests_has_a_rate_of_its_own_beside_the_whole():
     assert base.note == whole.note
     (alone,) = PassAtK((1,)).measure(Evaluation("p", "clean", tuple(rows)), cell)
     assert alone == whole
+
+
+def test_where_some_references_fail_the_rate_over_the_other_problems_stands_beside_that_over_all():
+    rows = (*results("a", Outcome.PASSED, Outcome.FAILED), *results("b", Outcome.FAILED, Outcome.FAILED))
+    untested = results("c", Outcome.UNTESTED, Outcome.UNTESTED)
+    cell = CellLabels("m", "none", "base", 42)
+    whole = PassAtK((1, 2)).measure(Evaluation("p", "clean", (*rows, *untested)), cell)
+    assert [(number.metric, number.value, number.n) for number in whole] == [("pass@1", 0.25, 2), ("pass@2", 0.5, 2)]
+    both = PassAtK((1, 2)).measure(Evaluation("p", "C1", rows, solvable=frozenset("a")), cell)
+    assert both[:2] == whole
+    shown = [(number.metric, number.value, number.n) for number in both[2:]]
+    assert shown == [("pass@1 where references pass", 0.5, 1), ("pass@2 where references pass", 1.0, 1)]

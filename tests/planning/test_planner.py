@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
 from raysweep.config.loading import load_config
+from raysweep.execution.environments import environment_at
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.transformers import Transformers
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
+from raysweep.storage.artefacts import Node
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
@@ -208,6 +211,30 @@ def test_results_in_a_compiled_language_name_its_compiler_and_their_references_d
     )
     assert specs() == ("g++ 12, -O0",) * 2
     assert specs("execution.cpp_optimise=2", "execution.cpp_standard=c++20") == ("g++ 12, -O2 -std=c++20",) * 2
+
+
+def test_results_in_an_environment_name_its_python_in_place_of_raysweeps(tmp_path, monkeypatch):
+    row = {"task_id": "T/0", "prompt": "def f():\n", "entry_point": "f", "canonical_solution": "    return 1\n"}
+    row["test"] = "def check(f):\n    assert f() == 1\n"
+    (tmp_path / "p.jsonl").write_text(json.dumps(row))
+    problems = f"{{name: jsonl, as: mine, path: {tmp_path}/p.jsonl, environment: old}}"
+    overrides = (f"evaluation.problems=[minicode, {problems}]", f"execution.environments={{old: {sys.executable}}}")
+    old = environment_at(sys.executable)._replace(version="3.10.4", packages={"numpy": "1.21.2"})
+    monkeypatch.setattr("raysweep.execution.runtimes.environment_at", lambda python: old)
+
+    def nodes() -> dict[str, list[Node]]:
+        pairs = {pair.pair.problem_set: pair for pair in tuned(*overrides).pairs}
+        return {name: [pair.results, pair.references.node] for name, pair in pairs.items()}
+
+    before = nodes()
+    assert {node.spec["toolchain"].rpartition(" ")[0] for node in before["mine"]} == {"Python 3.10.4 with 1 packages"}
+    assert {node.spec["python"] for node in before["mine"]} == {"3.10.4"}
+    monkeypatch.setattr("platform.python_version", lambda: "3.99.1")
+    after = nodes()
+    assert [node.key for node in after["mine"]][1] == [node.key for node in before["mine"]][1]
+    assert {node.spec["python"] for node in after["minicode"]} == {"3.99.1"}
+    monkeypatch.setattr("raysweep.execution.runtimes.environment_at", lambda python: old._replace(packages={}))
+    assert {node.key for node in nodes()["mine"]}.isdisjoint(node.key for node in after["mine"])
 
 
 def test_other_words_to_perturb_make_perturbed_texts_again_and_clean_ones_stay(monkeypatch, unchanged):

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from raysweep.cli.views.console import new_console, print_json, rate_text
-from raysweep.execution.oracle import NO_BOUNDARY
+from raysweep.execution.oracle import NO_BOUNDARY, with_reasons
+from raysweep.metrics.passing import WHERE_SOLVABLE
 from raysweep.programs import PYTHON, Lane, Oracle
 from raysweep.prompts.answers.found import in_words
 from raysweep.tools.samples.scores import SampleRate, SampleScores
@@ -33,13 +34,13 @@ def scores_json(scores: SampleScores) -> dict[str, Any]:
     rates = _rates(scores)
     values["pass_at_k"] = {name: rate.value for name, rate in rates.items()}
     values["interval_95"] = {name: {"low": rate.low, "high": rate.high} for name, rate in rates.items()}
-    del values["parts"]
+    del values["parts"], values["where_references_pass"]
     return values
 
 
 def score_lines(scores: SampleScores) -> list[str]:
     programs = count(scores.programs, "distinct program")
-    repeated = share(scores.samples - scores.programs, scores.samples)
+    repeated = share(scores.repeated, scores.samples)
     languages = "" if scores.languages in ((), (PYTHON,)) else f" in {' and '.join(scores.languages)}"
     lines = [
         f"{count(scores.samples, 'sample')} of {count(scores.tasks, 'task')}{languages}: {programs}; "
@@ -64,6 +65,11 @@ def score_lines(scores: SampleScores) -> list[str]:
         lines.append(f"run again in isolated mode: {count(scores.audited, 'batched program')}, {differences}")
     near = ", stopped ones included: on another machine some might end otherwise" if scores.near_limit else ""
     lines.append(f"{share(scores.near_limit, scores.programs)} of the programs took half of the limit or more{near}")
+    if scores.left_out:
+        tasks = f"{len(scores.left_out):,} of {count(scores.tasks, 'task')}"
+        lines.append(f"left out, not run: {tasks}: {with_reasons(scores.left_out, 5)}")
+    if scores.failing_references:
+        lines.append(f"reference solutions that fail: {with_reasons(scores.failing_references, 5)}")
     if scores.missing:
         shown = ", ".join(scores.missing[:5]) + (", ..." if len(scores.missing) > 5 else "")
         lines.append(f"no sample for {count(len(scores.missing), 'task')}, left out: {shown}")
@@ -76,6 +82,7 @@ def _rates(scores: SampleScores) -> dict[str, SampleRate]:
     for k, rate in scores.pass_at_k.items():
         rates[f"pass@{k}"] = rate
         rates |= {f"pass@{k} {part}": by_k[k] for part, by_k in scores.parts.items()}
+        rates |= {f"pass@{k} {WHERE_SOLVABLE}": of[k] for of in [scores.where_references_pass] if k in of}
     return rates
 
 

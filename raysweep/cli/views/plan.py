@@ -113,6 +113,8 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     yield f"programs: {how}; time limits: {seconds}"
     for name, compiler in facts.compilers.items():
         yield f"programs on {name}: isolated mode; {compiler or 'no compiler for them is here'}"
+    for there in facts.environments:
+        yield f"programs on {there.problem_set}: {there.words}"
     if not facts.allowed and to_do.cells:
         yield "programs may not run yet: `raysweep run` needs --allow-code-execution"
     yield f"storage: {facts.storage}"

@@ -32,7 +32,9 @@ from raysweep.generators.reference import Reference
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.characters.recode import require_recode
 from raysweep.perturbations.mixes import row_methods
+from raysweep.problems.base import ProblemSet
 from raysweep.problems.inside import inside_reasons
+from raysweep.problems.packages import environment_facts
 from raysweep.problems.runtimes import check_runtime
 from raysweep.programs import PYTHON, Oracle
 from raysweep.quality.linting import require_pylint
@@ -370,6 +372,25 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
                 )
 
 
+def _environment(config: SweepConfig, at: int, problem_set: ProblemSet) -> Iterator[Mistake]:
+    name, known = problem_set.environment, config.execution.environments
+    if name not in known:
+        there = f"there are: {', '.join(known)}" if known else f"name its Python: {{{name}: PATH}}"
+        why = f"no environment is called {name!r}{did_you_mean(name, known)} under `execution.environments`; {there}"
+        yield ("evaluation", "problems", at, "environment"), why
+        return
+    try:
+        facts = environment_facts(
+            config.evaluation.problems[at].label, problem_set, config.execution.sandbox, config.evaluation.limit
+        )
+    except UsageError as error:  # the same one for all sets in it
+        yield ("execution", "environments", name), error
+        return
+    if facts.problems and len(facts.lacking) == facts.problems:
+        why = f"the environment {name!r} {facts.lacking_words}; {facts.advice}, or name another environment"
+        yield ("evaluation", "problems", at), why
+
+
 def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
     """What only reference solutions show is refused before work where they were judged (raysweep/sweep/guards.py)."""
     sandbox, reasons = config.execution.sandbox, dict[str, str]()
@@ -379,7 +400,9 @@ def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
             if why := config.execution.limits(problem_set.limits).unusable(problem_set.language):
                 yield ("execution",), why
             problem_set.check(judged=judged)
-            if judged and problem_set.runtime != PYTHON:
+            if judged and problem_set.environment:
+                yield from _environment(config, at, problem_set)
+            elif judged and problem_set.runtime != PYTHON:
                 asked = problem_set.problems()[: config.evaluation.limit]
                 check_runtime(problem_set.runtime, asked, sandbox)
             if judged and sandbox.require_oracle is Oracle.OUTSIDE:

@@ -41,6 +41,7 @@ def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
     yield from _loggers(config)
     yield from _unused_models_and_sets(config)
     yield from _unused_perturbations(config)
+    yield from _unused_environments(config)
 
 
 def _samples(config: SweepConfig) -> Iterator[Mistake]:
@@ -159,6 +160,14 @@ def _unused_models_and_sets(config: SweepConfig) -> Iterator[Mistake]:
     for name in config.training.sources:
         if name not in named:
             yield ("training", "sources", name), Doubt("no training set names this source; remove it")
+
+
+def _unused_environments(config: SweepConfig) -> Iterator[Mistake]:
+    with suppress(UsageError):  # reported by a check of its own
+        used = {config.problem_set(problems).environment for problems in config.evaluation.problems}
+        for name in config.execution.environments:
+            if name not in used:
+                yield ("execution", "environments", name), Doubt("no problem set names this environment; remove it")
 
 
 def _unused_perturbations(config: SweepConfig) -> Iterator[Mistake]:

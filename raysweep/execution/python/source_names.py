@@ -43,10 +43,29 @@ def imported_names(tree: ast.Module, *, modules_only: bool = False) -> set[str]:
 
 def imported_modules(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+        yield from _modules_of(node)
+
+
+def needed_modules(tree: ast.Module) -> Iterator[str]:
+    """Yield the modules that code imports, but for those without which it goes on: ``try: ... except ImportError``."""
+    nodes: list[ast.AST] = [tree]
+    while nodes:
+        node = nodes.pop()
+        if not (isinstance(node, ast.Try) and any(map(_catches_import_errors, node.handlers))):
+            yield from _modules_of(node)
+            nodes += ast.iter_child_nodes(node)
+
+
+def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
+    caught = ast.walk(handler.type) if handler.type else ()
+    return any(isinstance(node, ast.Name) and node.id in ("ImportError", "ModuleNotFoundError") for node in caught)
+
+
+def _modules_of(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        yield node.module
 
 
 def _bound_by(alias: ast.alias) -> str:

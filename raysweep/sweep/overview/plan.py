@@ -38,6 +38,7 @@ from raysweep.planning.predictions.sizes import problem_count
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.planning.rows_read import RowsRead, rows_read
 from raysweep.problems.base import PROBLEMS
+from raysweep.problems.packages import EnvironmentFacts, environment_facts
 from raysweep.programs import COMPILED
 from raysweep.records import BASE, NOT_TUNED, REWRITTEN
 from raysweep.storage.store import Store, open_store
@@ -183,6 +184,7 @@ class PlanFacts:
     teachers: tuple[TeacherFacts, ...] = ()  # of rejected responses
     encoded: tuple[PairsFacts, ...] = ()  # pairs
     compilers: Mapping[str, str] = field(default_factory=dict)  # by problem set in Java or C++; "": not on this machine
+    environments: tuple[EnvironmentFacts, ...] = ()  # of problem sets that run in one, where it is on this machine
     costs: tuple[PricedHours, ...] = ()  # of all that is to do, by `prices`, where no cluster was named
 
 
@@ -294,6 +296,7 @@ def _of_config(config: SweepConfig) -> dict[str, Any]:
         },
         "doubtful_types": tuple(doubtful_types(config)),
         "compilers": _compilers(config),
+        "environments": tuple(environments_of(config)),
         "rows_read": tuple(rows_read(config)),
     }
 
@@ -377,6 +380,15 @@ def _compilers(config: SweepConfig) -> dict[str, str]:
                     language, config.execution.sandbox.setting_of(language)
                 ).rpartition(", ")[0]
     return compilers
+
+
+def environments_of(config: SweepConfig) -> Iterator[EnvironmentFacts]:
+    """Yield what each problem set in an environment finds there, as far as both are on this machine."""
+    for problems in config.evaluation.problems:
+        with suppress(UsageError):  # the check of the config tells it
+            if (problem_set := config.problem_set(problems)).environment:
+                limit = config.evaluation.limit
+                yield environment_facts(problems.label, problem_set, config.execution.sandbox, limit)
 
 
 def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...]:

@@ -16,9 +16,10 @@ from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError
 from raysweep.generators.reference import Reference
 from raysweep.planning.missing import ENDED
+from raysweep.problems.base import ENVIRONMENT
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle, Outcome
-from raysweep.records import BASE, CandidateLoss, ModelKind, Result
+from raysweep.records import BASE, CandidateLoss, ModelKind, ReferenceRun, Result
 from raysweep.rows.parquet import ROWS, count_values
 from raysweep.storage.artefacts import Unit
 from raysweep.storage.uses import CHOSEN, read_uses
@@ -37,6 +38,8 @@ CUT_STOP = "length"
 PRE_TRAINING = "pre-training"
 REJECTED = "rejected_rows"
 """The stage of a source's rejected responses."""
+REFERENCES = "references"
+"""The stage of verdicts on reference solutions."""
 SHARED = "shared and waiting"
 """The row of GPU-hours of pre-training, and of processes that wait for work."""
 LEAST_HOURS = 1e-6
@@ -109,9 +112,31 @@ def reference_failures(folder: SweepFolder, config: SweepConfig) -> dict[str, di
     for row in folder.grid():
         if row.model in references and folder.store.has(row.results):
             for result in folder.store.rows(row.results, Result):
-                if result.outcome != Outcome.PASSED:
+                if result.outcome not in (Outcome.PASSED, Outcome.UNTESTED):
                     facts.setdefault(row.problem_set, {}).setdefault(result.task_id, result)
     return facts
+
+
+def reference_runs(folder: SweepFolder) -> dict[str, Sequence[ReferenceRun]]:
+    """Return the verdicts on reference solutions by problem set, as far as the store has what programs ran under."""
+    store, firsts = folder.store, dict[str, GridRow]()
+    for row in folder.grid():
+        if row.problem_set not in firsts and store.has(row.results):
+            firsts[row.problem_set] = row
+    inputs = {name: store.manifest(row.results)["inputs"] for name, row in firsts.items()}
+    artefacts = [(name, Unit(REFERENCES, key, "")) for name, keys in inputs.items() for key in keys]
+    return {name: store.rows(of, ReferenceRun) for name, of in artefacts if store.has(of)}
+
+
+def solvable_tasks(folder: SweepFolder, config: SweepConfig) -> dict[str, frozenset[str]]:
+    """Return the problems whose reference solution passes here, of sets in an environment where others fail."""
+    named = {problems.label for problems in config.evaluation.problems if (problems.model_extra or {}).get(ENVIRONMENT)}
+    solvable = {}
+    for name, runs in (reference_runs(folder) if named else {}).items():
+        passed = frozenset(run.task_id for run in runs if run.outcome == Outcome.PASSED)
+        if name in named and any(run.outcome not in (Outcome.PASSED, Outcome.UNTESTED) for run in runs):
+            solvable[name] = passed
+    return solvable
 
 
 def rejected_lines(folder: SweepFolder) -> list[tuple[str, str]]:

@@ -17,9 +17,9 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.planning.plan import LeakagePlan
 from raysweep.problems.base import PROBLEMS
-from raysweep.programs import Lane, Level, Oracle
+from raysweep.programs import Lane, Level, Oracle, Outcome
 from raysweep.prompts.answers.found import in_words
-from raysweep.records import Leak
+from raysweep.records import Leak, ReferenceRun
 from raysweep.stages.references import MIN_SECONDS
 from raysweep.storage.store import Store
 from raysweep.sweep.report.names import words_of
@@ -134,7 +134,7 @@ def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]
     levels, lanes, oracles = (_summed(usable, name) for name in ("levels", "lanes", "oracles"))
     rows, shared = totals["rows"], lanes[Lane.SHARED]
     return [
-        ("isolation", f"level {_levels(levels, rows)}; required: {config.require}"),
+        ("isolation", f"level {_levels(levels)}; required: {config.require}"),
         ("tests", f"{share(oracles[Oracle.OUTSIDE], rows)} of verdicts are from a process that no program enters"),
         (
             "mode",
@@ -218,7 +218,9 @@ def _generators(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 INSIDE_SHOWN = 20
-"""Problems judged inside that the report lists, of each set."""
+"""Problems judged inside that the report lists, of each set, and problems left out."""
+FAILED_SHOWN = 100
+"""Problems whose reference solution fails that the report lists, of each set."""
 
 
 def generation_lines(counts: Sequence[Mapping[str, Any]]) -> list[Line]:
@@ -247,6 +249,42 @@ def answer_lines(counts: Iterable[Mapping[str, Any]]) -> list[Line]:
     return [("programs", in_words(found))] if found else []
 
 
+def left_out_lines(runs: Mapping[str, Sequence[ReferenceRun]]) -> list[Line]:
+    """Return the lines on problems on which no program was run, since their environment lacks packages.
+
+    `runs`: the verdicts on reference solutions by problem set.
+    """
+    lacking = {
+        name: {run.task_id: run.detail for run in of_set if run.outcome == Outcome.UNTESTED}
+        for name, of_set in runs.items()
+    }
+    return [
+        (
+            f"left out of {problems}",
+            f"{len(reasons):,} of {count(len(runs[problems]), 'problem')}: {with_reasons(reasons, INSIDE_SHOWN)}",
+        )
+        for problems, reasons in lacking.items()
+        if reasons
+    ]
+
+
+def reference_lines(runs: Mapping[str, Sequence[ReferenceRun]]) -> list[Line]:
+    """Return the lines on problems whose reference solution fails here, with the reasons; `runs` by problem set."""
+    lines = []
+    for problems, of_set in runs.items():
+        judged = [run for run in of_set if run.outcome != Outcome.UNTESTED]
+        failed = {run.task_id: _failure(run) for run in judged if run.outcome != Outcome.PASSED}
+        if failed:
+            passed = f"{len(judged) - len(failed):,} of {count(len(judged), 'reference solution')} pass"
+            lines.append((f"references of {problems}", f"{passed}; not those of {with_reasons(failed, FAILED_SHOWN)}"))
+    return lines
+
+
+def _failure(run: ReferenceRun) -> str:
+    outcome = run.outcome.replace("_", " ")
+    return f"{outcome}: {run.detail:.200}" if run.detail else outcome
+
+
 def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:
     return [
         (
@@ -265,11 +303,12 @@ def _summed(counts: Sequence[Mapping[str, Any]], name: str) -> Counter[str]:
     return total
 
 
-def _levels(levels: Counter[str], rows: int) -> str:
+def _levels(levels: Counter[str]) -> str:
     present = [level for level in Level if levels[level]]
     if len(present) == 1:
         return present[0].value
-    return ", ".join(f"{level.value} ({share(levels[level], rows)})" for level in present)
+    listed = ", ".join(f"{level.value} ({share(levels[level], levels.total())})" for level in present)
+    return listed or "unknown, since no program ran"
 
 
 def _judged_again(shared: int, again: int, otherwise: int) -> Iterator[Line]:

@@ -45,6 +45,7 @@ from raysweep.sweep.report.facts import (
     judged_inside,
     modules_by_recipe,
     pair_outcomes,
+    reference_runs,
     rejected_lines,
     sweep_signature,
     test_set_manifests,
@@ -58,8 +59,10 @@ from raysweep.sweep.report.notes import (
     execution_lines,
     generation_lines,
     inside_lines,
+    left_out_lines,
     limit_text,
     modules_lines,
+    reference_lines,
     settings_lines,
     translation_lines,
 )
@@ -257,6 +260,8 @@ def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
         *generation_facts(folder),
         *answer_lines(counts),
         *execution_lines(config.execution, counts),
+        *left_out_facts(folder),
+        *reference_lines(reference_runs(folder)),
         *inside_lines(judged_inside(folder, config)),
     ]
 
@@ -274,6 +279,10 @@ def generation_facts(folder: SweepFolder) -> list[Line]:
 
 def answer_facts(folder: SweepFolder) -> list[Line]:
     return answer_lines(_judged_counts(folder))
+
+
+def left_out_facts(folder: SweepFolder) -> list[Line]:
+    return left_out_lines(reference_runs(folder))
 
 
 def _judged_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:

@@ -41,6 +41,7 @@ from raysweep.stages.scoring import pass_rate
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow, edited_problems
 from raysweep.sweep.report.edits import edit_scores, edits_of
+from raysweep.sweep.report.facts import solvable_tasks
 from raysweep.sweep.report.names import levels_of, order_of
 
 log = logging.getLogger("raysweep")
@@ -140,6 +141,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     config, store = folder.config(), folder.store
     baselines = Baselines(order_of(config).clean_of)
     parts, rated, levels, metrics = parts_of(config), rated_texts(config), levels_of(config), metric_specs(config)
+    solvable = solvable_tasks(folder, config)
     read_prompts = cache(lambda test_set: store.rows(test_set, PromptRow))  # cells share test sets
     for rows in _in_order(by_cell(folder.grid()).values(), baselines):
         cell = rows[0].labels
@@ -175,6 +177,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
             parts=parts,
             rated=rated,
             levels=levels,
+            solvable=solvable,
         )
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
         problems = list(problem_scores(cell, all_draws))

@@ -13,7 +13,6 @@ from __future__ import annotations
 import difflib
 import logging
 import math
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -276,7 +275,6 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "model": identity,
         "problems": {"name": job.problem_set.name, **job.problem_set.fingerprint()},
         "limits": asdict(job.problem_set.limits),
-        "python": platform.python_version(),
         **runtime_key(job.problem_set.runtime),
         "methods": [method_spec(method, PERTURBATIONS.create(method)) for method in job.methods],
         "reach": asdict(job.limits),

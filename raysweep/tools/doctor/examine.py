@@ -11,19 +11,27 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from raysweep import machine
 from raysweep.errors import RaysweepError
 from raysweep.tools.doctor import machine_checks, part_checks
 from raysweep.tools.doctor.check import Check, State
 
+if TYPE_CHECKING:
+    from raysweep.config.schema import SweepConfig
 
-def examine(storage: str | None = None, address: str | None = None) -> Iterator[Check]:
+
+def examine(
+    storage: str | None = None, address: str | None = None, config: SweepConfig | None = None
+) -> Iterator[Check]:
     """Yield the checks of this machine, a store and a Ray, each as soon as it is known; all take some seconds.
 
     A check that breaks is an error among the others: people run this where something is broken. `storage`: None:
-    $RAYSWEEP_STORAGE, else ./raysweep-store. `address`: None: RAY_ADDRESS, else no Ray is looked for.
+    $RAYSWEEP_STORAGE, else ./raysweep-store. `address`: None: RAY_ADDRESS, else no Ray is looked for. `config`: a
+    sweep's, whose environments are checked.
     """
     listed: dict[str, Callable[[], Check]] = {
         "versions": lambda: machine_checks.versions(machine_checks.installed(), machine_checks.required()),
@@ -41,6 +49,9 @@ def examine(storage: str | None = None, address: str | None = None) -> Iterator[
     }
     for name, check in listed.items():
         yield _done(name, check)
+    for problems in config.evaluation.problems if config else ():
+        if config and config.problem_set(problems).environment:
+            yield _done("environment", partial(part_checks.environment, config, problems))
 
 
 def _done(name: str, check: Callable[[], Check]) -> Check:

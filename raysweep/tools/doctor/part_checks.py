@@ -1,8 +1,9 @@
-"""Checks the parts that some sweeps need: language resources, a Ray, vLLM, served models, compilers, pylint."""
+"""Checks parts that some sweeps need: language, a Ray, vLLM, served models, compilers, environments, pylint."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from raysweep import machine
 from raysweep.errors import UsageError, install_extra
@@ -13,6 +14,10 @@ from raysweep.quality.linting import fingerprint
 from raysweep.records import Spec
 from raysweep.tools.doctor.check import Check, State
 from raysweep.units import count, size
+
+if TYPE_CHECKING:
+    from raysweep.config.fields import ProblemsConfig
+    from raysweep.config.schema import SweepConfig
 
 
 def language() -> Check:
@@ -92,6 +97,18 @@ def compilers() -> Check:
     if used := sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()):
         found.append(f"{size(used)} of precompiled headers in {kept}, which may be removed")
     return Check("compilers", State.ABSENT if lacks else State.OK, "; ".join([*found, *lacks]))
+
+
+def environment(config: SweepConfig, problems: ProblemsConfig) -> Check:
+    """Ask the environment of a config's problem set for the modules that its problems import."""
+    from raysweep.problems.packages import environment_facts
+
+    limit = config.evaluation.limit
+    facts = environment_facts(problems.label, config.problem_set(problems), config.execution.sandbox, limit)
+    found = f"{facts.problem_set}: {facts.words}"
+    if not facts.lacking:
+        return Check("environment", State.OK, found)
+    return Check("environment", State.WARNING, found, f"{facts.advice}, or go on without these problems")
 
 
 def pylint() -> Check:

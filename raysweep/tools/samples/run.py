@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from platform import python_version
 from typing import Any, NamedTuple
 
 from raysweep.engine.judging import judge_distinct
@@ -24,6 +23,7 @@ from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import VERSION
 from raysweep.problems.base import ProblemSet
 from raysweep.problems.inside import inside_reasons
+from raysweep.problems.packages import lacking_modules, without_packages
 from raysweep.problems.runtimes import check_runtime
 from raysweep.programs import Limits, Oracle, Outcome, Program, Sandbox, Verdict
 from raysweep.prompts.answers.extraction import Extracted
@@ -66,13 +66,13 @@ class SampleJob:
     def settings(self, runtimes: Collection[str] = ()) -> dict[str, Any]:
         """Return all that verdicts depend on, but `workers` and `problems`; without `runtimes` the set's counts."""
         chains = [runtime_key(one, self.sandbox) for one in sorted(runtimes or {self.problem_set.runtime})]
-        named = [chain["toolchain"] for chain in chains if chain]
+        named = [chain["toolchain"] for chain in chains if "toolchain" in chain]
         limits = {name.replace("_", " "): value for name, value in asdict(self.limits).items()}
         return {
             **limits,
             "raysweep": VERSION,
             "verdicts": JUDGED_AS,
-            "python": python_version(),
+            "python": ", ".join(sorted({chain["python"] for chain in chains})),
             **({"toolchain": "; ".join(named)} if named else {}),
             "samples": samples_sha(self.samples),
             "problems": text_sha(canonical_json(self.problem_set.fingerprint())),
@@ -157,13 +157,15 @@ class SampleRun:
         self.board = ScoreBoard(job.problem_set.parts)
         self.samples = 0  # rows
         self._tasks: set[str] = set()  # that have samples
+        self._lacking = lacking_modules(self._problems.values(), job.sandbox)
         for sample, key, _ in self._rows():
             if self.samples % _PROGRESS_STEP == 0:
                 progress(self.samples)
-            self._programs.add(key)
+            if sample.task_id not in self._lacking:
+                self._programs.add(key)
             self._tasks.add(sample.task_id)
             self.samples += 1
-        self._asked = asked = [self._problems[name] for name in sorted(self._tasks)]
+        self._asked = asked = [self._problems[name] for name in sorted(self._tasks - self._lacking.keys())]
         self._references = References(asked)
         self._languages = {problem.language for problem in asked}
         self._runtimes = {problem.runtime for problem in asked}
@@ -211,7 +213,7 @@ class SampleRun:
             for done, (sample, key, taken) in enumerate(self._rows()):
                 if done % _PROGRESS_STEP == 0:
                     tell()
-                outcome, detail, parts = self._await(key, verdicts, results, tell)
+                outcome, detail, parts = self._result(sample.task_id, key, verdicts, results, tell)
                 self.board.add_sample(sample.task_id, outcome, detail, parts, taken.found)
                 if outcome in (Outcome.SYNTAX_ERROR, Outcome.COMPILE_ERROR):
                     uncompiled.add(sample, self._problems[sample.task_id])
@@ -219,9 +221,15 @@ class SampleRun:
                     oracle = self._oracle(sample.task_id, taken.program)
                     parts_passed = parts if job.problem_set.parts else None
                     results.write(result_line(sample, outcome, detail, oracle, parts_passed, taken))
-        scores = self.board.scores(self._problems.values())
+        failing = self._references.failing() if self._job.problem_set.environment else {}
+        solvable = frozenset(self._references.oracles()) - failing.keys() if failing else None
+        scores = self.board.scores(self._problems.values(), solvable=solvable)
         advice, languages = uncompiled.advice(scores.samples), tuple(sorted(self._languages))
-        return replace(scores, advice=advice, languages=languages)
+        left_out = {task: self._why_untested(task) for task in sorted(self._tasks & self._lacking.keys())}
+        return replace(scores, advice=advice, languages=languages, left_out=left_out, failing_references=failing)
+
+    def _why_untested(self, task_id: str) -> str:
+        return without_packages(self._lacking[task_id])
 
     def _require_oracle(self) -> None:
         """Raise UsageError if tests have to run inside, as far as is known, and `require_oracle` refuses that."""
@@ -274,6 +282,18 @@ class SampleRun:
                 break
         for reference, program in self._references.work():
             yield reference, program, self._job.limits
+
+    def _result(
+        self,
+        task_id: str,
+        key: bytes,
+        verdicts: Iterator[Mapping[bytes, Verdict]],
+        results: ResultsFile | None,
+        tell: Callable[[], None],
+    ) -> _Result:
+        if task_id in self._lacking:
+            return _Result(Outcome.UNTESTED, self._why_untested(task_id), "")
+        return self._await(key, verdicts, results, tell)
 
     def _await(
         self,

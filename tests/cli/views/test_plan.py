@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.models.configs import make_random
 from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
 from tests.paths import CONFIGS, NANO
+from tests.problems.test_packages import problem_set
 
 pytestmark = pytest.mark.slow
 
@@ -318,3 +320,15 @@ def test_models_of_an_unknown_size_are_named_where_nothing_is_known_of_them(alon
     assert "memory, hours and the disk of weights are not known for: qwen-7b (it isn't here)\n" in out
     assert "hours are estimates" not in out and "accelerator hours" not in out
     assert "are not known" not in told(small(), tmp_path, capsys)
+
+
+def test_a_line_says_what_problems_lack_in_their_environment(tmp_path, capsys):
+    path = str(problem_set(tmp_path, "import json", "import absent_a").path)
+    evaluation = {"problems": [{"name": "jsonl", "as": "mine", "path": path, "environment": "here"}]}
+    plan = small(evaluation=evaluation, execution={"environments": {"here": sys.executable}})
+    line = next(line for line in told(plan, tmp_path, capsys).splitlines() if line.startswith("programs on mine: "))
+    assert line.startswith(f"programs on mine: environment 'here' ({sys.executable}), Python 3.")
+    assert line.endswith("; it lacks absent_a (1 problem), so 1 of 2 problems is left out: T/1")
+    print_plan(plan_facts(plan, Store(tmp_path / "store")), as_json=True)
+    (facts,) = json.loads(capsys.readouterr().out)["environments"]
+    assert facts["lacking"] == {"T/1": ["absent_a"]} and (facts["problem_set"], facts["problems"]) == ("mine", 2)

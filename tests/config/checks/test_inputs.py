@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -541,3 +542,27 @@ def test_problems_whose_headers_are_missing_are_named(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"evaluation.problems.0: mine/1 includes boost/any.hpp"):
         load_config(path)
     load_config(path, ["evaluation.limit=1"])  # which isn't judged
+
+
+@pytest.mark.slow
+def test_each_mistake_about_an_environment_is_one_line_at_its_place(tmp_path):
+    sets = [{**PROBLEM, "prompt": f"{text}\ndef f():\n"} for text in ("import json", "import absent_a")]
+    for at, row in enumerate(sets):
+        (tmp_path / f"{at}.jsonl").write_text(json.dumps(row))
+    named = ", ".join(
+        f"{{name: jsonl, as: set-{at}, path: {tmp_path}/{at}.jsonl, environment: here}}" for at in range(2)
+    )
+    mistakes = {
+        "here: gone/python": "execution.environments.here: there is no gone/python on this machine; make the environ",
+        f"here: {tmp_path}": f"execution.environments.here: {tmp_path} is a folder; name the Python in it: ",
+        "here: /bin/true": "execution.environments.here: /bin/true can't be asked for its packages: ",
+        f"here: {sys.executable}": "evaluation.problems.1: the environment 'here' lacks absent_a (1 problem), so 1 "
+        "of 1 problem is left out: T/0; install the packages that have these modules in it, or name another environ",
+        "cpp: gone": "execution.environments.cpp: 'cpp' is the name of a language; choose another name",
+    }
+    for given, said in mistakes.items():
+        overrides = (f"evaluation.problems=[{named}]", f"execution.environments={{{given}}}")
+        (line,) = [line.rpartition("}, ")[2] for line in findings(NANO, *overrides)]
+        assert line.startswith(said), line
+    lines = findings(NANO, f"evaluation.problems=[{named}]", "execution.environments={her: /bin/true}")
+    assert len(lines) == 2 and "no environment is called 'here' (did you mean 'her'?)" in lines[1]

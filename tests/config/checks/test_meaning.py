@@ -93,6 +93,7 @@ DOUBTFUL = [
     "seeds=[1, -1]",
     "evaluation.max_new_tokens=4096",
     "models.0.template='Q: {{ instruction }}'",
+    "execution.environments={old: /opt/old/bin/python}",
 ]
 
 

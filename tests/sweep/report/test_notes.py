@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from raysweep.config.loading import config_from, load_config, read_config, to_yaml
 from raysweep.config.schema import ExecutionConfig, SweepConfig
+from raysweep.records import ReferenceRun
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import (
     execution_lines,
     generation_lines,
     inside_lines,
+    left_out_lines,
+    reference_lines,
     settings_lines,
     signature,
     translation_lines,
@@ -107,6 +111,19 @@ def test_execution_lines_sum_over_results(required, counts, snapshot):
 def test_at_most_20_problems_judged_inside_are_listed_with_their_reasons(snapshot):
     assert text(inside_lines({"mine": {f"T/{at}": "they import inspect" for at in range(23)}})) == snapshot
     assert inside_lines({}) == []
+
+
+def test_problems_without_packages_and_references_that_fail_are_listed_with_their_reasons():
+    passed = ReferenceRun("T/0", "passed", 0.1, 5.0, "inside")
+    failed = replace(passed, task_id="T/1", outcome="failed", detail="assert f() == 1")
+    out = replace(passed, task_id="T/2", outcome="syntax_error")
+    lacking = replace(passed, task_id="T/3", outcome="untested", detail="its environment lacks seaborn")
+    runs = {"mine": [passed, failed, out, lacking], "good": [passed]}
+    assert text(left_out_lines(runs)) == "left out of mine: 1 of 4 problems: T/3 (its environment lacks seaborn)"
+    assert text(reference_lines(runs)) == (
+        "references of mine: 1 of 3 reference solutions pass; not those of T/1 (failed: assert f() == 1), "
+        "T/2 (syntax error)"
+    )
 
 
 def test_the_signature_names_what_all_numbers_rest_on(snapshot):

@@ -14,9 +14,12 @@ import pytest
 
 from raysweep.cli.app import main
 from raysweep.cli.views.doctor import NAME_WIDTH
+from raysweep.config.document import Document
+from raysweep.config.loading import validate
 from raysweep.tools.doctor import examine as doctor
 from raysweep.tools.doctor import machine_checks, part_checks
 from raysweep.tools.doctor.check import State
+from tests.problems.test_packages import problem_set
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +112,21 @@ def test_a_store_that_cannot_be_is_an_error_with_its_name_but_not_its_password(t
     found = checks["storage"]
     assert "s9://nowhere/x" in found.found and "secret" not in found.found + found.advice
     assert checks["Ray"].state is State.ERROR and "ray://head:10001" in checks["Ray"].found
+
+
+def test_the_environments_of_a_config_are_asked_for_the_packages_of_their_problems(tmp_path, monkeypatch):
+    path = str(problem_set(tmp_path, "import json", "import absent_a").path)
+    sets = [{"name": "jsonl", "as": f"set-{name}", "environment": name, "path": path} for name in ("here", "gone")]
+    evaluation = {"problems": [*sets, "minicode"]}
+    value = {"name": "s", "models": [{"name": "m", "generator": "fake"}], "evaluation": evaluation}
+    value["execution"] = {"environments": {"here": sys.executable, "gone": "gone/python"}}
+    config = validate(Document("test", value, {}, {}), missing=[])
+    done = doctor._done
+    monkeypatch.setattr(doctor, "_done", lambda name, check: done(name, check) if name == "environment" else None)
+    here, gone = filter(None, doctor.examine(config=config))
+    assert (here.state, gone.state) == (State.WARNING, State.ERROR)
+    assert here.found.startswith("set-here: environment 'here' (") and "lacks absent_a (1 problem)" in here.found
+    assert here.advice.startswith("install the packages") and gone.found == "there is no gone/python on this machine"
 
 
 def test_sockets_are_tried_where_ray_would_make_them(tmp_path, monkeypatch):

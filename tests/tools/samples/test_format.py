@@ -91,10 +91,10 @@ def test_rows_are_written_back_unchanged_with_passed_and_a_result_that_begins_as
     (sample,) = read_samples(write(tmp_path / "s.jsonl", row), TASKS)
     for outcome in Outcome:
         result = result_text(outcome, "why")
-        passed = None if outcome is Outcome.HARNESS_ERROR else outcome is Outcome.PASSED
+        passed = None if outcome in (Outcome.HARNESS_ERROR, Outcome.UNTESTED) else outcome is Outcome.PASSED
         written = json.loads(result_line(sample, outcome, "why", "outside"))
         assert written == {**row, "passed": passed, "result": result, "oracle": "outside"}
-        assert result.split(":")[0] in ("passed", "failed", "timed out")
+        assert result.split(":")[0] in ("passed", "failed", "timed out", "untested")
         assert not result_text(outcome, "").endswith((" ", ":")) or outcome is Outcome.HARNESS_ERROR
 
 

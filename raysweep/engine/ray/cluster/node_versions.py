@@ -16,6 +16,7 @@ from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.ray.cluster.asking import ask_nodes, first_nodes, node_name
 from raysweep.errors import UsageError
 from raysweep.machine import versions
+from raysweep.programs import LANGUAGES
 
 PACKAGES = ("raysweep", "torch", "transformers")
 BUILDS = ("torch", "driver")
@@ -44,12 +45,13 @@ def require_equal_versions(
     answers = _answers(list(nodes), runtimes)
     differing: dict[str, list[str]] = defaultdict(list)
     for node, there in answers.items():
-        texts = [f"{name} {there.get(name, NONE)}" for name in compared if _plain(there, name) != _plain(here, name)]
+        unlike = [name for name in compared if _plain(there, name) != _plain(here, name)]
+        texts = [f"{_words(name, runtimes)} {there.get(name, NONE)}" for name in unlike]
         if texts:
             differing[" and ".join(texts)].append(node_name(node, nodes[node]))
     if differing:
         listed = "; ".join(f"{text} on {first_nodes(sorted(names))}" for text, names in differing.items())
-        versions_here = " and ".join(f"{name} {here.get(name, NONE)}" for name in compared)
+        versions_here = " and ".join(f"{_words(name, runtimes)} {here.get(name, NONE)}" for name in compared)
         raise UsageError(
             f"nodes of this Ray differ from this process ({versions_here}): {listed}; install the same on all"
         )
@@ -74,6 +76,11 @@ def _require_equal_builds(answers: Mapping[str, Mapping[str, str]], nodes: Mappi
                 f"install the same on all, give them another {ACCELERATOR_LABEL}, or mix them knowingly with "
                 "`resources.allow_mixed: true`"
             )
+
+
+def _words(name: str, runtimes: Mapping[str, str]) -> str:
+    is_environment = name in runtimes and name not in LANGUAGES
+    return f"environment {name!r} at {runtimes[name]}:" if is_environment else name
 
 
 def _plain(there: Mapping[str, str], name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 
 import pytest
 
@@ -58,6 +59,16 @@ def test_nodes_with_other_compilers_are_refused_where_a_sweep_has_such_problems(
     with pytest.raises(UsageError, match=r"cpp g\+\+ .* on node 00000000, node 11111111 \(A100\),"):
         require_equal_versions(NODES, {"cpp": "-O2"}, allow_mixed=False)
     require_equal_versions(NODES, allow_mixed=False)
+
+
+def test_a_node_without_an_environment_that_others_have_is_named_with_its_path(monkeypatch):
+    there = {"bcb": node_versions.identity_or_none("bcb", sys.executable)}
+    answering(monkeypatch, **{f"n{number}": there for number in range(5)}, n5={"bcb": node_versions.NONE})
+    said = rf"environment 'bcb' at {sys.executable}: none on node 55555555 \(A100\); install the same on all"
+    with pytest.raises(UsageError, match=said):
+        require_equal_versions(NODES, {"bcb": sys.executable}, allow_mixed=False)
+    answering(monkeypatch, **{f"n{number}": there for number in range(6)})
+    require_equal_versions(NODES, {"bcb": sys.executable}, allow_mixed=False)
 
 
 @pytest.mark.ray

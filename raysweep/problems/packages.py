@@ -1,0 +1,122 @@
+"""Finds the problems whose own code imports packages that their environment lacks.
+
+No program on them is run: it would fail whatever a model wrote. They have no verdict, and are counted.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from raysweep.execution.environments import environment_at, missing_modules
+from raysweep.execution.python.source_names import needed_modules
+from raysweep.execution.runtimes import identity
+from raysweep.problems.base import ProblemSet
+from raysweep.programs import Sandbox
+from raysweep.records import Problem
+from raysweep.units import count
+
+_NAMED = 5
+"""Problems, and modules, that a line names."""
+
+
+@dataclass(frozen=True)
+class EnvironmentFacts:
+    """The environment of a problem set, and what its problems need that it lacks.
+
+    `problem_set`: its name in results. `packages` and `problems`: how many. `lacking`: modules by task id.
+    """
+
+    problem_set: str
+    environment: str
+    python: str
+    version: str
+    packages: int
+    problems: int
+    lacking: Mapping[str, tuple[str, ...]]
+    requirements: str = ""
+    """A file for pip with the packages that the set's programs may import; empty: there is none."""
+
+    @property
+    def advice(self) -> str:
+        if self.requirements:
+            return f"install what the problems need: {self.python} -m pip install -r {self.requirements}"
+        return "install the packages that have these modules in it"
+
+    @property
+    def words(self) -> str:
+        has = f"environment {self.environment!r} ({self.python}), Python {self.version} with "
+        has += count(self.packages, "package")
+        if not self.lacking:
+            return f"{has}; none of its problems lacks a module"
+        return f"{has}; it {self.lacking_words}"
+
+    @property
+    def lacking_words(self) -> str:
+        modules = Counter(name for names in self.lacking.values() for name in names).most_common()
+        listed = [f"{name} ({count(number, 'problem')})" for name, number in modules]
+        verb = "is" if len(self.lacking) == 1 else "are"
+        cost = f"{len(self.lacking):,} of {count(self.problems, 'problem')} {verb} left out"
+        return f"lacks {_first(listed)}, so {cost}: {_first([*self.lacking])}"
+
+
+def environment_facts(
+    label: str, problem_set: ProblemSet, sandbox: Sandbox, limit: int | None = None
+) -> EnvironmentFacts:
+    """Return what a problem set in an environment finds there. `label`: its name. `limit`: only its first problems.
+
+    Raises:
+        MissingInput: there is no such Python.
+        UsageError: it can't run programs.
+    """
+    name, problems = problem_set.environment, problem_set.problems()[:limit]
+    there = environment_at(sandbox.setting_of(name))
+    lacking = lacking_modules(problems, sandbox)
+    found = label, name, there.python, there.version, len(there.packages), len(problems), lacking
+    return EnvironmentFacts(*found, str(problem_set.requirements or ""))
+
+
+def lacking_modules(problems: Iterable[Problem], sandbox: Sandbox) -> dict[str, tuple[str, ...]]:
+    """Return the modules that a problem's reference and tests import and its environment lacks, by task id.
+
+    Problems that lack none are left out, and so are those in raysweep's own Python.
+
+    Raises:
+        MissingInput: there is no such Python.
+        UsageError: nothing names the environment, or it can't run programs.
+    """
+    needed: dict[str, dict[str, frozenset[str]]] = {}
+    for problem in problems:
+        if problem.environment:
+            program = problem.assemble(problem.reference or "")
+            modules = _needed(program.text) | _needed(program.tests)
+            needed.setdefault(problem.environment, {})[problem.task_id] = modules
+    lacking: dict[str, tuple[str, ...]] = {}
+    for environment, by_task in needed.items():
+        python = sandbox.setting_of(environment)
+        identity(environment, python)  # raises an error that says more where there is no such Python
+        missing = missing_modules(python, frozenset().union(*by_task.values()))
+        lacking |= {task: tuple(sorted(names & missing)) for task, names in by_task.items() if names & missing}
+    return lacking
+
+
+def without_packages(modules: Sequence[str]) -> str:
+    """Return why a problem has no verdict, for its results, which other names of an environment may share."""
+    return f"its environment lacks {', '.join(modules)}"
+
+
+@lru_cache(maxsize=4096)
+def _needed(text: str) -> frozenset[str]:
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return frozenset()
+    return frozenset(name.partition(".")[0] for name in needed_modules(tree))
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
