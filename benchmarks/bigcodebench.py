@@ -4,10 +4,10 @@
 
 Both run the programs in the environment of PYTHON, one at a time, and take turns. It needs numpy, pandas, matplotlib
 and the package, which is only asked for its checker: `pip install --no-deps bigcodebench`. The tasks are the twenty of
-tests/problems/bigcodebench_tasks.py; of their programs those run that end by themselves, since the checker gives an
-endless one 240 s. Each has `--samples` copies, whose texts differ. Starts of raysweep's slot and of the checker's
-process are outside the clock; what raysweep imports for a task's programs is inside. Programs that leave threads are
-left out too, for whose end the checker waits. It also counts who is right, and names what they differ in.
+tests/problems/bigcodebench_tasks.py; of their programs those run that come to an end, since the checker waits 240 s for
+an endless one, for one that ends its process and for threads that are left. Each has `--samples` copies, whose texts
+differ. Starts of raysweep's slot and of the checker's process are outside the clock; what raysweep imports for a task's
+programs is inside. It also counts who is right, and names what they differ in.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from raysweep.programs import Limits, Outcome, Program, Sandbox
 from tests.problems import bigcodebench_tasks
 
 LIMITS = Limits(timeout=30, memory_mib=4096)
-SLOW = {Outcome.TIMEOUT, Outcome.MEMORY, Outcome.OUTPUT_LIMIT}
+ENDLESS = {Outcome.TIMEOUT, Outcome.MEMORY, Outcome.OUTPUT_LIMIT, Outcome.KILLED}
 NAMES = ("raysweep", "bigcodebench")
 CHECKER = """
 import json, sys
@@ -51,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = bigcodebench_tasks.write_rows(Path(folder, "tasks.jsonl"))
         problems = {one.task_id: one for one in BigCodeBench(file, environment="peer").problems()}
-    ending = [one for one in bigcodebench_tasks.programs() if not (set(one.outcomes) & SLOW or "leaves" in one.name)]
+    ending = [one for one in bigcodebench_tasks.programs() if not (set(one.outcomes) & ENDLESS or "leaves" in one.name)]
     written = [one for one in ending for _ in range(options.samples)]
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in NAMES}
     passed: dict[str, list[bool]] = {}

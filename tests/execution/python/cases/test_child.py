@@ -98,6 +98,17 @@ SCRIPTS = {
 }
 
 
+def test_a_wait_that_is_interrupted_goes_on(strong):
+    text = (
+        "import subprocess, threading\ndef f():\n"
+        "    stop = f'kill -STOP {os.getpid()}; sleep .1; kill -CONT {os.getpid()}'\n"
+        "    stopping, lock = subprocess.Popen(['sh', '-c', stop]), threading.Lock()\n"
+        "    lock.acquire()\n    return lock.acquire(timeout=.5), stopping.wait()"
+    )
+    verdict = run(strong, text, "self.assertEqual(f(), (False, 0))")
+    assert verdict.outcome is Outcome.PASSED, verdict
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_uses_the_machine(strong, script):
     assert run(strong, SCRIPTS[script], "self.assertTrue(f())").outcome is Outcome.PASSED
