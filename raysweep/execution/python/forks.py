@@ -25,6 +25,7 @@ from raysweep.execution.isolation.layers import (
     limit_resources,
     lower_limit,
     prepare_filters,
+    raise_loopback,
     verify,
 )
 from raysweep.execution.isolation.room import with_room
@@ -193,6 +194,8 @@ def isolated(
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     is_script = access is not None and Starts.SCRIPTS in access.starts
     limit_resources(BOX_MIB if is_script else FILE_MIB)
+    if is_script and layers.namespaces:
+        raise_loopback()
     os.makedirs(layers.box, exist_ok=True)  # noqa: PTH103
     # A disk is mounted anew for each program, so the rule names the folder around it. A plain box must stay there.
     writable = [folder if layers.own_disk else layers.box]

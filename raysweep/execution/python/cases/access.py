@@ -16,8 +16,8 @@ NLTK_DATA = "nltk_data"
 """The folder of an environment in which nltk's data is found."""
 _IN_ENVIRONMENT = ("bin", "share", "etc", NLTK_DATA, "pyvenv.cfg")
 _READABLE = (
-    "/usr/share", "/usr/local/share", "/etc/fonts", "/etc/mime.types", "/etc/ssl", "/etc/localtime", "/etc/passwd",
-    "/etc/group",
+    "/usr/share", "/usr/local/share", "/usr/include", "/etc/fonts", "/etc/mime.types", "/etc/ssl", "/etc/localtime",
+    "/etc/passwd", "/etc/group", "/sys/fs/cgroup", "/sys/devices/system/cpu",
 )  # fmt: skip
 _EXECUTABLE = ("/bin", "/usr/bin", "/usr/local/bin", "/lib", "/lib64", "/usr/lib", "/usr/lib64")
 
@@ -39,4 +39,5 @@ def variables(prefixes: Sequence[str]) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": "0",  # as BigCodeBench has it: without, sums are added in another order
         "CUDA_VISIBLE_DEVICES": "",
+        "GIT_CONFIG_NOSYSTEM": "1",
     }

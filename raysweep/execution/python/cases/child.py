@@ -21,7 +21,6 @@ import sys
 import unittest
 from collections.abc import Mapping
 from os import _exit
-from socket import AF_INET, AF_INET6
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
@@ -41,8 +40,9 @@ from raysweep.execution.python.processes import flush
 __all__ = ["prepare", "reporter", "run_alone"]
 
 MODULE = "__test__"
-_NETWORK = {"socket.connect": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0, "socket.__new__": 1}
-"""Events of Python's audit that ask for a host or a socket, each with the place of the address or family."""
+_NETWORK = {"socket.connect": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0}
+"""Events of Python's audit that ask for a host, each with the place of its name or address."""
+_HERE = ("", "localhost", "0.0.0.0", "::", "::1", "ip6-localhost")
 _SHORTEST = 20  # characters of a message, however many tests fail
 
 
@@ -164,10 +164,9 @@ def _noting(hosts: list[str]) -> Any:
     def note(event: str, arguments: tuple[Any, ...]) -> None:
         if event in _NETWORK and not hosts:
             asked = arguments[_NETWORK[event]]
-            if event == "socket.__new__":
-                asked = "a socket" if asked in (AF_INET, AF_INET6) else None
             host = asked[0] if isinstance(asked, tuple) and asked else asked
-            if host and not (isinstance(host, str) and host.startswith("/")):  # a path: a socket of this machine
-                hosts.append(str(host)[:60])
+            name = host.decode("utf-8", "replace") if isinstance(host, bytes) else host
+            if isinstance(name, str) and not (name in _HERE or name.startswith(("127.", "/", "\0"))):  # or a path
+                hosts.append(name[:60])
 
     return note

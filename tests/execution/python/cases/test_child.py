@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from raysweep.execution.pool import Executor
+from raysweep.execution.slot import SHARING
 from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 pytestmark = pytest.mark.slow
@@ -92,8 +93,12 @@ SCRIPTS = {
     "a command": "import subprocess\ndef f(): return subprocess.check_output(['echo', '1'])",
     "a signal": "import subprocess\np = subprocess.Popen(['sleep', '9'])\ndef f(): return p.kill() or p.wait()",
     "processes": "from multiprocessing import Pool\ndef f():\n    with Pool(2) as p: return p.map(abs, [-1, 2])",
+    "a manager": "from multiprocessing import Manager\ndef f():\n    with Manager() as m: return str(m.list([1]))",
     "copies": "import shutil\ndef f():\n    open('a', 'w').write('b')\n    return open(shutil.copy2('a', 'c')).read()",
     "/tmp": "def f():\n    open('/tmp/a', 'w').write('b')\n    return open('/tmp/a').read()",
+    "a Python": "import subprocess\ndef f(): return not subprocess.call([sys.executable, '-c', 'import numpy'])",
+    "a server": "import socket\ndef f():\n    s = socket.create_server(('127.0.0.1', 0))\n"
+    "    return socket.create_connection(s.getsockname())",
     "a large file": "def f(): return open('a', 'wb').write(bytes(50 * 2**20))",
 }
 
@@ -146,10 +151,17 @@ def test_nothing_is_left_for_the_next_program(strong):
 
 
 def test_imports_of_the_problem_are_made_before_the_program(slot):
-    loaded = "self.assertIn('numpy', sys.modules)"
-    programs = [Program("", cases(loaded), cases=True, imports=imports) for imports in (("numpy",), (), ("no_such",))]
-    outcomes = [verdict.outcome for verdict in slot.run(programs, LIMITS)]
-    assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.FAILED]
+    loaded = cases("self.assertIn('numpy', sys.modules)")
+    few, many = range(SHARING - 1), range(SHARING)
+    for imports, numbers, outcome in (
+        (("numpy",), few, Outcome.FAILED),  # not worth it
+        (("numpy",), many, Outcome.PASSED),
+        (("numpy",), few, Outcome.PASSED),
+        ((), many, Outcome.FAILED),
+        (("no_such",), many, Outcome.FAILED),
+    ):
+        programs = [Program(f"# {number}", loaded, cases=True, imports=imports) for number in numbers]
+        assert {verdict.outcome for verdict in slot.run(programs, LIMITS)} == {outcome}
 
 
 def test_an_import_that_starts_a_thread_is_left_to_each_program(slot, tmp_path, monkeypatch):
@@ -159,5 +171,5 @@ def test_an_import_that_starts_a_thread_is_left_to_each_program(slot, tmp_path, 
     monkeypatch.syspath_prepend(str(tmp_path / "site-packages"))
     body = "self.assertNotIn('threaded', sys.modules)\nimport threaded"
     with Executor(1, Sandbox(require=Level.LIMITS)) as executor:
-        (verdict,) = executor.run([Program("", cases(body), cases=True, imports=("threaded",))], LIMITS)
-    assert verdict.outcome is Outcome.PASSED
+        programs = [Program(f"# {at}", cases(body), cases=True, imports=("threaded",)) for at in range(SHARING)]
+        assert {verdict.outcome for verdict in executor.run(programs, LIMITS)} == {Outcome.PASSED}
