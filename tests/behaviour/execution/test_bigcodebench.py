@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import venv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from raysweep.execution.pool import Executor
+from raysweep.execution.runtimes import identities
 from raysweep.problems.bigcodebench import BigCodeBench
-from raysweep.programs import Level, Limits, Program, Sandbox, Verdict
+from raysweep.programs import Level, Limits, Outcome, Program, Sandbox, Verdict
 from tests.problems import bigcodebench_tasks
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -68,6 +70,34 @@ def test_each_program_has_the_right_outcome_and_leaves_nothing(corpus):
     assert not [path for path in left if path.name.startswith("raysweep-")]
     running = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
     assert "sleep 1000" not in running
+
+
+def test_two_environments_with_other_numpys_have_keys_and_verdicts_of_their_own(tmp_path):
+    pythons = {}
+    for name, version in (("one", "1.26.4"), ("two", "2.2.6")):
+        venv.create(tmp_path / name, symlinks=True, with_pip=True)
+        pythons[name] = str(tmp_path / name / "bin" / "python")
+        install = [pythons[name], "-I", "-m", "pip", "install", "-q", f"numpy=={version}"]
+        if subprocess.run(install, capture_output=True).returncode:
+            pytest.skip(f"numpy {version} can't be installed, as without a network")
+    sandbox = Sandbox(require=Level.LIMITS, environments=tuple(pythons.items()))
+    keys = dict(identities(pythons, sandbox))
+    assert keys["one"] != keys["two"]
+    text = "import numpy as np\ndef task_func(): return repr(np.float64(1.5)), hasattr(np, 'in1d')"
+    tests = (
+        "import unittest\nimport numpy as np\nclass TestCases(unittest.TestCase):\n    def test_f(self):\n"
+        "        old = np.__version__ < '2'\n"
+        "        self.assertEqual(task_func()[0], '1.5' if old else 'np.float64(1.5)')\n"
+        "        self.assertTrue(old)\n"
+    )
+    programs = [
+        Program(f"{text}  # {at}", tests, environment=name, cases=True, imports=("numpy",))
+        for name in pythons
+        for at in range(5)
+    ]
+    with Executor(1, sandbox) as executor:
+        outcomes = [verdict.outcome for verdict in executor.run(programs, LIMITS)]
+    assert outcomes == [Outcome.PASSED] * 5 + [Outcome.FAILED] * 5
 
 
 @pytest.mark.parametrize("load", [1, 4])
