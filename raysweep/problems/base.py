@@ -62,6 +62,8 @@ class ProblemSet(ABC):
     limit_by_reference: ClassVar[bool] = True
     """Whether a problem's time limit may follow its reference's time; False where importing libraries takes most of a
     program's time."""
+    cases: ClassVar[bool] = False
+    """Whether tests are unittest cases in the program's module (`Program.cases`), which always run in isolated mode."""
     requirements: ClassVar[Path | None] = None
     """A file for pip with the packages that its programs may import, for their environment; None: it needs none."""
     repair: ClassVar[bool] = False

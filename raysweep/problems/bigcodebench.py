@@ -98,6 +98,7 @@ class BigCodeBench(FileSet):
 
     limits = Limits(timeout=30.0, memory_mib=4096)
     limit_by_reference = False
+    cases = True
     licence = "Apache-2.0"
     origin = "https://github.com/bigcode-project/bigcodebench"
     hub = SUBSETS["full"]

@@ -60,7 +60,8 @@ class EnvironmentFacts:
         listed = [f"{name} ({count(number, 'problem')})" for name, number in modules]
         verb = "is" if len(self.lacking) == 1 else "are"
         cost = f"{len(self.lacking):,} of {count(self.problems, 'problem')} {verb} left out"
-        return f"lacks {_first(listed)}, so {cost}: {_first([*self.lacking])}"
+        by_problem = [f"{task_id} ({', '.join(names)})" for task_id, names in self.lacking.items()]
+        return f"lacks {_first(listed)}, so {cost}: {_first(by_problem)}"
 
 
 def environment_facts(

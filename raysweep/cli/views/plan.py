@@ -108,8 +108,8 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     if facts.doubtful_types:
         yield f"no known accelerator is called {', '.join(facts.doubtful_types)}"
     seconds = ", ".join(f"{name} {timeout:g} s" for name, timeout in facts.timeouts.items())
-    lane = facts.lane if facts.timeouts.keys() - facts.compilers.keys() else "strict"
-    how = f"{Lane(lane).mode} mode (lane {lane}: {PROCESSES_OF[lane]}), at isolation level {facts.require} or better"
+    lane = f"lane {facts.lane}: {PROCESSES_OF[facts.lane]}"
+    how = f"{Lane(facts.lane).mode} mode ({lane}), at isolation level {facts.require} or better"
     yield f"programs: {how}; time limits: {seconds}"
     for name, compiler in facts.compilers.items():
         yield f"programs on {name}: isolated mode; {compiler or 'no compiler for them is here'}"

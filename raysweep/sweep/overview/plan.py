@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysweep.config.fields import ProblemsConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.execution.runtimes import identity
@@ -39,7 +40,7 @@ from raysweep.planning.predictions.trainable import require_fit
 from raysweep.planning.rows_read import RowsRead, rows_read
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.packages import EnvironmentFacts, environment_facts
-from raysweep.programs import COMPILED
+from raysweep.programs import COMPILED, Lane
 from raysweep.records import BASE, NOT_TUNED, REWRITTEN
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
@@ -287,7 +288,7 @@ def _of_config(config: SweepConfig) -> dict[str, Any]:
     rule, execution = config.evaluation.pairs, config.execution
     return {
         "rule": rule if isinstance(rule, str) else "as written",
-        "lane": execution.lane,
+        "lane": execution.lane if any(_may_share(config, one) for one in config.evaluation.problems) else Lane.STRICT,
         "require": execution.require,
         "allowed": config.allow_code_execution,
         "timeouts": {
@@ -365,14 +366,24 @@ def _reason_against_this_machine(plan: SweepPlan, lacking: Sequence[ArtefactPlan
     return ""
 
 
+def _may_share(config: SweepConfig, problems: ProblemsConfig) -> bool:
+    """Return whether programs on a problem set may share a process."""
+    return _language(config, problems) not in COMPILED and not PROBLEMS.get(problems.name).cases
+
+
+def _language(config: SweepConfig, problems: ProblemsConfig) -> str:
+    """Return a problem set's language; of a file that isn't here it is known only where the config names it."""
+    try:
+        return config.problem_set(problems).language
+    except UsageError:
+        return str((problems.model_extra or {}).get("language", ""))
+
+
 def _compilers(config: SweepConfig) -> dict[str, str]:
     """Return the compilers of problem sets that have one, in words; "" where this machine lacks it."""
     compilers = {}
     for problems in config.evaluation.problems:
-        try:
-            language = config.problem_set(problems).language
-        except UsageError:  # a file that isn't here: its language is known only where the config names it
-            language = str((problems.model_extra or {}).get("language", ""))
+        language = _language(config, problems)
         if language in COMPILED:
             compilers[problems.label] = ""
             with suppress(UsageError):

@@ -328,7 +328,7 @@ def test_a_line_says_what_problems_lack_in_their_environment(tmp_path, capsys):
     plan = small(evaluation=evaluation, execution={"environments": {"here": sys.executable}})
     line = next(line for line in told(plan, tmp_path, capsys).splitlines() if line.startswith("programs on mine: "))
     assert line.startswith(f"programs on mine: environment 'here' ({sys.executable}), Python 3.")
-    assert line.endswith("; it lacks absent_a (1 problem), so 1 of 2 problems is left out: T/1")
+    assert line.endswith("; it lacks absent_a (1 problem), so 1 of 2 problems is left out: T/1 (absent_a)")
     print_plan(plan_facts(plan, Store(tmp_path / "store")), as_json=True)
     (facts,) = json.loads(capsys.readouterr().out)["environments"]
     assert facts["lacking"] == {"T/1": ["absent_a"]} and (facts["problem_set"], facts["problems"]) == ("mine", 2)

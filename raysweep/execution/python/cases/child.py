@@ -72,7 +72,7 @@ def run_alone(text: str, tests: Cases, report: Reporter, frame_of: FrameOf) -> N
     sys.addaudithook(_noting(hosts))
     outcome, detail, parts = _run(text, tests, frame_of)
     if hosts and outcome != "passed":
-        detail = f"it asks for the network ({hosts[0]}), which there is none of; {detail}"
+        detail = f"it asked for the network ({hosts[0]}); {detail}"
     flush(streams)
     report(0, outcome, detail, 0.0, parts)
     end_process(0)

@@ -83,7 +83,7 @@ def test_how_a_program_ends(slot, text, body, outcome, detail):
 def test_what_asks_for_the_network_is_named(slot):
     verdict = run(slot, "import urllib.request\ndef f(): urllib.request.urlopen('http://raysweep.invalid')", "f()")
     assert verdict.outcome is Outcome.EXCEPTION
-    assert verdict.detail.startswith("it asks for the network (raysweep.invalid), which there is none of; test_1 error")
+    assert verdict.detail.startswith("it asked for the network (raysweep.invalid); test_1 error")
     patched = "with patch('urllib.request.urlopen', return_value=1): self.assertIsNone(f())"
     verdict = run(slot, "import urllib.request\ndef f(): urllib.request.urlopen('http://raysweep.invalid')", patched)
     assert verdict.outcome is Outcome.PASSED
