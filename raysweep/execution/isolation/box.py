@@ -32,6 +32,7 @@ class Box:
 
     def __init__(self, layers: Layers) -> None:
         self._layers = layers
+        self._disks = [layers.box] if layers.own_disk else []  # where disks of its own are mounted
         os.chmod(layers.box, 0o700)  # noqa: PTH101
         os.chdir(layers.box)
         self._untouched = _state(layers.box)
@@ -108,12 +109,12 @@ class Box:
         try:
             os.chdir("/")
             if layers.own_disk:
-                for folder in reversed(layers.own_folders):
-                    if folder == box or os.path.ismount(folder):
-                        kernel.unmount(folder)
+                while self._disks:
+                    kernel.unmount(self._disks.pop())
                 for folder in layers.own_folders:
                     os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # a box may be in a folder that is new
                     mount_empty_disk(folder)
+                    self._disks.append(folder)
                 if layers.is_script:
                     layers.allow_box()
             else:

@@ -22,6 +22,7 @@ from tests.behaviour.execution.world import REPO, World, survivors
 from tests.execution.compiled.processes import needs
 from tests.execution.compiled.programs import BODIES, LIMITS, program
 from tests.execution.isolation.test_threads import OLDER, START
+from tests.execution.python.cases.test_child import SCRIPTS
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -38,7 +39,7 @@ from raysweep.programs import Lane, Level, Limits, Oracle, Program, Sandbox
 exec(sys.argv[3])
 given = json.load(sys.stdin)
 work = [
-    (key, Program(**{**program, "oracle": program["oracle"] and Oracle(program["oracle"])}), Limits(**limits))
+    (key, Program(**program | {"oracle": program["oracle"] and Oracle(program["oracle"]), "imports": ()}), Limits(**limits))
     for key, program, limits in given
 ]
 with Executor(1 + (len(work) > 20), Sandbox(Lane(sys.argv[2]), Level.LIMITS)) as executor:
@@ -172,3 +173,12 @@ def test_an_ordinary_user_holds_off_what_its_level_says(lane, in_full):
     wrong = {one.id: verdicts[one.id] for one in entries if verdicts[one.id][0] not in one.outcomes}
     assert wrong == {}
     assert [verdict for key, verdict in verdicts.items() if key.startswith("witness") and verdict[0] != "passed"] == []
+
+
+def test_scripts_have_disks_processes_and_a_network_of_their_own():
+    cases = "import unittest\nclass TestCases(unittest.TestCase):\n    def test_f(self): self.assertTrue(f())"
+    scripts = {name: Program(text, cases, cases=True) for name, text in SCRIPTS.items() if "numpy" not in text}
+    found = as_nobody("strict", [(name, one, Limits(timeout=10, memory_mib=4096)) for name, one in scripts.items()])
+    if Level(found["level"]) < Level.STRONG:
+        pytest.skip("an ordinary user has no namespaces here, in which a script has these")
+    assert {name: outcome for name, (outcome, _) in found["verdicts"].items()} == dict.fromkeys(scripts, "passed")
