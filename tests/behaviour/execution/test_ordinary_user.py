@@ -39,7 +39,7 @@ from raysweep.programs import Lane, Level, Limits, Oracle, Program, Sandbox
 exec(sys.argv[3])
 given = json.load(sys.stdin)
 work = [
-    (key, Program(**program | {"oracle": program["oracle"] and Oracle(program["oracle"]), "imports": ()}), Limits(**limits))
+    (key, Program(**program | {"oracle": program["oracle"] and Oracle(program["oracle"])}), Limits(**limits))
     for key, program, limits in given
 ]
 with Executor(1 + (len(work) > 20), Sandbox(Lane(sys.argv[2]), Level.LIMITS)) as executor:
@@ -55,7 +55,7 @@ SLOW = ("judge-time", "judge-memory")  # groups that keep a judge busy, which de
 
 def as_nobody(lane: str, work: list[tuple[str, Program, Limits]], first: str = "pass") -> dict:
     """Run programs as that user, after a statement; return its level and its verdicts."""
-    given = json.dumps([(key, asdict(program), asdict(limits)) for key, program, limits in work])
+    given = json.dumps([(key, asdict(program) | {"imports": ""}, asdict(limits)) for key, program, limits in work])
     command = [*AS_NOBODY, PYTHON, "-c", SCRIPT, str(REPO), lane, first]
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "CANARY_TOKEN": os.environ.get("CANARY_TOKEN", "")}
     options = {"env": environment, "cwd": "/", "timeout": PATIENCE}
