@@ -77,10 +77,11 @@ class Program:
     def sha(self) -> str:
         """SHA-256 of language, text, tests and, if there is one, declaration; programs with equal ones run once.
 
-        The environment is no part of it: keys of verdicts name what that has, whatever its name.
+        The environment is no part of it: keys of verdicts name what that has, whatever its name. Nor are `imports`,
+        which change no verdict.
         """
         declared = f"\0{self.declaration}" if self.declaration else ""
-        declared += f"\0cases\0{' '.join(self.imports)}" if self.cases else ""
+        declared += "\0cases" if self.cases else ""
         return text_sha(f"{self.language}\0{self.text}\0{self.tests}{declared}")
 
     @property

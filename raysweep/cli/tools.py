@@ -141,13 +141,14 @@ def execute(
 ) -> None:
     """Run the programs of a samples file against their tests and print pass@k; the same command resumes."""
     from raysweep.cli.views.execute import print_sample_scores
+    from raysweep.execution.environments import path_of_python
     from raysweep.problems.base import GIVEN
 
     sandbox = Sandbox(
         _member(Lane, "--lane", lane),
         _member(Level, "--require", require),
         _member(Oracle, "--require-oracle", require_oracle),
-        environments=((GIVEN, str(Path(environment).expanduser().absolute())),) if environment is not None else (),
+        environments=((GIVEN, path_of_python(environment)),) if environment is not None else (),
     )
     way = _member([way for way in Extract if way not in PATCHES], "--extract", extract)
     scores = _execute(

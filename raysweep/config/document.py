@@ -227,6 +227,9 @@ def _anchor(value: Any, at: KeyPath, folder: Path) -> None:
         return
     for key, child in value.items():
         _anchor(child, (*at, key), folder)
+    if at == ("execution",) and isinstance(value.get("environments"), dict):
+        named = value["environments"]
+        named |= {name: str(folder / one) for name, one in named.items() if _is_relative_file(one)}
     path = value.get("path")
     if not isinstance(path, str) or not path or "://" in path or path.startswith("~"):
         return
@@ -234,6 +237,11 @@ def _anchor(value: Any, at: KeyPath, folder: Path) -> None:
     there = folder / path
     if not may_be_hub_id or path.startswith(".") or there.exists() or Path(path).exists():
         value["path"] = str(there)
+
+
+def _is_relative_file(path: Any) -> bool:
+    """Return whether a text is a path below a folder; a name alone, such as python3.10, is a command's."""
+    return isinstance(path, str) and "/" in path and not path.startswith(("/", "~"))
 
 
 def _unshared(value: Any) -> Any:

@@ -52,6 +52,7 @@ from raysweep.config.training import (
     TrainingSetConfig,
 )
 from raysweep.errors import UsageError
+from raysweep.execution.environments import path_of_python
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
 from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
@@ -234,12 +235,6 @@ def _no_language(name: str) -> str:
     return name
 
 
-def _python(path: str) -> str:
-    """Return the absolute path of a Python that is here, through which link it may be: a venv's is one."""
-    file = Path(path).expanduser()
-    return str(file.absolute()) if file.exists() else path
-
-
 class ExecutionConfig(Strict):
     """Limits and isolation of a program; a limit that is null comes from the problem set."""
 
@@ -264,7 +259,9 @@ class ExecutionConfig(Strict):
     """Standard of C++ (`-std`); null: g++'s own, such as C++17 with GNU's extensions."""
     cpp_optimise: Annotated[int, Field(ge=0, le=3)] = SANDBOX.cpp_optimise
     """How far g++ optimises programs in C++ (`-O`)."""
-    environments: dict[Annotated[Name, AfterValidator(_no_language)], Annotated[str, AfterValidator(_python)]] = {}
+    environments: dict[
+        Annotated[Name, AfterValidator(_no_language)], Annotated[str, AfterValidator(path_of_python)]
+    ] = {}
     """Pythons of other environments, by a name of your choice, by which a problem set's `environment` names one."""
 
     @property

@@ -6,6 +6,7 @@ An environment is asked once, by its own Python, which imports no package for th
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -63,6 +64,15 @@ class PythonEnvironment(NamedTuple):
         return f"Python {self.version} with {len(self.packages)} packages {sha256(listed.encode()).hexdigest()[:12]}"
 
 
+def path_of_python(text: str) -> str:
+    """Return the absolute path of a Python that is here, through which link it may be: a venv's is one.
+
+    A name alone is that of a command.
+    """
+    file = Path(text).expanduser()
+    return str(file.absolute()) if file.exists() else shutil.which(text) or text
+
+
 @lru_cache(maxsize=64)
 def environment_at(python: str) -> PythonEnvironment:
     """Return the environment of a Python; it is asked once in each process.
@@ -74,8 +84,8 @@ def environment_at(python: str) -> PythonEnvironment:
     path = Path(python)
     if not path.exists():
         raise MissingInput(
-            f"there is no {python} on this machine; make the environment (`python3.10 -m venv FOLDER`, then its "
-            "packages), on every node at the same path, or name another Python"
+            f"there is no {path.absolute()} on this machine; make the environment (`python3.10 -m venv FOLDER`, then "
+            "its packages), on every node at the same path, or name another Python"
         )
     if path.is_dir():
         raise UsageError(f"{python} is a folder; name the Python in it: {path / 'bin' / 'python'}")
@@ -83,7 +93,8 @@ def environment_at(python: str) -> PythonEnvironment:
     if found["implementation"] != "CPython" or _numbers(found["version"]) < MIN_PYTHON:
         wanted = ".".join(map(str, MIN_PYTHON))
         raise UsageError(
-            f"{python} is {found['implementation']} {found['version']}; programs can run in CPython {wanted} or newer"
+            f"{python} is {found['implementation']} {found['version']}; programs can run in CPython {wanted} or newer: "
+            "name such a Python"
         )
     folders, prefixes = tuple(found["folders"]), tuple(found["prefixes"])
     return PythonEnvironment(python, found["version"], found["packages"], folders, prefixes)
@@ -108,8 +119,10 @@ def _asked(python: str, code: str, *arguments: str) -> Any:
         )
         return json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
+        said = getattr(error, "stderr", "") or (error.strerror if isinstance(error, OSError) else "")
+        why = str(said).strip().rpartition("\n")[2] or f"it doesn't answer as a Python does ({type(error).__name__})"
         raise UsageError(
-            f"{python} can't be asked for its packages: {error}; name the Python of an environment"
+            f"{python} can't be asked for its packages: {why}; name the Python of an environment (bin/python in it)"
         ) from error
 
 

@@ -53,6 +53,8 @@ UP_SECONDS = 600.0
 raysweep's own headers or classes included: only one that hangs takes longer."""
 JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers, or the program's limit if longer
 COMPILING_SECONDS = 3600.0  # of wall time that a program, its problem's server and its tests may take to compile
+IMPORT_SECONDS = 120.0
+"""The same of one that imports modules for programs; then it starts without them."""
 STARTS = 3
 """A process that ends before it is up is started at most so often."""
 CLOSE_SECONDS = 10.0
@@ -69,7 +71,8 @@ _UNSHOWN = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800
 control characters, and those that turn the direction of writing."""
 _IN_LINES, _IN_A_LINE = re.compile(f"[{_UNSHOWN}]"), re.compile(rf"[{_UNSHOWN}\t\n\r]")
 _START_CODE = (
-    "import sys; sys.path[:] = [*filter(None, sys.path), sys.argv.pop(1)]; "  # without the working folder
+    "import sys; sys.path[:] = [sys.argv.pop(1), *filter(None, sys.path)]; "  # without the working folder
+    "import raysweep; sys.path.append(sys.path.pop(0)); "  # this one, and no other that the interpreter has
     "from raysweep.execution.endings import run; from {} import main; run(main)"
 )
 MAX_CASES = 3
@@ -151,7 +154,7 @@ class Slot:
     def _new_process(self, kind: ProcessKind) -> SlotProcess:
         runtime = kind.environment or kind.language
         setting = self._sandbox.setting_of(runtime)
-        found = identity(runtime, setting)
+        found = identity(runtime, setting) if kind.environment or kind.language in COMPILED else ""
         if found != (named := dict(self._sandbox.compilers).get(runtime, found)):
             what = (
                 f"the compiler of programs in {LANGUAGE_WORDS[runtime]}"
@@ -253,8 +256,13 @@ class SlotProcess:
         """Start the process unless there is one; raise the same errors as `send`."""
         if self._process is not None:
             return
-        isolation = self._start_process(self._without, patience)
-        if "unshared" in isolation:  # a fork of a process with threads may hang: each program imports it itself
+        try:
+            isolation = self._start_process(self._without, patience)
+        except NotStarted:
+            if not self._imports:
+                raise
+            isolation = {"unshared": "an import ends the process, or hangs"}
+        if "unshared" in isolation:  # such as threads, without which a fork may hang: each program imports it itself
             self.abandon()
             self._imports = ()
             isolation = self._start_process(self._without, patience)
@@ -387,8 +395,9 @@ class SlotProcess:
             )
 
         self._process = with_room(start, patience)
-        if not select.select([self.fileno()], [], [], UP_SECONDS)[0]:
-            raise TimeoutError(f"it hangs, with no word from it for {UP_SECONDS:g} s")
+        seconds = IMPORT_SECONDS if self._imports else UP_SECONDS
+        if not select.select([self.fileno()], [], [], seconds)[0]:
+            raise TimeoutError(f"it hangs, with no word from it for {seconds:g} s")
         return read_frame(self.fileno(), _FIRST_BYTES)
 
     @property

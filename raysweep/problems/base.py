@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.programs import COMPILED, PYTHON, Limits
 from raysweep.prompts.comments import protected_in_comments
 from raysweep.prompts.regions import protected_words, split_prompt
@@ -160,6 +160,7 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
         registered, _, language = name.rpartition("-")
         if registered in PROBLEMS.names() and language in PROBLEMS.get(registered).languages:
             return {"name": registered, "path": path, "language": language, "as": name}
+        _refuse_near_variant(name)
         return {**_file_entry(path), "as": name}
     if text in PROBLEMS.names() and not Path(text).is_file():
         if "path" in PROBLEMS.required_arguments(text):
@@ -171,6 +172,14 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
         return _file_entry(text)
     PROBLEMS.get(text)  # raises UsageError, which suggests the nearest name
     raise AssertionError(text)
+
+
+def _refuse_near_variant(name: str) -> None:
+    """Raise UsageError for a name that is nearly a set's with a variant: its file would be read as another one."""
+    for registered in PROBLEMS.names():
+        known = [f"{registered}-{variant}" for variant in PROBLEMS.get(registered).variants]
+        if name.startswith(f"{registered}-") and (near := did_you_mean(name, known)):
+            raise UsageError(f"no problem set is called {name!r}{near}; known: {', '.join(known)}")
 
 
 def in_environment(entries: Sequence[Mapping[str, Any]], environment: str) -> list[dict[str, Any]]:

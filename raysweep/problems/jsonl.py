@@ -12,6 +12,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.file_problems import (
     STOP,
@@ -42,13 +43,15 @@ class JsonlProblems(FileSet):
         environment: name of the Python environment that runs the programs; None: raysweep's own.
 
     Raises:
-        UsageError: the file doesn't exist.
+        UsageError: the file doesn't exist, or an environment is named for programs in Java or C++.
     """
 
     def __init__(self, path: str, environment: str | None = None) -> None:
         super().__init__(Path(path).expanduser())
         self.language = _language_of_file(Path(path).expanduser())
         self.environment = environment or ""
+        if environment and self.language in COMPILED:
+            raise UsageError(f"{path}: programs in {self.language} have a compiler; leave `environment` out")
 
     @override
     def problem(self, row: JsonRow) -> Problem:

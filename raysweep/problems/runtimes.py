@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from raysweep.errors import MissingInput
+from raysweep.errors import MissingInput, UsageError
 from raysweep.execution.compiled.java.junit import check_junit, is_junit
 from raysweep.execution.compiled.toolchains import missing_headers
 from raysweep.execution.runtimes import identity
@@ -22,9 +22,16 @@ def check_runtime(runtime: str, problems: Iterable[Problem], sandbox: Sandbox) -
     Raises:
         MissingInput: no compiler (the package is named), one that is too old, no JUnit where tests are JUnit's, or
             headers that problems include are missing (the problems are named); no Python of an environment.
-        UsageError: g++ doesn't know the standard of C++; the environment isn't named, or has a Python too old.
+        UsageError: g++ doesn't know the standard of C++; unittest cases need an environment, and none is named; nothing
+            gives its Python, or it is too old.
     """
     problems = list(problems)
+    if runtime == PYTHON and problems and problems[0].assemble("").cases:
+        raise UsageError(
+            "its programs import many packages, in versions of their own; name the Python of the environment that has "
+            "them: `--environment PATH`, or in a config `execution: {environments: {NAME: PATH}}` and the set's "
+            "`environment: NAME` (docs/problem-sets.md says how to make one)"
+        )
     if runtime == PYTHON or not any(problem.test.strip() for problem in problems):
         return
     identity(runtime, sandbox.setting_of(runtime))

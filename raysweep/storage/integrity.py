@@ -48,7 +48,7 @@ class Integrity:
         self._files = files
         self._copies = copies
         self._keeps = copies is not None  # artefacts in an object store don't change
-        self._counts_by_key: dict[str, Mapping[str, Any]] = {}  # of undamaged artefacts
+        self._known: dict[tuple[str, str], Mapping[str, Any]] = {}  # counts of undamaged artefacts, by stage and key
 
     @contextlib.contextmanager
     def checking_once(self) -> Iterator[None]:
@@ -58,20 +58,20 @@ class Integrity:
         finally:
             if self._copies is None:
                 self._keeps = False
-                self._counts_by_key.clear()
+                self._known.clear()
 
     def is_known(self, node: Artefact) -> bool:
         """Return True if this process has found an artefact undamaged, and keeps that."""
-        return node.key in self._counts_by_key
+        return (node.stage, node.key) in self._known
 
     def forget(self, node: Artefact) -> None:
         """Make the next check look at the artefact again."""
-        self._counts_by_key.pop(node.key, None)
+        self._known.pop((node.stage, node.key), None)
 
     def counts(self, node: Artefact) -> Mapping[str, Any]:
         """Return what the stage reported, also if files were dropped since; empty without a readable manifest."""
-        if node.key in self._counts_by_key:
-            return self._counts_by_key[node.key]
+        if (node.stage, node.key) in self._known:
+            return self._known[node.stage, node.key]
         with contextlib.suppress(StoreError):
             return _counts(self.parse(node, self.manifest_text(node) or self.dropped_text(node) or b""))
         return {}
@@ -114,7 +114,7 @@ class Integrity:
         else:
             damage = self._damage_in_object_store(self._copies, node, text, manifest["files"], whole=whole)
         if not damage and self._keeps:
-            self._counts_by_key[node.key] = _counts(manifest)
+            self._known[node.stage, node.key] = _counts(manifest)
         return damage
 
     def _damage_in_object_store(

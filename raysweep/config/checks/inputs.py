@@ -402,7 +402,7 @@ def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
             problem_set.check(judged=judged)
             if judged and problem_set.environment:
                 yield from _environment(config, at, problem_set)
-            elif judged and problem_set.runtime != PYTHON:
+            elif judged and (problem_set.runtime != PYTHON or problem_set.cases):
                 asked = problem_set.problems()[: config.evaluation.limit]
                 check_runtime(problem_set.runtime, asked, sandbox)
             if judged and sandbox.require_oracle is Oracle.OUTSIDE:

@@ -93,13 +93,12 @@ class Layers:
         if self.rules is None or self.make_rules is None:
             return
         self._boxes += 1
-        if self._boxes % _BOXES:
-            for folder in self.own_folders:
-                landlock.allow_writing(self.rules, folder, sockets=self.has_loopback)
-            return
-        rules = self.make_rules()
-        os.dup2(rules, self.rules)
-        os.close(rules)
+        if self._boxes % _BOXES == 0:
+            rules = self.make_rules()
+            os.dup2(rules, self.rules)
+            os.close(rules)
+        for folder in self.own_folders:
+            landlock.allow_writing(self.rules, folder, sockets=self.has_loopback)
 
     def apply(self, pid: int) -> None:
         """Apply the layers to this process, `pid`, for the rest of its life.
@@ -178,8 +177,9 @@ def mount_empty_disk(box: str) -> None:
     kernel.mount("tmpfs", box, restricted, f"size={BOX_MIB}m,nr_inodes={BOX_FILES},mode=700")
 
 
-def raise_loopback() -> None:
-    """Let processes of this network namespace, which has no other device, reach one another."""
+def enter_own_network() -> None:
+    """Move this process into a network of its own, whose processes reach one another and nobody else."""
+    kernel.unshare(kernel.CLONE_NEWNET)
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         fcntl.ioctl(asking, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
 

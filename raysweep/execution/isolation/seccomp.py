@@ -22,7 +22,7 @@ _ALLOW, _KILL, _EPERM, _ENOSYS = 0x7FFF_0000, 0x8000_0000, 0x0005_0001, 0x0005_0
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _OWN_PID = 0xFFFF_FFF0  # replaced by the pid of the process that sets the filter
 _FIRST_NEW = 424  # refused calls from this number on fail with ENOSYS
-_CLONE_THREAD = 0x1_0000
+_CLONE_THREAD, _CLONE_NAMESPACES = 0x1_0000, 0x7E02_0000
 
 # name: numbers on x86_64 and aarch64 (-1: no such call), from the kernel's syscall tables
 _ALLOWED_CALLS = {
@@ -87,7 +87,7 @@ _ALLOWED_FOR_SCRIPTS = {  # links, attributes of files, sessions, timers, watche
     "flistxattr": (196, 13), "timer_create": (222, 107), "timer_settime": (223, 110), "timer_gettime": (224, 108),
     "timer_getoverrun": (225, 109), "timer_delete": (226, 111), "timerfd_create": (283, 85),
     "timerfd_settime": (286, 86), "timerfd_gettime": (287, 87), "inotify_add_watch": (254, 27),
-    "inotify_rm_watch": (255, 28), "signalfd4": (289, 74), "inotify_init1": (294, 26), "memfd_create": (319, 279),
+    "inotify_rm_watch": (255, 28), "signalfd4": (289, 74), "inotify_init1": (294, 26),
 }  # fmt: skip
 _ALLOWED_ALONE = {  # in namespaces of their own: signals to any process that they see, sockets, pipes with names
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "bind": (49, 200), "listen": (50, 201),
@@ -95,7 +95,7 @@ _ALLOWED_ALONE = {  # in namespaces of their own: signals to any process that th
     "sendmsg": (46, 211), "recvmsg": (47, 212), "sendmmsg": (307, 269), "recvmmsg": (299, 243),
     "mknod": (133, -1), "mknodat": (259, 33), "setpriority": (141, 140), "sched_setaffinity": (203, 122),
 }  # fmt: skip
-_SOCKETS = (41, 198), (1, 2, 10)  # of this machine, IPv4 and IPv6
+_SOCKETS = (41, 198), (2, 10)  # IPv4 and IPv6; sockets with paths would reach those of the machine's own services
 _EXECVEAT, _AT_EMPTY_PATH = (322, 281), 0x1000
 
 
@@ -140,6 +140,8 @@ def program(
     calls |= _ALLOWED_FOR_SCRIPTS if Starts.SCRIPTS in starts else {}
     calls |= _ALLOWED_ALONE if Starts.SCRIPTS in starts and alone else {}
     leaves |= {numbers[column]: [allow] for numbers in calls.values()}
+    if Starts.PROCESSES in starts:
+        leaves[(56, 220)[column]] = [_step(_LOAD, _ARGUMENTS), _step(_ANY_BIT, _CLONE_NAMESPACES, 1), allow, refuse]
     if Starts.SCRIPTS in starts and alone:
         leaves[_SOCKETS[0][column]] = _one_of(0, _SOCKETS[1])
     if Starts.MEMORY in starts:

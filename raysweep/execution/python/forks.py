@@ -22,10 +22,10 @@ from raysweep.execution.isolation.layers import (
     FILE_MIB,
     Access,
     Layers,
+    enter_own_network,
     limit_resources,
     lower_limit,
     prepare_filters,
-    raise_loopback,
     verify,
 )
 from raysweep.execution.isolation.room import with_room
@@ -123,6 +123,8 @@ class Forks:
             lower_limit(resource.RLIMIT_CPU, cpu_seconds)
             lower_limit(resource.RLIMIT_AS, memory)
             try:
+                if self.layers.has_loopback:
+                    enter_own_network()
                 self.layers.apply(os.getpid())
                 os.closerange(CHANNEL + len(descriptors), 256)
             except BaseException as error:  # not the program's fault, since it never ran
@@ -194,8 +196,6 @@ def isolated(
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     is_script = access is not None and Starts.SCRIPTS in access.starts
     limit_resources(BOX_MIB if is_script else FILE_MIB)
-    if is_script and layers.namespaces:
-        raise_loopback()
     os.makedirs(layers.box, exist_ok=True)  # noqa: PTH103
     # A disk is mounted anew for each program, so the rule names the folder around it. A plain box must stay there.
     writable = [folder if layers.own_disk else layers.box]

@@ -140,10 +140,8 @@ def _run_programs(
     forks = isolated(layers, folder, settings, mount, refused, access)
     serve = start_serving(forks)
     _hide_raysweep(settings["packages"])
-    for name in settings["imports"]:
-        with suppress(Exception):  # programs that import it will raise the same
-            importlib.import_module(name)
-    forks.box.renew_folder()
+    if settings["cases"]:
+        _import_for_cases(forks, settings["imports"])
     if settings["imports"] and len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208  # a fork would lack the others
         write_frame(ANSWERS, {"unshared": "an import starts threads"})
         os._exit(0)
@@ -187,7 +185,19 @@ def _load_cases() -> Callable[[Forks], Serve]:
     modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _CASES_MODULES}
     child = modules["cases.child"]
     frame_of = modules["processes"].frame_of
-    return lambda forks: Zygote(forks, Harness(child.prepare, child, frame_of, loads_numpy=False)).serve
+    return lambda forks: Zygote(forks, Harness(child.prepare, child, frame_of, prepares=False)).serve
+
+
+def _import_for_cases(forks: Forks, names: list[str]) -> None:
+    """Import numpy, whose random numbers each program gets anew, and what the problem's own code imports.
+
+    The address space that the latter take counts for programs, as if they had imported them.
+    """
+    forks.prepare(numpy=True)
+    for name in names:
+        with suppress(Exception, SystemExit):  # programs that import it will raise the same
+            importlib.import_module(name)
+    forks.box.renew_folder()
 
 
 def _import_modules(packages: list[str]) -> None:

@@ -301,22 +301,25 @@ ASKED = "problem set bigcodebench asks in words for a program, and model {!r} wo
 def test_problems_that_ask_in_words_are_refused_where_a_model_goes_on_with_its_prompt(tmp_path, monkeypatch):
     """A template shows them as a question, a chat's server does so itself, and `reference` reads no prompt."""
     monkeypatch.chdir(tmp_path)
-    entry = f"{{name: bigcodebench, split: instruct, path: {write_rows(tmp_path / 'tasks.jsonl')}}}"
-    given = f"evaluation.problems=[{entry}]"
+    set_there = f"name: bigcodebench, split: instruct, path: {write_rows(tmp_path / 'tasks.jsonl')}"
+    given = f"evaluation.problems=[{{{set_there}, environment: here}}]"
+    execution = f"execution.environments={{here: {sys.executable}}}"
     for where, *more in (
         ("evaluation.prompt_format",),
         ("models.0.template", RAW),
         ("evaluation.prompt_format", "evaluation.prompt_format=raw"),
     ):
-        (told,) = of_own_model(LLAMA, given, *more)
+        (told,) = of_own_model(LLAMA, given, execution, *more)
         assert re.search(rf"{where}: {ASKED.format('mine')}.*`chat`.* `split: complete`", told)
     for template in ("models.0.template=chat", "evaluation.prompt_format=instruct", "models.0.template=magicoder"):
-        assert of_own_model(LLAMA, given, template) == []
-    assert of_own_model(LLAMA, given.replace("instruct", "complete")) == []
-    load_config(write(tmp_path, MINIMAL), [given])
-    load_config(write(tmp_path, MINIMAL), [given, f"{SERVED[:-3]}, api: chat}}}}]"])
-    told = findings(write(tmp_path, MINIMAL), given, SERVED)
+        assert of_own_model(LLAMA, given, execution, template) == []
+    assert of_own_model(LLAMA, given.replace("instruct", "complete"), execution) == []
+    load_config(write(tmp_path, MINIMAL), [given, execution])
+    load_config(write(tmp_path, MINIMAL), [given, execution, f"{SERVED[:-3]}, api: chat}}}}]"])
+    told = findings(write(tmp_path, MINIMAL), given, execution, SERVED)
     assert any(ASKED.format("served") in line for line in told)
+    (told,) = findings(write(tmp_path, MINIMAL), given.replace(", environment: here", ""))
+    assert "evaluation.problems.0: its programs import many packages" in told and "`--environment PATH`" in told
 
 
 def of_model_at(model: Path | str, *overrides: str) -> list[str]:
@@ -553,11 +556,11 @@ def test_each_mistake_about_an_environment_is_one_line_at_its_place(tmp_path):
         f"{{name: jsonl, as: set-{at}, path: {tmp_path}/{at}.jsonl, environment: here}}" for at in range(2)
     )
     mistakes = {
-        "here: gone/python": "execution.environments.here: there is no gone/python on this machine; make the environ",
+        "here: /gone/python": "execution.environments.here: there is no /gone/python on this machine; make the environ",
         f"here: {tmp_path}": f"execution.environments.here: {tmp_path} is a folder; name the Python in it: ",
         "here: /bin/true": "execution.environments.here: /bin/true can't be asked for its packages: ",
         f"here: {sys.executable}": "evaluation.problems.1: the environment 'here' lacks absent_a (1 problem), so 1 "
-        "of 1 problem is left out: T/0; install the packages that have these modules in it, or name another environ",
+        "of 1 problem is left out: T/0 (absent_a); install the packages that have these modules in it, or name another environ",
         "cpp: gone": "execution.environments.cpp: 'cpp' is the name of a language; choose another name",
     }
     for given, said in mistakes.items():

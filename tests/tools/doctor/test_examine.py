@@ -119,14 +119,14 @@ def test_the_environments_of_a_config_are_asked_for_the_packages_of_their_proble
     sets = [{"name": "jsonl", "as": f"set-{name}", "environment": name, "path": path} for name in ("here", "gone")]
     evaluation = {"problems": [*sets, "minicode"]}
     value = {"name": "s", "models": [{"name": "m", "generator": "fake"}], "evaluation": evaluation}
-    value["execution"] = {"environments": {"here": sys.executable, "gone": "gone/python"}}
+    value["execution"] = {"environments": {"here": sys.executable, "gone": "/gone/python"}}
     config = validate(Document("test", value, {}, {}), missing=[])
     done = doctor._done
     monkeypatch.setattr(doctor, "_done", lambda name, check: done(name, check) if name == "environment" else None)
     here, gone = filter(None, doctor.examine(config=config))
     assert (here.state, gone.state) == (State.WARNING, State.ERROR)
     assert here.found.startswith("set-here: environment 'here' (") and "lacks absent_a (1 problem)" in here.found
-    assert here.advice.startswith("install the packages") and gone.found == "there is no gone/python on this machine"
+    assert here.advice.startswith("install the packages") and gone.found == "there is no /gone/python on this machine"
 
 
 def test_sockets_are_tried_where_ray_would_make_them(tmp_path, monkeypatch):

@@ -12,7 +12,6 @@ Source: https://github.com/bigcode-project/bigcodebench, bigcodebench/eval/__ini
 
 from __future__ import annotations
 
-import ast
 import builtins
 import gc
 import os
@@ -22,7 +21,7 @@ import unittest
 from collections.abc import Mapping
 from os import _exit
 from types import CodeType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from raysweep.execution.python.inside.child import Reporter, reporter
 from raysweep.execution.python.inside.rewriting import refuse_skips
@@ -40,28 +39,19 @@ from raysweep.execution.python.processes import flush
 __all__ = ["prepare", "reporter", "run_alone"]
 
 MODULE = "__test__"
-_NETWORK = {"socket.connect": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0}
+_SHORTEST = 40  # characters of a test's name and message, however many fail
+_NETWORK = {"socket.connect": 1, "socket.sendto": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0}
 """Events of Python's audit that ask for a host, each with the place of its name or address."""
 _HERE = ("", "localhost", "0.0.0.0", "::", "::1", "ip6-localhost")
-_SHORTEST = 20  # characters of a message, however many tests fail
 
 
-class Cases(NamedTuple):
-    """Tests, compiled, with the names of the classes that they define."""
-
-    code: CodeType
-    classes: tuple[str, ...]
-
-
-def prepare(text: str) -> Cases:
+def prepare(text: str) -> CodeType:
     """Compile tests; raise SyntaxError or ValueError if that can't be done."""
     refuse_skips()
-    tree = ast.parse(text)
-    classes = tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef))
-    return Cases(compile(tree, TESTS, "exec", dont_inherit=True), classes)
+    return compile(text, TESTS, "exec", dont_inherit=True)
 
 
-def run_alone(text: str, tests: Cases, report: Reporter, frame_of: FrameOf) -> None:
+def run_alone(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -> None:
     """Run a program with its cases, report how it ended, and end the process."""
     end_process, streams = _exit, (sys.stdout, sys.stderr)
     gc.enable()
@@ -78,7 +68,7 @@ def run_alone(text: str, tests: Cases, report: Reporter, frame_of: FrameOf) -> N
     end_process(0)
 
 
-def _run(text: str, tests: Cases, frame_of: FrameOf) -> tuple[str, str, str]:
+def _run(text: str, tests: CodeType, frame_of: FrameOf) -> tuple[str, str, str]:
     """Return the `raysweep.programs.Outcome`, one line about it, and the names of the tests that passed."""
     code, why = compiled(text)
     if isinstance(code, str):
@@ -90,8 +80,9 @@ def _run(text: str, tests: Cases, frame_of: FrameOf) -> tuple[str, str, str]:
     sys.modules[MODULE] = module
     try:
         exec(code, names)
-        exec(tests.code, names)
-        kinds = [names[name] for name in tests.classes if _is_case(names.get(name))]
+        of_program = set(map(id, names.values()))
+        exec(tests, names)
+        kinds = [value for value in names.values() if _is_case(value) and id(value) not in of_program]
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(kind) for kind in kinds)
         result = _Ends()
         suite.run(result)
@@ -108,7 +99,7 @@ def _run(text: str, tests: Cases, frame_of: FrameOf) -> tuple[str, str, str]:
 
 
 def _is_case(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, unittest.TestCase)
+    return isinstance(value, type) and issubclass(value, unittest.TestCase) and value.__module__ == MODULE
 
 
 class _Ends(unittest.TestResult):
@@ -148,16 +139,16 @@ class _Ends(unittest.TestResult):
 
 
 def _listed(passed: list[str], failed: Mapping[str, BaseException]) -> str:
-    """Return how each test ended, in one line: those that failed with their errors, as long as there is room."""
-    names = [f"{name} {'failed' if isinstance(error, AssertionError) else 'error'}" for name, error in failed.items()]
-    passing = [f"passed: {', '.join(passed)}"] if passed else []
-    room = DETAIL_CHARACTERS - sum(len(name) + 5 for name in [*names, *passing])
-    if passing and room < _SHORTEST * len(names):
-        passing = [f"{len(passed)} passed"]
-        room = DETAIL_CHARACTERS - sum(len(name) + 5 for name in [*names, *passing])
-    each = max(_SHORTEST, room // max(1, len(names)))
-    errors = [f"{name} ({describe(error)[:each]})" for name, error in zip(names, failed.values())]  # noqa: B905
-    return "; ".join([*errors, *passing])
+    """Return how each test ended, in one line, and then what those that failed say, as far as there is room."""
+    kinds: dict[str, list[str]] = {"failed": [], "error": [], "passed": passed}
+    for name, error in failed.items():
+        kinds["failed" if isinstance(error, AssertionError) else "error"].append(name)
+    names = [f"{kind}: {', '.join(some)}" for kind, some in kinds.items() if some]
+    if len("; ".join(names)) > DETAIL_CHARACTERS // 2:
+        names = [f"{len(some)} {kind}" for kind, some in kinds.items() if some]
+    each = (DETAIL_CHARACTERS - len("; ".join(names))) // max(1, len(failed)) - len("; : ")
+    errors = [f"{name}: {describe(error)}"[: max(each, _SHORTEST)] for name, error in failed.items()]
+    return "; ".join([*names, *errors])[:DETAIL_CHARACTERS]
 
 
 def _noting(hosts: list[str]) -> Any:

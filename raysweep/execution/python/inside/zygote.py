@@ -37,7 +37,7 @@ class Harness(NamedTuple):
     prepare: Callable[[str], Any]  # prepared_tests.prepare
     child: ModuleType  # child.py
     frame_of: Callable[..., Any]  # returned by guards.set_up
-    loads_numpy: bool = True  # once a program uses it, for all later ones
+    prepares: bool = True  # for each request: loads numpy, once a program uses it, for all later ones
 
 
 class Zygote(Lanes):
@@ -53,7 +53,8 @@ class Zygote(Lanes):
         kernel.make_immortal(self._tests[sha])
 
     def prepare_request(self, items: Sequence[ProgramItem]) -> None:
-        self._forks.prepare(numpy=self._harness.loads_numpy and any("numpy" in item.text for item in items))
+        if self._harness.prepares:
+            self._forks.prepare(numpy=any("numpy" in item.text for item in items))
 
     def run_together(self, items: Sequence[ProgramItem]) -> Sequence[ProgramReport]:
         programs = [(item.number, item.text, self._tests[item.tests]) for item in items]
