@@ -42,6 +42,8 @@ NO_BOUNDARY = "which is no boundary against a program that wants to pass"
 """What is said wherever problems are named that are judged inside."""
 BY_REFERENCE = "its reference solution has another outcome with out-of-process tests"
 """Why a problem's tests run in-process though nothing in their text asks for it."""
+BY_CASES = "they are unittest cases in the program's own module"
+"""Why those of all problems of BigCodeBench do."""
 
 
 def oracle_of(program: Program) -> Oracle:
@@ -54,7 +56,7 @@ def reason_for_inside(program: Program) -> str:
     if not program.tests.strip():
         return "there are no tests"
     if program.cases:
-        return "they are unittest cases in the program's own module"
+        return BY_CASES
     if program.language in COMPILED:
         return split(program.language, program.declaration, program.tests).reason
     return _reason_of_python(program.tests)

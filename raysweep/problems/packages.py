@@ -19,7 +19,7 @@ from raysweep.programs import Sandbox
 from raysweep.records import Problem
 from raysweep.units import count
 
-_NAMED = 5
+NAMED = 5
 """Problems, and modules, that a line names."""
 
 
@@ -39,6 +39,15 @@ class EnvironmentFacts:
     lacking: Mapping[str, tuple[str, ...]]
     requirements: str = ""
     """A file for pip with the packages that the set's programs may import; empty: there is none."""
+
+    @property
+    def tasks(self) -> dict[str, list[str]]:
+        """The problems that each module costs, by what costs most."""
+        tasks: dict[str, list[str]] = {}
+        for task_id, names in self.lacking.items():
+            for name in names:
+                tasks.setdefault(name, []).append(task_id)
+        return dict(sorted(tasks.items(), key=lambda item: (-len(item[1]), item[0])))
 
     @property
     def advice(self) -> str:
@@ -119,5 +128,5 @@ def _needed(text: str) -> frozenset[str]:
 
 
 def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"

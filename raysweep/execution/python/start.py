@@ -1,9 +1,9 @@
 """Starts a slot's processes, each isolated before it does anything else.
 
-slot.py runs it in a clean interpreter as ``python -s -P -S -B -c ... FOLDER SETTINGS``. It becomes the keeper, which
-ends the others when the slot's owner is gone or a judge works too long, and removes the folder. Its forks are, for
-tests outside the program's process, a judge and a launcher that forks the programs (outside/); for tests inside it, a
-zygote that does both (inside/, cases/).
+slot.py runs it in a clean interpreter as ``python -s -S -B -c ... FOLDER SETTINGS`` (without -S for cases/). It becomes
+the keeper, which ends the others when the slot's owner is gone or a judge works too long, and removes the folder. Its
+forks are, for tests outside the program's process, a judge and a launcher that forks the programs (outside/); for tests
+inside it, a zygote that does both (inside/, cases/).
 """
 
 from __future__ import annotations

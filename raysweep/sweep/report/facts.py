@@ -117,6 +117,15 @@ def reference_failures(folder: SweepFolder, config: SweepConfig) -> dict[str, di
     return facts
 
 
+def runtimes(folder: SweepFolder) -> dict[str, str]:
+    """Return what keys of results name of the compiler or environment of problem sets that have one."""
+    found: dict[str, str] = {}
+    for row in folder.grid():
+        if row.problem_set not in found and folder.store.has(row.results):
+            found[row.problem_set] = str(folder.store.manifest(row.results)["spec"].get("toolchain", ""))
+    return {problems: runtime for problems, runtime in found.items() if runtime}
+
+
 def reference_runs(folder: SweepFolder) -> dict[str, Sequence[ReferenceRun]]:
     """Return the verdicts on reference solutions by problem set, as far as the store has what programs ran under."""
     store, firsts = folder.store, dict[str, GridRow]()

@@ -11,7 +11,7 @@ from raysweep.analysis.tables.order import labelled
 from raysweep.analysis.tables.trainings import NOT_RECORDED
 from raysweep.config.schema import ExecutionConfig, SweepConfig
 from raysweep.errors import UsageError
-from raysweep.execution.oracle import NO_BOUNDARY, with_reasons
+from raysweep.execution.oracle import BY_CASES, NO_BOUNDARY, with_reasons
 from raysweep.language.translation.base import TRANSLATORS
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR
@@ -289,10 +289,20 @@ def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:
     return [
         (
             f"in-process tests on {problems}",
-            f"{count(len(reasons), 'problem')} tested in the program's process, {NO_BOUNDARY}: "
-            f"{with_reasons(reasons, INSIDE_SHOWN)}",
+            f"{count(len(reasons), 'problem')} tested in the program's process, {NO_BOUNDARY}: {_inside(reasons)}",
         )
         for problems, reasons in judged_inside.items()
+    ]
+
+
+def _inside(reasons: Mapping[str, str]) -> str:
+    return BY_CASES if {*reasons.values()} == {BY_CASES} else with_reasons(reasons, INSIDE_SHOWN)
+
+
+def runtime_lines(runtimes: Mapping[str, str]) -> list[Line]:
+    """Return a line on the compiler or environment of each problem set that has one."""
+    return [
+        (f"programs on {problems}", runtime.rpartition(", ")[0] or runtime) for problems, runtime in runtimes.items()
     ]
 
 

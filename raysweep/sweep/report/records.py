@@ -47,6 +47,7 @@ from raysweep.sweep.report.facts import (
     pair_outcomes,
     reference_runs,
     rejected_lines,
+    runtimes,
     sweep_signature,
     test_set_manifests,
     trainings,
@@ -63,6 +64,7 @@ from raysweep.sweep.report.notes import (
     limit_text,
     modules_lines,
     reference_lines,
+    runtime_lines,
     settings_lines,
     translation_lines,
 )
@@ -260,6 +262,7 @@ def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
         *generation_facts(folder),
         *answer_lines(counts),
         *execution_lines(config.execution, counts),
+        *runtime_lines(runtimes(folder)),
         *left_out_facts(folder),
         *reference_lines(reference_runs(folder)),
         *inside_lines(judged_inside(folder, config)),

@@ -101,13 +101,16 @@ def compilers() -> Check:
 
 def environment(config: SweepConfig, problems: ProblemsConfig) -> Check:
     """Ask the environment of a config's problem set for the modules that its problems import."""
-    from raysweep.problems.packages import environment_facts
+    from raysweep.problems.packages import NAMED, environment_facts
 
     limit = config.evaluation.limit
     facts = environment_facts(problems.label, config.problem_set(problems), config.execution.sandbox, limit)
     found = f"{facts.problem_set}: {facts.words}"
     if not facts.lacking:
         return Check("environment", State.OK, found)
+    if len(facts.lacking) > NAMED:
+        by_module = "; ".join(f"{module}: {', '.join(tasks)}" for module, tasks in facts.tasks.items())
+        found = f"{found}. All of them: {by_module}"
     return Check("environment", State.WARNING, found, f"{facts.advice}, or go on without these problems")
 
 

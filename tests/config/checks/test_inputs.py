@@ -560,7 +560,7 @@ def test_each_mistake_about_an_environment_is_one_line_at_its_place(tmp_path):
         f"here: {tmp_path}": f"execution.environments.here: {tmp_path} is a folder; name the Python in it: ",
         "here: /bin/true": "execution.environments.here: /bin/true can't be asked for its packages: ",
         f"here: {sys.executable}": "evaluation.problems.1: the environment 'here' lacks absent_a (1 problem), so 1 "
-        "of 1 problem is left out: T/0 (absent_a); install the packages that have these modules in it, or name another environ",
+        "of 1 problem is left out: T/0 (absent_a); install the packages that have these modules in it, or name ",
         "cpp: gone": "execution.environments.cpp: 'cpp' is the name of a language; choose another name",
     }
     for given, said in mistakes.items():

@@ -62,6 +62,7 @@ from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.quantities import draws_sentence
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.errors import did_you_mean
+from raysweep.metrics.passing import WHERE_SOLVABLE
 from raysweep.records import BASE, CLEAN
 
 HEADINGS: Mapping[Dimension, str] = {"test set": "test prompts"}
@@ -304,7 +305,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
         sentences |= {
             HEADLINE: frame.headline or "perturbed prompts",
             "draws": draws,
-            "parts": f"Tests: {WHOLE} of them, or only the part {', '.join(parts[1:])}." if parts[1:] else "",
+            "parts": _parts_sentence(parts[1:]),
             "unchanged": unchanged_sentence(frame, places[0].key.problem_set),
         }
         return " ".join(_filled(self.captioned(test, *(() if self.whole else more)), sentences).split())
@@ -342,3 +343,11 @@ def _filled(text: str, values: Mapping[Any, str]) -> str:
 def _words(frame: ScoreFrame, dimensions: Sequence[Dimension]) -> dict[str, str]:
     words = {"test set": frame.order.words, "training set": frame.order.training_words}
     return {code: text for name in dimensions for code, text in words.get(name, {}).items()}
+
+
+def _parts_sentence(parts: Sequence[str]) -> str:
+    of_tests = [part for part in parts if part != WHERE_SOLVABLE]
+    sentences = [f"Tests: {WHOLE} of them, or only the part {', '.join(of_tests)}."] if of_tests else []
+    if WHERE_SOLVABLE in parts:
+        sentences.append(f"Problems: {WHOLE} of them, or only those {WHERE_SOLVABLE}.")
+    return " ".join(sentences)
