@@ -35,6 +35,8 @@ _MARK = re.compile(
     rf"|(?P<aside><\|channel\|>commentary\b{_MESSAGE})",  # seen by users
     re.IGNORECASE | re.MULTILINE,
 )
+_END_AT_FENCE = re.compile(rf"^([ \t]*`{{3,}})(?={_ENDS})", re.IGNORECASE | re.MULTILINE)
+"""A fence that closes a block, with an end of reasoning on its line."""
 HINTS = ("think", "thought", "reasoning", "reflection", "scratchpad", "channel", "assistantfinal", "analysis")
 """Texts of which one is in each mark, whatever its capitals."""
 _BEGUN = r"<\|channel\|>analysis(?=\s*\Z)|Here are my reasoning steps:(?=\s*\Z)"
@@ -94,7 +96,7 @@ def without_reasoning(
     blocks of code count as far as these aren't code (`is_code`), which has them in texts and comments, and so do those
     behind closed reasoning in what isn't a program (`is_answer`).
     """
-    text = _without_prose(text, is_code)
+    text = _without_prose(_END_AT_FENCE.sub(r"\1\n", text), is_code)
     kept: list[str] = []
     position, is_open = 0, False
     marks, blocks = list(_MARK.finditer(text)), _Blocks(text, is_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-VERSION = 3
+VERSION = 4
 """Raise it when equal answers give other programs; results of answers that a program is taken out of are judged again
 then."""
 PATCH_VERSION = 1

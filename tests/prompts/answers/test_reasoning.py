@@ -26,6 +26,7 @@ from raysweep.prompts.answers.reasoning import closing_of, marks_reasoning, open
         ("print('<|channel|>analysis<|message|>')", "print('<|channel|>analysis<|message|>')"),
         ("analysisWe need code", ""),
         ("analysis_of = 1", "analysis_of = 1"),
+        ("<think>a\n```python\nx = 1\n```</think>\nb", "\nb"),
     ],
 )
 def test_reasoning_is_left_out(text, left):
