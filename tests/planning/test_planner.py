@@ -46,19 +46,23 @@ def unchanged() -> dict[str, str]:
     return keys()
 
 
+HERE = f"execution.environments={{here: {sys.executable}}}"
+
+
 def test_programs_are_taken_out_of_answers_to_prompts_that_ask_in_words_in_any_template(tmp_path):
     path, form = write_rows(tmp_path / "tasks.jsonl"), "evaluation.prompt_format=instruct"
     entries = [
-        f"{{name: bigcodebench, as: {split}, split: {split}, path: {path}}}" for split in ("complete", "instruct")
+        f"{{name: bigcodebench, as: {split}, split: {split}, path: {path}, environment: here}}"
+        for split in ("complete", "instruct")
     ]
-    plan = build_plan(load_config(NANO, [f"evaluation.problems=[{', '.join(entries)}]", form]))
+    plan = build_plan(load_config(NANO, [f"evaluation.problems=[{', '.join(entries)}]", HERE, form]))
     ways = {(pair.pair.problem_set, pair.extract.value) for cell in plan.cells for pair in cell.pairs}
     assert ways == {("complete", "none"), ("instruct", "auto")}
 
 
 def test_a_set_whose_programs_mostly_import_keeps_its_limit_whatever_the_references_take(tmp_path):
-    entry = f"{{name: bigcodebench, path: {write_rows(tmp_path / 'tasks.jsonl')}}}"
-    plan = build_plan(load_config(NANO, [f"evaluation.problems=[minicode, {entry}]"]))
+    entry = f"{{name: bigcodebench, path: {write_rows(tmp_path / 'tasks.jsonl')}, environment: here}}"
+    plan = build_plan(load_config(NANO, [f"evaluation.problems=[minicode, {entry}]", HERE]))
     references = {pair.pair.problem_set: pair.references for cell in plan.cells for pair in cell.pairs}
     assert {name: (one.factor, one.limits.timeout) for name, one in references.items()} == {
         "minicode": (4.0, 1.0),
