@@ -61,7 +61,8 @@ class PythonEnvironment(NamedTuple):
     def identity(self) -> str:
         """The version of Python, and a hash of the packages' versions: another one, another verdict."""
         listed = "\n".join(f"{name}=={version}" for name, version in sorted(self.packages.items()))
-        return f"Python {self.version} with {len(self.packages)} packages {sha256(listed.encode()).hexdigest()[:12]}"
+        digest = sha256(listed.encode()).hexdigest()[:12]
+        return f"Python {self.version} with {len(self.packages)} packages (SHA-256 {digest})"
 
 
 def path_of_python(text: str) -> str:
