@@ -195,7 +195,7 @@
     label("Completion" + note),
     data.texts[s.text] ? el("pre", { tabindex: "0" }, plain(data.texts[s.text])) : el("p", { class: "nothing" }, "empty"),
     ...(s.program === null ? [] : block("Program that was run", data.texts[s.program])),
-    ...block("What happened", data.texts[s.detail], "reason"), ...block("Error output", data.texts[s.stderr]),
+    ...block("What happened", data.texts[s.detail], good(s) ? null : "reason"), ...block("Error output", data.texts[s.stderr]),
   ];
   function side(s, title, prompt, note) {
     const rest = s ? completion(s, note) : [el("p", { class: "nothing" }, "no result on the clean prompt")];
