@@ -19,6 +19,8 @@ REQUESTS, ANSWERS = 10, 11  # descriptors
 SLOW_SECONDS = 0.2  # a program that takes longer in the shared lane is run alone
 AUDITED = 100  # one in so many programs of the shared lane is also run alone
 TEXT_CHARACTERS = 300  # of a detail and of stderr
+PROGRESS = "progress"
+"""In an outcome's place: a report of what a program's tests have shown so far."""
 VERDICTS = frozenset(Outcome) - {Outcome.HARNESS_ERROR}  # another outcome in the shared lane means: run it alone
 
 

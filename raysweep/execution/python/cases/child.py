@@ -18,13 +18,14 @@ import os
 import random
 import sys
 import unittest
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import _exit
 from types import CodeType, ModuleType
 from typing import Any
 
 from raysweep.execution.python.inside.child import Reporter, reporter
 from raysweep.execution.python.inside.rewriting import refuse_skips
+from raysweep.execution.python.lanes import PROGRESS
 from raysweep.execution.python.outcomes import (
     DETAIL_CHARACTERS,
     PROGRAM,
@@ -60,7 +61,7 @@ def run_alone(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -
         sys.modules["numpy"].random.seed(0)
     hosts: list[str] = []
     sys.addaudithook(_noting(hosts))
-    outcome, detail, parts = _run(text, tests, frame_of)
+    outcome, detail, parts = _run(text, tests, report, frame_of)
     if hosts and outcome != "passed":
         detail = f"it asked for the network ({hosts[0]}); {detail}"
     flush(streams)
@@ -68,8 +69,11 @@ def run_alone(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -
     end_process(0)
 
 
-def _run(text: str, tests: CodeType, frame_of: FrameOf) -> tuple[str, str, str]:
-    """Return the `raysweep.programs.Outcome`, one line about it, and the names of the tests that passed."""
+def _run(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -> tuple[str, str, str]:
+    """Return the `raysweep.programs.Outcome`, one line about it, and the names of the tests that passed.
+
+    After each test it reports how those ended that have run, for a program that is killed later.
+    """
     code, why = compiled(text)
     if isinstance(code, str):
         return code, why, ""
@@ -84,12 +88,11 @@ def _run(text: str, tests: CodeType, frame_of: FrameOf) -> tuple[str, str, str]:
         exec(tests, names)
         kinds = [value for value in names.values() if _is_case(value) and id(value) not in of_program]
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(kind) for kind in kinds)
-        result = _Ends()
+        result = _Ends(lambda *ended: report(0, PROGRESS, _listed(*ended), 0.0, ",".join(ended[0])))
         suite.run(result)
     except BaseException as error:
         return *outcome_of(error, {PROGRAM: text}, frame_of), ""
-    passed = [name for name, error in result.ended.items() if error is None]
-    failed = {name: error for name, error in result.ended.items() if error is not None}
+    passed, failed = result.so_far()
     if not failed:
         return "passed" if passed else "failed", _listed(passed, {}) or "there are no tests", ",".join(passed)
     first = next((error for error in failed.values() if not isinstance(error, AssertionError)), None)
@@ -105,9 +108,19 @@ def _is_case(value: Any) -> bool:
 class _Ends(unittest.TestResult):
     """Keeps how each test method, or fixture of a class, ended: its first error, or None."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[list[str], Mapping[str, BaseException]], None]) -> None:
         super().__init__()
         self.ended: dict[str, BaseException | None] = {}
+        self._tell = tell
+
+    def so_far(self) -> tuple[list[str], dict[str, BaseException]]:
+        """Return the tests that passed, and those that did not with their first error."""
+        passed = [name for name, error in self.ended.items() if error is None]
+        return passed, {name: error for name, error in self.ended.items() if error is not None}
+
+    def stopTest(self, test: Any) -> None:
+        super().stopTest(test)
+        self._tell(*self.so_far())
 
     def _keep(self, test: Any, error: BaseException | None) -> None:
         name = str(test.id()).rpartition("(")[0].strip() or str(test.id()).rpartition(".")[2]

@@ -23,7 +23,7 @@ from raysweep.execution.isolation.watch import (
 )
 from raysweep.execution.messages import ProgramItem
 from raysweep.execution.python.forks import CHANNEL, NOT_STARTED, Forks
-from raysweep.execution.python.lanes import REQUESTS, SLOW_SECONDS, TEXT_CHARACTERS, Judged, Lanes
+from raysweep.execution.python.lanes import PROGRESS, REQUESTS, SLOW_SECONDS, TEXT_CHARACTERS, Judged, Lanes
 from raysweep.programs import Outcome
 
 
@@ -73,7 +73,7 @@ class Zygote(Lanes):
         """Judge a program in its own process.
 
         One that was killed while the machine was short of memory, maybe through others, gets a second try. The parts of
-        the tests that passed are known only if the tests ended.
+        the tests that passed are known only if the tests ended, or tell it after each.
         """
         tests, box = self._tests[item.tests], self._forks.box
 
@@ -87,8 +87,10 @@ class Zygote(Lanes):
                 break
         stopped = end.stopped or box.exceeded_limit(item.output, item.timeout)
         outcome, detail = stopped or _outcome_of_end(reports, end, item.timeout)
-        parts = next((report.parts for report in reports if (report.outcome, report.detail) == (outcome, detail)), "")
-        return Judged(outcome, detail, box.stderr(TEXT_CHARACTERS), round(end.seconds, 4), parts)
+        parts = next((report.parts for report in reports if (report.outcome, report.detail) == (outcome, detail)), None)
+        if parts is None and (ended := [report for report in reports if report.outcome == PROGRESS]):
+            detail, parts = f"{detail}; {ended[-1].detail}"[:TEXT_CHARACTERS], ended[-1].parts
+        return Judged(outcome, detail, box.stderr(TEXT_CHARACTERS), round(end.seconds, 4), parts or "")
 
     def _fork(
         self,

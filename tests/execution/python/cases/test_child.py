@@ -54,6 +54,9 @@ def test_every_method_is_told_and_the_others_run_on(slot):
     passed = run(slot, "def f(x): return x", bodies[0], bodies[3])
     assert passed.outcome is Outcome.PASSED and passed.detail == "passed: test_1, test_2"
     assert run(slot, "def f(x): return x", bodies[1]).outcome is Outcome.FAILED
+    killed = run(slot, "import time\ndef f(x): time.sleep(99)", "pass", "f(1)", "pass", limits=Limits(timeout=1))
+    assert (killed.outcome, killed.parts) == (Outcome.TIMEOUT, "test_1")
+    assert killed.detail == "more than 1 s of effective time; passed: test_1"
     many = run(slot, "def f(x): return x", *([bodies[0]] * 60), bodies[1])
     assert many.detail == "1 failed; 60 passed; test_61: AssertionError: 2 != 3"
 
