@@ -156,6 +156,12 @@ def _folded(name: str) -> str:
     return name.casefold().replace("-", "_")
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its name where it says nothing."""
+    name = type(error).__name__
+    return f"{name}: {error}" if isinstance(error, KeyError) else (str(error).strip() or name).splitlines()[0]
+
+
 def install_extra(name: str) -> str:
     """Return the command that installs the packages of an extra: raysweep itself is in no package index."""
     from importlib.metadata import PackageNotFoundError, requires

@@ -223,6 +223,7 @@ class ModelRef:
     trust_remote_code: bool = False
     architecture: str = "causal"  # causal | seq2seq
     eos_token: str | None = None  # the end-of-text token, where the tokenizer names none
+    quantize: str | None = None  # nf4 | int8: what the linear layers of its blocks are held in
 
 
 @dataclass(frozen=True, slots=True)

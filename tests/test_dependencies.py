@@ -17,7 +17,7 @@ from tests.syntax import parsed
 
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-OPTIONAL = ("translation", "attack", "deepspeed", "openai", "quality")
+OPTIONAL = ("translation", "attack", "deepspeed", "openai", "quantize", "quality")
 """Extras that users may install."""
 DEVELOPERS = ("testing", "docs", "dev")
 """Extras for those who write tests or build the docs."""

@@ -278,6 +278,8 @@ class ModelConfig(Strict):
     """Whether code from the model's repository may run."""
     dtype: Literal["float32", "tf32", "bfloat16", "float16"] = MODEL.dtype
     """Number format in which the weights are loaded; `tf32`: float32, but products in TF32 on GPUs."""
+    quantize: Literal["nf4", "int8"] | None = MODEL.quantize
+    """What the linear layers of its blocks are held in, by bitsandbytes, when adapters are trained and it generates."""
     eos_token: str | None = MODEL.eos_token
     """Token that ends a text, for a tokenizer that names none; null: the tokenizer's."""
     template: Template = RECIPE.template

@@ -26,7 +26,8 @@ class WantedModel:
     """What is known of a model before it is loaded, or trained.
 
     `model_type`: of its base, as in transformers' configs. `adapter`: PEFT's config of its adapter; empty without one.
-    `architecture`: `causal`, or `seq2seq` for a model with an encoder and a decoder.
+    `architecture`: `causal`, or `seq2seq` for a model with an encoder and a decoder. `quantize`: what its base is
+    held in (see ModelRef). `in_files`: how the files of its base are quantized, such as `gptq`; empty: they aren't.
     """
 
     name: str
@@ -35,6 +36,8 @@ class WantedModel:
     adapter: Mapping[str, Any]
     decoding: Decoding
     architecture: str = "causal"
+    quantize: str | None = None
+    in_files: str = ""
 
 
 class Generator(ABC):

@@ -213,6 +213,11 @@ class Transformers(Generator):
             raise UsageError(
                 f"`longest_prompt: {longest}` of generator transformers must be at least 1: the most tokens of a prompt"
             )
+        if arguments.get("merge") and (held := model.quantize or model.in_files):
+            raise UsageError(
+                f"generator transformers can't merge adapters of model {model.name} into its base (`merge: true`), "
+                f"which is quantized ({held}); leave `merge` out"
+            )
         if arguments.get("cache") and model.model_type in NEEDED_BY:
             raise UsageError(
                 f"generator transformers can't run model {model.name}, whose type is {model.model_type}, with a cache "

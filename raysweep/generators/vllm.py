@@ -28,7 +28,9 @@ from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, LiveMo
 from raysweep.generators.engine_weights import OTHER, EngineWeights
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.models.adapters import adapter_config
+from raysweep.models.hub import model_config, quantization
 from raysweep.models.loading import load_tokenizer
+from raysweep.models.quantizing import method_of
 from raysweep.models.traits import read_traits
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
 from raysweep.seeding import derive
@@ -147,6 +149,10 @@ class Vllm(Generator):
             raise UsageError(f"{what}: vLLM has no architecture {model.model_type}; {OTHER}")
         if model.architecture != "causal":
             raise UsageError(f"{what}: vLLM runs no encoder-decoder model; {OTHER}")
+        if model.quantize:
+            raise UsageError(
+                f"{what} held in `quantize: {model.quantize}`: vLLM reads weights as files have them; {OTHER}"
+            )
         if 0 < model.decoding.temperature < LOWEST_TEMPERATURE:
             raise UsageError(
                 f"generator vllm would raise evaluation.temperature {model.decoding.temperature:g} to "
@@ -154,6 +160,10 @@ class Vllm(Generator):
             )
         if model.adapter and (why := _refused(model.adapter, int(arguments.get("max_lora_rank", 64)))):
             raise UsageError(f"{what} with an adapter {why}; {OTHER}")
+        if model.in_files and model.adapter and _is_merged(model.adapter):
+            raise UsageError(
+                f"{what}: its adapter would be merged into its base, which is quantized ({model.in_files}); {OTHER}"
+            )
 
     @override
     def use(self, model: ModelRef) -> bool:
@@ -349,7 +359,11 @@ class Vllm(Generator):
                 if why := _refused(config, self._rank):
                     raise UnfitModel(f"generator vllm can't run the adapter {model.location}: it is {why}; {OTHER}")
                 is_merged = _is_merged(config) or not self._has_adapters
-                self._adapters[model.location] = None if is_merged else self._beside(model)
+                beside = None if is_merged else self._beside(model)
+                if beside is None and model.base and (written := quantization(model_config(model.base) or {})):
+                    why = f"it would be merged into its base, which is quantized ({method_of(written)})"
+                    raise UnfitModel(f"generator vllm can't run the adapter {model.location}: {why}; {OTHER}")
+                self._adapters[model.location] = beside
             return self._adapters[model.location]
 
     def _beside(self, adapter: ModelRef) -> Any:

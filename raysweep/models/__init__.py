@@ -5,6 +5,7 @@ Begin with finding.py and loading.py, through which other folders find and load 
     finding.py       finds a model or adapter in a folder or on the hub, and checks that it can be loaded
     loading.py       loads a model and its tokenizer; builds empty networks
     loadable.py      finds before work why transformers can't load a model here
+    quantizing.py    holds a base's linear layers in 4 or 8 bits
     adapters.py      puts adapters on their bases, or says why they don't fit; unties embeddings that they change
     traits.py        one record of what a model is: ends, limits, control tokens
     config_files.py  fills in what transformers takes where configs are silent, says what isn't used of them

@@ -6,6 +6,7 @@ Not covered: the weights, which transformers downloads when a model is loaded.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UsageError(f"{path} is not a JSON object")
     return content
+
+
+def quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a config says of the format that its weights are quantized to; empty: they aren't."""
+    inner = config.get("text_config")
+    quantized = config.get("quantization_config") or (inner or {}).get("quantization_config")
+    return quantized if isinstance(quantized, Mapping) else {}
 
 
 def _hub_is_reachable(location: str, revision: str | None) -> bool:

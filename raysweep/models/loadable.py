@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from raysweep.errors import first_line
 from raysweep.models.config_files import has_folder
-from raysweep.models.loading import auto_model, first_line, refuse_missing_weights, require_numbers
+from raysweep.models.hub import quantization
+from raysweep.models.loading import auto_model, refuse_missing_weights, require_numbers
+from raysweep.models.quantizing import method_of
 from raysweep.records import ModelRef
 
 INSTEAD = "run it with `generator: vllm` and without recipes"
@@ -23,12 +26,6 @@ def unloadable(location: str, config: Mapping[str, Any], on_gpu: bool, architect
     """Return why transformers can't load such a model here, or "". `on_gpu`: a GPU loads it, maybe elsewhere."""
     without = _without_pair if architecture == "seq2seq" else _without_class
     return without(location, config) or _quantized_for_others(location, config, on_gpu)
-
-
-def quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    inner = config.get("text_config")
-    quantized = config.get("quantization_config") or (inner or {}).get("quantization_config")
-    return quantized if isinstance(quantized, Mapping) else {}
 
 
 def require_whole(ref: ModelRef) -> None:
@@ -86,10 +83,9 @@ def _quantized_for_others(location: str, config: Mapping[str, Any], on_gpu: bool
     from transformers import __version__
     from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING, AutoHfQuantizer
 
-    is_bits = quantized.get("load_in_4bit") or quantized.get("load_in_8bit")
-    method = quantized.get("quant_method") or ("bitsandbytes" if is_bits else "by an unknown method")
+    method = method_of(quantized)
     what, way = f"{location} is quantized ({method})", f"take its unquantized version, or {INSTEAD}"
-    if not is_bits and method not in AUTO_QUANTIZER_MAPPING:
+    if method not in AUTO_QUANTIZER_MAPPING:
         return f"{what}, which transformers {__version__} can't read; {way}"
     try:
         quantizer = AutoHfQuantizer.from_config(dict(quantized), pre_quantized=True)

@@ -12,13 +12,14 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import RaysweepError, UnfitModel, UsageError, did_you_mean
+from raysweep.errors import RaysweepError, UnfitModel, UsageError, did_you_mean, first_line
 from raysweep.machine import is_out_of_memory, keep_imports
 from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
 from raysweep.models.files.configs import require_read
 from raysweep.models.files.tensors import emptied, of_an_adapter, shapes_in
 from raysweep.models.files.tokenizers import as_meant, written_by
+from raysweep.models.quantizing import loading_options, settle
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
 
@@ -31,10 +32,11 @@ _IMPORTING = threading.Lock()
 
 
 def load_model(ref: ModelRef) -> tuple[Any, Any]:
-    """Load a model in `ref.dtype`, on the CPU, in evaluation mode, and its tokenizer.
+    """Load a model in `ref.dtype`, in evaluation mode, and its tokenizer: on the CPU, or if quantized where it runs.
 
     Raises:
-        RaysweepError: transformers can't load the model, or an adapter or delta has no base.
+        RaysweepError: transformers can't load the model, bitsandbytes can't quantize it, or an adapter or delta has no
+            base.
     """
     tokenizer = load_tokenizer(ref)
     if ref.kind is ModelKind.FULL:
@@ -215,13 +217,16 @@ def _load_full(ref: ModelRef) -> Any:
     """Raise UnfitModel if its files lack weights, which transformers would make up at random."""
     require_read(ref)
     require_numbers(ref)
+    dtype = torch_dtype(ref.dtype)
+    quantized = loading_options(ref.quantize, dtype)
     try:
         model, found = auto_model(ref.architecture).from_pretrained(
             ref.location,
             revision=ref.revision,
-            dtype=torch_dtype(ref.dtype),
+            dtype=dtype,
             trust_remote_code=ref.trust_remote_code,
             output_loading_info=True,
+            **quantized,
             **cache_alone(ref.location),
         )
     except (OSError, ValueError, ImportError, RuntimeError) as error:
@@ -230,6 +235,7 @@ def _load_full(ref: ModelRef) -> Any:
         way = "take another version of it, or run it with `generator: vllm` and without recipes"
         raise RaysweepError(f"the model {ref.location} can't be loaded: {first_line(error)}; {way}") from error
     refuse_missing_weights(ref.location, model, found)
+    settle(model)
     if getattr(model.config, "rescale_every", 0) and ref.dtype != "float16":
         # in evaluation rwkv would divide its weights by powers of 2, for float16's range: weights of other versions,
         # which are copied in, would be taken for divided ones, and saved ones would be divided
@@ -264,8 +270,3 @@ def refuse_missing_weights(location: str, model: Any, found: Mapping[str, Collec
         f"the model {location} lacks {among} weights, such as {missing[0]}, which would be random{others}; save it "
         "whole with save_pretrained, from the class that its config names"
     )
-
-
-def first_line(error: Exception) -> str:
-    name = type(error).__name__
-    return f"{name}: {error}" if isinstance(error, KeyError) else (str(error).strip() or name).splitlines()[0]

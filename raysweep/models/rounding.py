@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from raysweep.errors import UsageError
 from raysweep.machine import accelerator_in_use
+from raysweep.models.hub import quantization
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,9 @@ STEPS = 16
 """A difference of so many steps of the number format is never held against a model."""
 TF32 = 2.0**-11
 """The rounding error of numbers of 32 bits in GPUs' matrix products and convolutions, where these may take TF32."""
+EIGHT_BITS = 1 / 254
+"""The rounding error of what goes into a layer of LLM.int8(), of the largest number of its row. Which numbers are left
+as they are depends on the other rows of a batch: those of inputs that are large in any of them."""
 SMALLEST = 1e-4
 """A difference of this share of the logits' spread is never held against a model."""
 
@@ -137,6 +141,8 @@ def _rounding(network: Any, device: str | None) -> float:
 
     weight = network.get_input_embeddings().weight
     step = float(torch.finfo(weight.dtype).eps)
+    if quantization(network.config.to_dict()).get("load_in_8bit"):
+        step = max(step, EIGHT_BITS)
     return max(step, TF32) if (device or weight.device.type) == "cuda" else step
 
 

@@ -14,8 +14,10 @@ from typing import Any
 from raysweep.models.adapters import put_adapter_on, telling_tokens
 from raysweep.models.deltas import apply_delta
 from raysweep.models.effects import ShortTexts, has_weak_effect, merged
+from raysweep.models.hub import quantization
 from raysweep.models.identity import LOCATION_FIELDS, weight_files
 from raysweep.models.loading import load_model, load_tokenizer
+from raysweep.models.quantizing import is_quantized, moved
 from raysweep.records import ModelKind, ModelRef
 
 UNLIKE_FIELDS = (*LOCATION_FIELDS, "dtype", "torch_dtype", "transformers_version", "architectures", "use_cache")
@@ -81,7 +83,7 @@ class ModelVersions:
         self.network = self._bare = None  # frees memory for the next one
         network, _ = load_model(base)
         self.loads += 1
-        self._bare, self._base, self._base_shape = network.to(self._device).eval(), base, shape_of(base)
+        self._bare, self._base, self._base_shape = moved(network, self._device).eval(), base, shape_of(base)
 
     @contextmanager
     def _with_delta(self, ref: ModelRef) -> Iterator[None]:
@@ -102,10 +104,11 @@ class ModelVersions:
             own = list(self._bare.parameters())
             texts = ShortTexts(self._bare, self.tokenizer, telling_tokens(ref))
             before = texts.logits(self._bare)
-            adapted = put_adapter_on(self._bare, ref).to(self._device).eval()
+            adapted = moved(put_adapter_on(self._bare, ref), self._device).eval()
             is_weak = has_weak_effect(adapted, own, texts, before, ref.location)
             is_prompt = adapted.active_peft_config.is_prompt_learning  # it has nothing to merge
-            self.is_merged = not is_prompt and self.merge(self._base.dtype if self._base else ref.dtype)
+            is_whole = not (is_prompt or is_quantized(self._bare))  # what is merged into 4 bits is rounded to these
+            self.is_merged = is_whole and self.merge(self._base.dtype if self._base else ref.dtype)
             if self.is_merged:
                 adapted = merged(adapted, texts, ref.location).to(self._device).eval()
             self.network = adapted
@@ -148,13 +151,15 @@ def unchanged_modules(network: Any) -> Iterator[None]:
 def shape_of(ref: ModelRef) -> dict[str, Any] | None:
     """Return what two full models must have in common to have the same tensors, in use and dtype.
 
-    None: a model that isn't in a folder, or brings code of its own, has its tensors in common with none.
+    None: a model that isn't in a folder, brings code of its own or is quantized has its tensors in common with none.
     """
-    if ref.trust_remote_code or not Path(ref.location).is_dir():
+    if ref.trust_remote_code or ref.quantize or not Path(ref.location).is_dir():
         return None
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(ref.location).to_dict()
+    if quantization(config):
+        return None
     return {"loaded in": ref.dtype, **{name: value for name, value in config.items() if name not in UNLIKE_FIELDS}}
 
 

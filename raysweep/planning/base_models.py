@@ -13,10 +13,12 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, RaysweepError
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import generator_key
+from raysweep.machine import versions
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
 from raysweep.models.loading import load_tokenizer
+from raysweep.models.quantizing import INT8, QUANTIZERS
 from raysweep.models.traits import read_traits
 from raysweep.planning.keys import decoding_spec, recipe_spec, template_spec
 from raysweep.planning.plan import BasePlan, TrainingSetPlan, keys_of
@@ -57,6 +59,7 @@ class BaseModelPlanner:
             "decoding": decoding_spec(decoding, generator.name),
             "model": None if is_artefact else base.identity,
             "dtype": self.configs[name].dtype,  # which a trained model's key doesn't say
+            **({"quantize": base.quantize, "versions": versions(QUANTIZERS)} if base.quantize else {}),
             **({"control_tokens": kept} if kept else {}),
         }
 
@@ -84,7 +87,8 @@ class BaseModelPlanner:
         written, evaluation = self.configs[model], self._config.evaluation
         generator = (written.generator or evaluation.generator).spec(GENERATORS, self._config.seed)
         try:
-            return generator, generator_key(generator, written.dtype, evaluation.batch_tokens)
+            rounds_to = INT8 if written.quantize == INT8 else written.dtype
+            return generator, generator_key(generator, rounds_to, evaluation.batch_tokens)
         except MissingInput:
             if not self._tolerant:
                 raise
@@ -127,17 +131,19 @@ class BaseModelPlanner:
             size=tuple(sorted(pretrain.size.items())),
             planted=damage,
             dtype=model.dtype,
+            quantize=model.quantize,
         )
 
     def _existing(self, model: ModelConfig) -> BasePlan:
         assert model.path is not None
         try:
             resolved = resolve(model.path, model.revision, model.trust_remote_code)
-            ref = resolved.ref(model.dtype, model.eos_token)
+            ref = resolved.ref(model.dtype, model.eos_token, model.quantize)
             traits = read_traits(ref)
         except MissingInput:
             if not self._tolerant:
                 raise
-            return BasePlan(model.name, family="", identity={"missing": model.path, "dtype": model.dtype})
+            missing = {"missing": model.path, "dtype": model.dtype}
+            return BasePlan(model.name, family="", identity=missing, quantize=model.quantize)
         identity = {**fingerprint(ref), "dtype": model.dtype}
-        return BasePlan(model.name, resolved.model_type, identity, ref, traits=traits)
+        return BasePlan(model.name, resolved.model_type, identity, ref, traits=traits, quantize=model.quantize)

@@ -20,8 +20,10 @@ from raysweep.models.config_files import unused_in_words
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.files.configs import require_read
+from raysweep.models.hub import model_config, quantization
 from raysweep.models.loadable import require_whole
 from raysweep.models.loading import architecture_of, auto_model, empty_network, load_tokenizer, tokenizer_place
+from raysweep.models.quantizing import method_of
 from raysweep.models.traits import read_traits
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
@@ -311,8 +313,7 @@ def could_generate(name: str, cell: CellPlan) -> bool:
     generator = GENERATORS.get(name)
     try:
         kind, adapter = _adapter_of(cell)
-        wanted = WantedModel(cell.base.name, cell.base.family, kind, adapter, cell.decoding, cell.base.architecture)
-        generator.require_fit({}, wanted)
+        generator.require_fit({}, _wanted(cell, kind, adapter))
     except UsageError:
         return False
     return not any(generator.check(cell.decoding))
@@ -329,9 +330,23 @@ def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
 
 
 def _require_runs(writer: CellPlan | TeacherAnswersPlan, kind: ModelKind, adapter: Mapping[str, Any]) -> None:
+    GENERATORS.get(writer.generator.name).require_fit(writer.generator.args, _wanted(writer, kind, adapter))
+
+
+def _wanted(writer: CellPlan | TeacherAnswersPlan, kind: ModelKind, adapter: Mapping[str, Any]) -> WantedModel:
     base = writer.base
-    wanted = WantedModel(base.name, base.family, kind, adapter, writer.decoding, base.architecture)
-    GENERATORS.get(writer.generator.name).require_fit(writer.generator.args, wanted)
+    whole = base.ref and (base.ref.base or base.ref)
+    written = quantization((whole and model_config(whole)) or {})
+    return WantedModel(
+        base.name,
+        base.family,
+        kind,
+        adapter,
+        writer.decoding,
+        base.architecture,
+        base.quantize,
+        method_of(written) if written else "",
+    )
 
 
 def _adapter_of(cell: CellPlan) -> tuple[ModelKind, Mapping[str, Any]]:

@@ -208,6 +208,7 @@ class BasePlan(ArtefactPlan):
     planted: Damage | None = None
     dtype: str = "float32"  # in which a base model that the sweep pre-trains generates
     traits: Traits | None = None  # of one that exists
+    quantize: str | None = None  # what its linear layers are held in
 
     @property
     @override

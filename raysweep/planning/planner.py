@@ -218,6 +218,7 @@ class _Planner:
         spec = {
             # the dtype in which the base generates is not part of it: training has a precision of its own
             "base": {**base.identity, "dtype": "float32"} if "dtype" in base.identity else base.identity,
+            **({"quantize": base.quantize} if base.quantize else {}),
             "family": base.family,
             **FAMILIES.plugin_spec(base.family),
             "recipe": recipe_spec(recipe, self.models.template_facts(model, written.template)),

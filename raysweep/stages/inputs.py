@@ -21,7 +21,8 @@ def base_ref(base: BasePlan) -> ModelRef | None:
     """Return the reference of a base model; None for a generator without weights."""
     if base.node is None:
         return base.ref
-    return ModelRef(location_of(base.node), dtype=base.dtype, architecture=base.architecture)
+    location = location_of(base.node)
+    return ModelRef(location, dtype=base.dtype, architecture=base.architecture, quantize=base.quantize)
 
 
 def model_ref(plan: CellPlan) -> ModelRef | None:

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import HopelessError, UsageError
+from raysweep.errors import HopelessError, UsageError, first_line
 from raysweep.machine import accelerator_in_use, is_out_of_memory
-from raysweep.models.loading import architecture_of, first_line
+from raysweep.models.loading import architecture_of
 from raysweep.models.rounding import evaluating, require_tf32
 from raysweep.models.whole_texts import LABELS, inputs_of, needs_cache, whole_pass
 from raysweep.trainers.batching import collate, collate_packed

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from raysweep.errors import HopelessError
 from raysweep.models.loading import architecture_of, auto_model, load_model, load_tokenizer
+from raysweep.models.quantizing import number_of
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.base import TRAINERS, Services, Trainer, TrainJob
 from raysweep.trainers.checks import check_saved
@@ -55,7 +56,7 @@ class Full(Trainer):
 
 def number_of_weights(model: Any) -> int:
     """Return how many weights a model has; a tied matrix counts once."""
-    return sum(weights.numel() for weights in model.parameters())
+    return sum(number_of(weights) for weights in model.parameters())
 
 
 def load_for_training(base: ModelRef, dtype: str = "float32") -> tuple[Any, Any]:

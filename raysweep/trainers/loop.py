@@ -22,6 +22,7 @@ from raysweep.errors import HopelessError, RaysweepError, SmallerNext, UsageErro
 from raysweep.machine import accelerator_in_use, is_out_of_memory
 from raysweep.models.architectures.shape import BYTES, shape_of
 from raysweep.models.loading import disable_cudnn_attention, silence_deepspeed
+from raysweep.models.quantizing import moved
 from raysweep.models.rounding import products_in
 from raysweep.seeding import derive
 from raysweep.trainers.base import BEST, FUSED, KEPT_STEP, LossSum, Row, Services, TrainJob
@@ -100,7 +101,7 @@ class TrainingLoop:
             data.lengths, job.recipe.batch_size, job.recipe.length_buckets, job.seed, carries_tails=as_safecoder
         )
         shares_weights = sharding_name(job.recipe, services.world_size) == "zero3"
-        self.model = model if shares_weights else model.to(self.device)  # a share of it may be all that fits there
+        self.model = model if shares_weights else moved(model, self.device)  # a share of it may be all that fits there
         self._prepare_model()
         self._most: int | None = None  # tokens of a pass that the accelerator holds by prediction, where that is known
         self.batching = self._usual_batching()

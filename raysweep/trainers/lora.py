@@ -100,7 +100,7 @@ def unadapted(family: str) -> tuple[str, ...]:
 
 def linear_layers(model: Any, but: Collection[str] = ()) -> list[str]:
     """Return the names of linear layers, each once, without modules around them. `but`: names to leave out."""
-    kinds = ("Linear", "Conv1D")
+    kinds = ("Linear", "Conv1D", "Linear4bit", "Linear8bitLt")
     names = (name for name, module in model.named_modules() if type(module).__name__ in kinds)
     return [name for name in dict.fromkeys(name.rpartition(".")[2] for name in names) if name not in but]
 

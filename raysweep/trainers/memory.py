@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from raysweep.models.architectures.shape import BYTES, Shape
+from raysweep.models.architectures.shape import BYTES, INT8, Shape
 from raysweep.models.families.base import ia3_targets, lora_targets
 from raysweep.trainers.base import BEST, FUSED, Ia3Settings, LoraSettings, Recipe, objective_of
 from raysweep.trainers.batching import micro_batching
@@ -122,7 +122,7 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     parallel = sharding_name(recipe, recipe.workers)
     stage = int(parallel[-1]) if parallel != "ddp" else 0
     over = [recipe.workers if stage >= at else 1 for at in (1, 2, 3)]  # optimizer, gradients, weights
-    frozen = total * (block.compute if block.frozen else 0)
+    frozen = shape.held_bytes(block.compute) * block.frozen
     in_float32 = 4 * trained if block.frozen else 4 * total
     if stage and BYTES[recipe.precision] == 2:
         in_float32 //= 2  # DeepSpeed computes with 16-bit copies
@@ -150,10 +150,11 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     lasting = 0 if recipe.gradient_checkpointing else casts
     starts_backward = held + kept + head + (block.head_cast if recipe.gradient_checkpointing else casts) + loss
     starts_backward += predicted * shape.vocabulary * 2 if block.compute == 2 else 0
-    first_block = held + kept + lasting + recomputed + block.passing
+    unpacked = shape.largest_unpacked * block.unpacked
+    first_block = held + kept + lasting + recomputed + block.passing + unpacked
     if not several:
         first_block += 4 * shape.head_weights * (not block.frozen)
-    last_block = weights + optimizer + gathered + shared + gradients + earliest.passing
+    last_block = weights + optimizer + gathered + shared + gradients + earliest.passing + unpacked
     last_block += earliest.kept + earliest.casts
     update = weights + optimizer + gradients + UPDATE_COPIES * 4 * _largest_matrix(shape, recipe)
     peak = max(ends_forward, starts_backward, first_block, last_block, update)
@@ -168,7 +169,7 @@ def generation_memory(shape: Shape, dtype: str, rows: int, prompt: int, new: int
     number = BYTES[dtype]
     cache = 2 * shape.cached_layers * shape.key_value * rows * (prompt + new) * number
     logits = rows * shape.vocabulary * (number + 4 * 2)
-    return shape.weights * number + cache + logits
+    return shape.held_bytes(number) + cache + max(logits, shape.largest_unpacked * number)
 
 
 def trained_weights(shape: Shape, recipe: Recipe) -> int:
@@ -290,6 +291,7 @@ class _Block:
         casts: the weights in the format of the computations, where they are stored in another.
         passing: gradients of activations that exist at once during the backward pass.
         shared: what all blocks have in common: masks and the angles of positions.
+        unpacked: of a weight of a quantized matrix, while it is made whole for a product.
     """
 
     def __init__(self, shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> None:
@@ -302,6 +304,8 @@ class _Block:
         self._fused = recipe.kernels == FUSED
         self._dropout = recipe.trainer == "lora" and LoraSettings(**recipe.lora).dropout > 0
         self._eager = self.compute == 2 and not on_gpu  # on CPUs the loop takes plain attention for bf16
+        self._is_int8 = shape.linear_bytes == INT8
+        self.unpacked = 4 + self.compute if self._is_int8 else 2 * self.compute
         self.norm_kept = batch.tokens * self._norm_per_token()
         self.inputs = self.stream * batch.tokens * shape.hidden
         self.kept = batch.tokens * (self._attention() + self._mlp() + self._norms()) + self._scores()
@@ -310,14 +314,18 @@ class _Block:
         self.casts = weights * 2 * (self.compute == 2 and self._scaled is None)  # vectors multiply as they are
         self.head_cast = 0 if self.frozen else shape.head_weights * 2 * (self.compute == 2)
         widest = (3 if shape.layout.gated else 2) * shape.inner + 2 * shape.hidden
-        self.passing = batch.tokens * self.compute * widest
+        self.passing = batch.tokens * (4 if self._is_int8 else self.compute) * widest
         mask = batch.rows * batch.width**2 * 4 * self._eager  # fused attention has none
         self.shared = mask + batch.width * shape.head_width * 2 * 4
+
+    @property
+    def _norms_write_float32(self) -> bool:
+        return self._shape.layout.rms_norm or self._on_gpu  # autocast on CPUs leaves other norms in bf16
 
     def _norm_per_token(self) -> int:
         """Bytes of the tensors that one norm saves, beside its input in the residual stream."""
         shape = self._shape
-        in_float32 = shape.layout.rms_norm or self._on_gpu  # autocast on CPUs leaves other norms in bf16
+        in_float32 = self._norms_write_float32
         if self._fused:
             in_float32 = shape.layout.rms_norm and not self._on_gpu  # as torch's function is there
         copy = (4 if in_float32 else 2) * shape.hidden if self.stream == 2 else 0
@@ -344,6 +352,9 @@ class _Block:
             return kept + width * 4 * is_kept
         adapted = [role for role in present if role in adapted_roles(self._shape, self._recipe)]
         ranks = len(adapted) * LoraSettings(**self._recipe.lora).r * self.compute
+        as_it_is = bool(adapted) and not self._dropout and self.compute == 4
+        if self._is_int8 and not (saved_anyway or as_it_is):  # its products keep what they read, as norms write it
+            ranks += width * (4 if self._norms_write_float32 else self.compute)
         if self._dropout:  # the mask, and what it left
             return ranks + len(adapted) * width * ((1 if self._on_gpu or self._fused else 4) + self.compute)
         if self.compute == 4 or self._fused:
@@ -373,7 +384,7 @@ class _Block:
         return self.batch.rows * self.batch.width**2 * self._shape.heads * (4 + self.compute) * self._eager
 
     def _keeps_input(self, role: str) -> bool:
-        if not self.frozen:
+        if not self.frozen or self._is_int8:
             return True
         if self._scaled is not None:
             return self.compute == 4 and role in self._scaled[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from raysweep.models.architectures.known import known_shape
 from raysweep.models.architectures.shape import Shape, shape_of
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import architecture_of, auto_model
+from raysweep.models.quantizing import loading_options, settle
 from raysweep.records import ModelRef, Spec
 from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
@@ -32,6 +34,7 @@ from raysweep.trainers.memory import (
     tokens_that_fit,
     training_memory,
 )
+from raysweep.trainers.optimizer import torch_name
 from tests.models.tiny import cases
 
 pytestmark = pytest.mark.slow
@@ -44,6 +47,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "t5": {"num_layers": 3, "num_decoder_layers": 3},
 }
 FUSED = {"micro_batch_size": 8, "trainer": "lora", "kernels": "fused"}
+QLORA = {"micro_batch_size": 4, "trainer": "lora", "quantize": "nf4"}
 CASES = [
     ("llama", {"micro_batch_size": 8}),
     ("llama", {"micro_batch_size": 4, "trainer": "lora", "precision": "bf16"}),
@@ -52,7 +56,17 @@ CASES = [
     ("gpt_bigcode", {"micro_batch_size": 8, "trainer": "ia3", "precision": "bf16"}),
     ("t5", {"micro_batch_size": 2, "gradient_checkpointing": True}),
     ("llama", FUSED | {"precision": "bf16"}),
+    ("llama", QLORA | {"precision": "bf16"}),
     # the others are long
+    ("llama", QLORA | {"lora": {"dropout": 0.0}}),
+    ("llama", QLORA | {"precision": "bf16", "gradient_checkpointing": True}),
+    ("gpt_bigcode", QLORA | {"precision": "bf16"}),
+    ("gpt_bigcode", QLORA | {"precision": "bf16", "gradient_checkpointing": True}),
+    ("llama", QLORA | {"quantize": "int8"}),
+    ("llama", QLORA | {"quantize": "int8", "precision": "bf16"}),
+    ("llama", QLORA | {"quantize": "int8", "precision": "bf16", "gradient_checkpointing": True}),
+    ("gpt_bigcode", QLORA | {"quantize": "int8"}),
+    ("gpt_bigcode", QLORA | {"quantize": "int8", "precision": "bf16", "gradient_checkpointing": True}),
     ("llama", {"micro_batch_size": 2, "gradient_checkpointing": True}),
     ("llama", {"micro_batch_size": 4, "precision": "bf16"}),
     ("llama", {"micro_batch_size": 8, "trainer": "lora"}),
@@ -79,17 +93,23 @@ CASES = [
 ]
 
 
-def build(family: str, recipe: Recipe) -> tuple[Shape, Any, TrainJob]:
+def build(family: str, recipe: Recipe, quantize: str | None = None) -> tuple[Shape, Any, TrainJob]:
     """Return a tiny model as a trainer gets it: an adapter's base in the format of the computations."""
     config = FAMILIES.create(Spec(family)).tiny_config(512, 0, **SIZES[family])
+    kind, dtype = auto_model(architecture_of(config)), getattr(torch, torch_name(recipe.precision))
     with seeded_torch(0, family):
-        model = auto_model(architecture_of(config)).from_config(config)
+        model = kind.from_config(config)
+    if quantize:
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            model = kind.from_pretrained(folder, dtype=dtype, **loading_options(quantize, dtype))
+        settle(model)
     job = TrainJob(ModelRef("base"), family, recipe, Path(), Path(), 0, "test")
     if recipe.trainer != "full":
         adapter = Lora() if recipe.trainer == "lora" else Ia3()
-        model = adapter.add_adapter(model.to(torch.bfloat16 if recipe.precision == "bf16" else torch.float32), job)
+        model = adapter.add_adapter(model if quantize else model.to(dtype), job)
     shape = shape_of(config.to_dict())
-    return shape, model, job
+    return shape.quantized(quantize), model, job
 
 
 def measured(model: Any, job: TrainJob) -> int:
@@ -120,10 +140,12 @@ def measured(model: Any, job: TrainJob) -> int:
     return peak
 
 
-@pytest.mark.parametrize(("family", "given"), cases(CASES, CASES[:7]))
+@pytest.mark.parametrize(("family", "given"), cases(CASES, CASES[:8]))
 def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(family, given):
+    given, quantize = {**given}, given.get("quantize")
+    given.pop("quantize", None)
     recipe = Recipe(batch_size=ROWS, steps=2, max_tokens=TOKENS, micro_batch_tokens=10**6, **given)
-    shape, model, job = build(family, recipe)
+    shape, model, job = build(family, recipe, quantize)
     batch = largest_batch(recipe, 10**6, on_gpu=False, weighted=1 - PROMPT / TOKENS)
     predicted = training_memory(shape, recipe, batch, on_gpu=False)
     found = measured(model, job)

@@ -11,6 +11,7 @@ from rich.text import Text
 from raysweep.cli.views.console import new_console, print_json
 from raysweep.planning.models import ModelFacts, shown_lines, unused_template_line
 from raysweep.planning.predictions.needs import amounts_text
+from raysweep.planning.predictions.parts import TrainingParts
 from raysweep.programs import Lane
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
@@ -103,6 +104,7 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     for files in facts.linted:
         of = f"{files.tuned:,} completions of fine-tuned and {files.bases:,} of base models"
         yield f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint"
+    yield from map(_parts_line, facts.parts)
     yield from _asked_lines(facts.asks)
     yield from (f"faster: {line}" for line in facts.faster)
     if facts.doubtful_types:
@@ -158,6 +160,18 @@ def _teacher_line(facts: TeacherFacts) -> str:
     if max(hours.values()) < LEAST_HOURS:
         return f"{line}; less than {LEAST_HOURS} hours on any accelerator"
     return f"{line}; hours: {', '.join(f'{device} {_hours(hours, device, small)}' for device in hours)}"
+
+
+def _parts_line(parts: TrainingParts) -> str:
+    memory = parts.memory
+    held = {"weights": memory.weights, "gradients": memory.gradients, "optimizer": memory.optimizer}
+    passing = {"activations": memory.activations, "the loss": memory.loss}
+    shown = ", ".join(f"{name} {size(amount)}" for name, amount in {**held, **passing}.items())
+    largest = f"{count(parts.rows, 'row')} of {parts.width:,} tokens" if parts.rows else "none, not even of one row"
+    return (
+        f"{parts.model}, recipe {parts.recipe}, memory on {parts.on}: {shown}; at most {size(memory.peak)} at once of "
+        f"{size(parts.room)}; the largest pass that fits: {largest}"
+    )
 
 
 PROCESSES = {"training": "a training worker", "generation": "a generation actor", "execution": "an execution actor"}

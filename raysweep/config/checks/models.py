@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from raysweep.config.checks.mistakes import Mistake, has_rejected
+from raysweep.config.checks.quantized import adapter_doubts, quantized_mistakes
 from raysweep.config.checks.repair import (
     architecture_mistakes,
     repair_mistakes,
@@ -33,7 +34,7 @@ from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.families.base import FAMILIES, ModelFamily, fields_of, ia3_targets
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.hub import model_config
-from raysweep.models.loadable import quantization, unloadable
+from raysweep.models.loadable import unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.styles import EXAMPLE, STYLES
@@ -86,6 +87,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             yield from _of_architecture(config, model, recipes, architecture, place)
             yield from token_mistakes(config, model, architecture, pretrain.special_tokens, place)
             yield from _too_long(config, model, shape.positions if shape else None)
+            yield from quantized_mistakes(config, model, {}, place)
             yield from _without_turns(config, model, SimpleNamespace(bos_token="<s>", eos_token="</s>"))
         elif model.path is not None:
             yield from _existing(config, model, model.path, place)
@@ -132,6 +134,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
         yield (*place, "path"), error
         known = known_shape(path)
         yield from _too_long(config, model, known.positions if known else None)
+        yield from quantized_mistakes(config, model, {}, place)
         return
     yield from _too_long(config, model, resolved.positions)
     makes_adapters = any(kind_of(config.recipes[name].trainer) is ModelKind.ADAPTER for name in model.recipes)
@@ -152,8 +155,9 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
                 f"PEFT knows no modules of {model_type} models that IA3 scales, such as {model.name}; name them as "
                 f"`recipes.{name}.ia3.targets`",
             )
-    if mistakes := list(_unloadable(config, model, resolved, place)):
-        yield from mistakes
+    mistakes = list(_unloadable(config, model, resolved, place))
+    yield from mistakes
+    if any(not isinstance(text, Doubt) for _, text in mistakes):
         return
     if resolved.kind is ModelKind.ADAPTER and model.recipes:
         yield (*place, "recipes"), f"{path} is an adapter; merge it into its base before training on it"
@@ -212,14 +216,8 @@ def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel
         on_gpu = any(stage.gpus for stage in asked)
         if why := unloadable(whole.location, written, on_gpu, resolved.architecture):
             yield (*place, "path"), why
-    trainers = {name: TRAINERS.get(config.recipes[name].trainer) for name in _fine_tuning(config, model.recipes)}
-    full = [name for name, trainer in trainers.items() if trainer.kind is ModelKind.FULL]
-    if full and quantization(written):
-        yield (
-            (*place, "recipes"),
-            f"{whole.location} is quantized, and recipe {full[0]!r} trains all of its weights; take `trainer: lora`, "
-            "or its unquantized version",
-        )
+    yield from quantized_mistakes(config, model, written, place)
+    yield from (((*place, "path"), doubt) for doubt in adapter_doubts(model, resolved, written))
 
 
 def _fine_tuning(config: SweepConfig, recipes: Iterable[str]) -> list[str]:

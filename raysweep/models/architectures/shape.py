@@ -7,9 +7,11 @@ layouts in `LAYOUTS`; any other model type is counted as a Llama, unless its net
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+
+from raysweep.models.hub import quantization
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ class Shape:
     counted: int | None = None
     decoder_layers: int = 0  # blocks of the decoder beside an encoder; 0: the model has one stack of blocks
     buckets: int = 0  # of distances, each with a weight for each head, in the first block of either stack
+    linear_bytes: float | None = None  # of a weight of the blocks' linear layers, where these are quantized
+
+    def quantized(self, name: str | None) -> Shape:
+        """Return the shape of the same model with linear layers in `name` (see LINEAR_BYTES); None: as they are."""
+        return self if name is None else replace(self, linear_bytes=LINEAR_BYTES[name])
 
     @property
     def layout(self) -> Layout:
@@ -114,15 +121,37 @@ class Shape:
         """Weights of the output layer, which may be the input embedding's."""
         return self.hidden * self.vocabulary
 
+    @property
+    def end_weights(self) -> int:
+        """Weights of the input embedding and the output layer, tied ones once."""
+        return self.head_weights * (1 if self.tied else 2)
+
+    @property
+    def linear_weights(self) -> int:
+        """Weights of the linear layers of all blocks, which quantization takes; the output layer stays as it is."""
+        if self.counted is not None:
+            return self.counted - self.end_weights
+        return sum(a * b * self.number_of(role) for role, (a, b) in self.linear_layers.items())
+
     @cached_property
     def weights(self) -> int:
         """All weights, tied ones once."""
         if self.counted is not None:
             return self.counted
-        ends = self.head_weights * (1 if self.tied else 2)
         positions = (self.positions or 0) * self.hidden * self.layout.learned_positions
-        matrices = sum(a * b * self.number_of(role) for role, (a, b) in self.linear_layers.items())
-        return matrices + ends + positions + 2 * self.buckets * self.heads + self.vector_weights
+        others = positions + 2 * self.buckets * self.heads + self.vector_weights
+        return self.linear_weights + self.end_weights + others
+
+    def held_bytes(self, number: int) -> int:
+        """Bytes of all weights in memory as a model is run, with `number` for each that isn't quantized."""
+        if self.linear_bytes is None:
+            return self.weights * number
+        return round(self.linear_weights * self.linear_bytes) + (self.weights - self.linear_weights) * number
+
+    @property
+    def largest_unpacked(self) -> int:
+        """Weights of the largest quantized matrix, which is made whole for each product; 0: none is quantized."""
+        return 0 if self.linear_bytes is None else max(a * b for a, b in self.linear_layers.values())
 
     @property
     def vector_weights(self) -> int:
@@ -150,6 +179,10 @@ SPELLINGS: Mapping[str, Mapping[str, str]] = {
 """Fields of the configs of some model types, and what others call them."""
 BYTES = {"float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "bf16": 2}
 """Bytes of a number, by the name of its format in configs and recipes."""
+INT8 = 1.0
+LINEAR_BYTES: Mapping[str, float] = {"nf4": 1 / 2 + 1 / 64 + 4 / (64 * 256), "int8": INT8}
+"""Bytes of a quantized weight. Of nf4, four bits, a scale of a byte for each 64 weights, and one of four bytes for each
+256 scales (Dettmers et al. 2023, https://arxiv.org/abs/2305.14314, section 3); of int8, the scales of rows are few."""
 
 
 def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | None:
@@ -183,6 +216,7 @@ def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | N
         BYTES.get(str(config.get("torch_dtype", config.get("dtype"))), 4),
         counted,
         decoder_layers=(number("num_decoder_layers") or layers) if model_type == "t5" else 0,
+        linear_bytes=_quantized_bytes(quantization(config)),
         buckets=(number("relative_attention_num_buckets") or 32) if model_type == "t5" else 0,
     )
 
@@ -201,6 +235,19 @@ def positions_of(config: Mapping[str, Any]) -> int | None:
 def embedding_rows(config: Mapping[str, Any]) -> int | None:
     """Return the number of tokens that a config gives embeddings to; None: it doesn't say."""
     return _number(config, "padded_vocab_size", "vocab_size")
+
+
+def _quantized_bytes(quantized: Mapping[str, Any]) -> float | None:
+    """Return the bytes of a linear layer's weight in files that are quantized; None: another format, or none."""
+    if quantized.get("load_in_4bit"):
+        return LINEAR_BYTES["nf4"] if quantized.get("bnb_4bit_use_double_quant") else 1 / 2 + 4 / 64
+    if quantized.get("load_in_8bit"):
+        return INT8
+    bits, group = quantized.get("bits"), quantized.get("group_size")
+    if not isinstance(bits, int):
+        return None
+    scales = (2 + bits / 8) / group if isinstance(group, int) and group > 0 else 0.0  # GPTQ's and AWQ's, with offsets
+    return bits / 8 + scales
 
 
 def _number(config: Mapping[str, Any], *names: str) -> int | None:

@@ -170,10 +170,12 @@ def why_unknown(base: BasePlan) -> str:
 def base_shape(base: BasePlan) -> Shape | None:
     """Return a base model's shape; None if it has no weights, or nothing is known of them."""
     if base.ref is not None:
-        return shape_at(base.ref)
-    if base.node is not None:
-        return shape_from_scratch(base.family, base.vocab_size, dict(base.size))
-    return known_shape(str(base.identity.get("missing", "")))
+        shape = shape_at(base.ref)
+    elif base.node is not None:
+        shape = shape_from_scratch(base.family, base.vocab_size, dict(base.size))
+    else:
+        shape = known_shape(str(base.identity.get("missing", "")))
+    return shape.quantized(base.quantize) if shape else None
 
 
 def predicted_memory(
@@ -253,7 +255,10 @@ def generation_seconds(
     rows, number = min(batch, completions), BYTES[dtype]
     flops, bandwidth = reached_flops(sheet, dtype), sheet.bandwidth * BANDWIDTH_SHARE
     cached = 2 * shape.cached_layers * shape.key_value * (prompt + new / 2) * number
-    step = max(2 * shape.weights * rows / flops, (shape.weights * number + cached * rows) / bandwidth)
+    weights = shape.held_bytes(number)
+    if shape.linear_bytes is not None:  # its matrices are written whole first, and read then
+        weights += 2 * shape.linear_weights * number
+    step = max(2 * shape.weights * rows / flops, (weights + cached * rows) / bandwidth)
     reading = 2 * shape.weights * prompt * completions / samples / flops
     return completions / max(rows, 1) * step * new + reading
 
@@ -271,7 +276,7 @@ def rows_on(
     `number`: bytes of a number of the weights. `new`: tokens of a completion. `batch_tokens`: the config's limit; None:
     what the memory beside the weights holds.
     """
-    free = sheet.room() - shape.weights * number
+    free = sheet.room() - shape.held_bytes(number)
     tokens = batch_tokens or int(free * MEMORY_SHARE) // (2 * shape.cached_layers * shape.key_value * number)
     return max(1, tokens // (prompt + new))
 

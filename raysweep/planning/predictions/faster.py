@@ -45,7 +45,7 @@ def _merging(config: SweepConfig, cells: Iterable[CellPlan]) -> Iterator[str]:
         is_own = cell.generator.name == TRANSFORMERS and cell.generator.args.get("merge") is None
         on_gpu = bool(config.asked("generation", cell.base.name, cell.cell.recipe).gpus)
         is_rounded = BYTES[dtypes[cell.base.name]] == 2 and kind_of(cell.recipe.trainer) is ModelKind.ADAPTER
-        if is_own and on_gpu and is_rounded:
+        if is_own and on_gpu and is_rounded and not cell.base.quantize:
             apart[cell.base.name] = None
     if apart:
         yield (

@@ -116,8 +116,9 @@ class NeedsPlanner:
             written = max(written, *edited, 0)  # hosts that edit are those of all cells of the model
             if recipe_name in config.recipes and edits(config.recipes[recipe_name].trainer) and not generation.gpus:
                 trained = written  # of a host of its own, which holds no place: else as many as there are CPUs begin
-            loaded = shape.weights * BYTES["float32"]
-            kept = max(shape.weights * BYTES[model.dtype], *edited, 0)
+            # quantized tensors go to an accelerator one by one
+            loaded = (shape.weights if base.quantize is None else shape.end_weights) * BYTES["float32"]
+            kept = max(shape.held_bytes(BYTES[model.dtype]), *edited, 0)
         trains = _resolved(training, trained, loaded)
         if trains.gpus and recipe:
             trains = replace(trains, least_on_accelerator=least, in_bf16=recipe.precision in AMPERE)

@@ -136,6 +136,14 @@ def _generation(config: SweepConfig) -> dict[str, Any]:
     )
 
 
+QUANTIZED: Mapping[str | None, Mapping[str, Any]] = {
+    None: {},
+    "nf4": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True},
+    "int8": {"load_in_8bit": True},
+}
+"""lm-eval's arguments of a model in transformers that quantizes it as raysweep does."""
+
+
 def _generator(config: SweepConfig, model: ModelConfig) -> str:
     """Return what wrote the completions; lm-eval calls a model of transformers ``hf``."""
     name = (model.generator or config.evaluation.generator).name
@@ -150,6 +158,7 @@ def _model_config(config: SweepConfig, model: ModelConfig, cell: CellScores) -> 
             "pretrained": model.path or model.name,
             "dtype": dtype,
             **({"tf32": True} if model.dtype == "tf32" else {}),
+            **QUANTIZED[model.quantize],
             "recipe": pair.recipe,
             "training_set": pair.training_set,
             "seed": pair.seed,

@@ -35,6 +35,7 @@ from raysweep.planning.plan import (
 from raysweep.planning.predictions.costs import MEASURED, CellCost, PairsCost, PlanCosts, base_shape, plan_costs
 from raysweep.planning.predictions.faster import faster_ways
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
+from raysweep.planning.predictions.parts import TrainingParts, training_parts
 from raysweep.planning.predictions.sizes import problem_count
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.planning.rows_read import RowsRead, rows_read
@@ -181,6 +182,7 @@ class PlanFacts:
     unused_settings: tuple[str, ...] = ()  # of models' generation_configs, in words
     faster: tuple[str, ...] = ()  # settings with which it takes fewer accelerator hours, in words
     steps: tuple[StepFacts, ...] = ()  # of trainings
+    parts: tuple[TrainingParts, ...] = ()  # of trainings' memory, on accelerators of known size
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
     teachers: tuple[TeacherFacts, ...] = ()  # of rejected responses
     encoded: tuple[PairsFacts, ...] = ()  # pairs
@@ -278,6 +280,7 @@ def plan_facts(
         unused_settings=tuple(unused_settings([*plan.cells, *plan.teachers])),
         faster=tuple(faster_ways(plan.config, plan.cells, could_generate)),
         steps=_steps(plan, costs.cells),
+        parts=training_parts(plan.config, plan.cells),
         teachers=_teachers(plan, lacking, costs, there),
         encoded=tuple(PairsFacts(item.node.label, costs.pairs[item.node.key]) for item in encoded),
         costs=() if elsewhere else _priced(plan, lacking, costs),

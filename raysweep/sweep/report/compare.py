@@ -376,11 +376,11 @@ def _unlike(first: JudgedCell, second: JudgedCell, words: Callable[[JudgedCell],
 
 
 def _precision(cell: JudgedCell) -> str:
-    loaded = cell.model.dtype
+    loaded = ", ".join(filter(None, [cell.model.dtype, cell.model.quantize]))
     if cell.labels.training_set == BASE:
         return loaded
     trained = _settings_of(cell.config, cell.labels.recipe)["precision"]
-    return loaded if trained == loaded else f"{loaded}, trained in {trained}"
+    return loaded if trained == cell.model.dtype else f"{loaded}, trained in {trained}"
 
 
 def _decoding(cell: JudgedCell) -> str:
@@ -394,8 +394,8 @@ def _decoding(cell: JudgedCell) -> str:
 FIELDS: Mapping[str, TwinField] = {
     "precision": TwinField(
         _precision,
-        "give two models of one `path` another `dtype` or recipes of another `precision`",
-        model=("dtype",),
+        "give two models of one `path` another `dtype` or `quantize`, or recipes of another `precision`",
+        model=("dtype", "quantize"),
         recipe=("precision",),
     ),
     "recipe": TwinField(lambda cell: cell.labels.recipe, "give a model two `recipes`", recipe=None),

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from raysweep.errors import HopelessError, UsageError
+from raysweep.errors import HopelessError, UsageError, first_line
 from raysweep.models.adapters import NAME, SAFETENSORS, wrapped
 from raysweep.models.families.base import lora_targets
 from raysweep.models.families.blocks import blocks_of
-from raysweep.models.loading import first_line
 from raysweep.models.versions import unchanged_modules
 from raysweep.records import ModelKind
 from raysweep.trainers.adapters import SETTINGS, adapted_modules, require_modules, sort_names

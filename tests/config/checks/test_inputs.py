@@ -234,6 +234,7 @@ RAW = "models.0.template=raw"
 LLAVA = '{"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": {}}'
 QUANTIZED = '{"model_type": "llama", "quantization_config": {"quant_method": "mxfp4"}}'
 """MXFP4 is read as bfloat16 where there is no GPU, so it can be run and adapted."""
+NF4 = "models.0.quantize=nf4"
 IA3 = "recipes.lora={trainer: ia3}"
 IA3_MODULES = "recipes.lora.ia3={targets: [c_attn], feedforward: []}"
 ILL_SUITED = [
@@ -260,6 +261,11 @@ ILL_SUITED = [
     ('{"model_type": "persimmon"}', IA3),
     (LLAVA,),
     (QUANTIZED, "recipes.lora={trainer: full}"),
+    (QUANTIZED, NF4),
+    (LLAMA, NF4, "recipes.lora={trainer: full}"),
+    (LLAMA, NF4, "recipes.lora={trainer: rome}"),
+    (LLAMA, NF4, "recipes.lora.parallel=zero3"),
+    (LLAMA, NF4, "recipes.lora.kernels=fused"),
 ]
 
 
@@ -287,6 +293,8 @@ SUITED = [
     ),
     (T5, RAW),
     (QUANTIZED,),
+    (LLAMA, NF4),
+    (LLAMA, NF4, IA3),
 ]
 
 

@@ -1,0 +1,121 @@
+"""Holds the linear layers of a base model's blocks in 4 or 8 bits, through bitsandbytes.
+
+`nf4` is QLoRA's format, with its scales quantized too (Dettmers et al. 2023, https://arxiv.org/abs/2305.14314); `int8`
+is LLM.int8(), which rounds what goes into a layer as well (Dettmers et al. 2022, https://arxiv.org/abs/2208.07339).
+Embeddings, output layer, norms and biases stay as they are, and so does whatever an adapter adds.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from raysweep.errors import RaysweepError, first_line, install_extra
+from raysweep.models.hub import model_file, quantization
+from raysweep.records import ModelRef
+
+NF4, INT8 = "nf4", "int8"
+QUANTIZERS = ("bitsandbytes",)
+"""The packages whose versions decide what quantized layers compute."""
+
+
+def loading_options(quantize: str | None, dtype: Any) -> dict[str, Any]:
+    """Return what transformers' `from_pretrained` is given so that it quantizes what it loads; nothing for None.
+
+    `dtype`: torch's, in which layers compute.
+
+    Raises:
+        RaysweepError: bitsandbytes is missing, or can't quantize on this process's device.
+    """
+    if quantize is None:
+        return {}
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    on_gpu = torch.cuda.is_available()
+    if why := missing_quantizer(quantize, on_gpu):
+        raise RaysweepError(why)
+    four_bits = {"bnb_4bit_quant_type": NF4, "bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": dtype}
+    how = {"load_in_4bit": True, **four_bits} if quantize == NF4 else {"load_in_8bit": True}
+    return {
+        "quantization_config": BitsAndBytesConfig(**how),
+        "device_map": {"": torch.cuda.current_device() if on_gpu else "cpu"},
+    }
+
+
+@cache
+def missing_quantizer(quantize: str, on_gpu: bool) -> str:
+    """Return why bitsandbytes can't hold weights in `quantize` on a device of this machine, or "".
+
+    Some numbers are quantized there: a wheel may have been built without the code of this kind of device.
+    """
+    what = f"`quantize: {quantize}` needs bitsandbytes"
+    way = install_extra("quantize")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of casts in each product
+    try:
+        import bitsandbytes
+        import torch
+        from bitsandbytes import functional
+    except Exception as error:  # a wheel for another system raises whatever its loader raises
+        return f"{what}: {first_line(error)}; {way}"
+    weights = torch.ones(64, 64, device="cuda" if on_gpu else "cpu")
+    try:
+        if quantize == NF4:
+            packed, state = functional.quantize_4bit(weights, quant_type=NF4, compress_statistics=True)
+            functional.dequantize_4bit(packed, state)
+        else:
+            functional.int8_vectorwise_quant(weights.half())
+    except Exception as error:  # as above
+        device = "GPUs such as this machine's" if on_gpu else "CPUs"
+        said = f"{bitsandbytes.__version__}, which is installed, has no code for {device}: {first_line(error)}"
+        return f"{what}, and {said}; {way}"
+    return ""
+
+
+def is_quantized(network: Any) -> bool:
+    """Return True for a model, or PEFT's wrapper of one, with layers that were quantized here or in its files."""
+    return bool(quantization(network.config.to_dict()))
+
+
+def moved(network: Any, device: Any) -> Any:
+    """Return a network on a device; a quantized one lies there since it was loaded, and may refuse to be moved."""
+    return network if is_quantized(network) else network.to(device)
+
+
+def settle(network: Any) -> None:
+    """Have quantized layers compute the same whenever they are called, in place.
+
+    On CPUs with AVX-512 in bf16, bitsandbytes repacks the weights of 4-bit layers at the first call in evaluation mode,
+    for a product in bf16 that has no gradient: a training after it would fail, or train nothing below the layer.
+    """
+    for module in network.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def number_of(weights: Any) -> int:
+    """Return how many weights a parameter stands for: two in each byte of a 4-bit one."""
+    state = getattr(weights, "quant_state", None)
+    return int(weights.numel()) if state is None else int(state.shape.numel())
+
+
+def trained_in(adapter: ModelRef) -> str:
+    """Return in which format an adapter's base was held in training, as its card says: nf4, fp4 or int8; else "".
+
+    PEFT writes its base's quantization into README.md, and tools on it their settings, such as axolotl.
+    """
+    path = model_file(adapter, "README.md")
+    card = path.read_text(errors="replace") if path else ""
+    if re.search(r"load_in_4bit\W+true", card, re.IGNORECASE):
+        kind = re.search(r"bnb_4bit_quant_type\W+(\w+)", card)
+        return kind[1] if kind else NF4
+    return INT8 if re.search(r"load_in_8bit\W+true", card, re.IGNORECASE) else ""
+
+
+def method_of(quantized: Mapping[str, Any]) -> str:
+    """Return how files were quantized, by what their config says of it (see `quantization`)."""
+    is_bits = quantized.get("load_in_4bit") or quantized.get("load_in_8bit")
+    return quantized.get("quant_method") or ("bitsandbytes" if is_bits else "by an unknown method")

@@ -1,0 +1,53 @@
+"""Says what the memory of a training on its accelerator is taken by, and how large a forward pass fits there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from raysweep.config.schema import SweepConfig
+from raysweep.planning.plan import CellPlan
+from raysweep.planning.predictions.costs import base_shape, predicted_memory
+from raysweep.planning.predictions.rooms import room_of_worker
+from raysweep.trainers.memory import TrainingMemory, tokens_that_fit
+
+MOST_ROWS = 4096
+"""Of a batch; more are not looked for."""
+
+
+@dataclass(frozen=True)
+class TrainingParts:
+    """What a training worker's memory is taken by, at the end of its largest forward pass. Sizes are in bytes.
+
+    `on`: its accelerator, in words. `room`: what that has for tensors. `width`: tokens of the longest row. `rows`: how
+    many such rows the largest forward pass that fits has, by prediction and margin; 0: not even one.
+    """
+
+    model: str
+    recipe: str
+    on: str
+    room: int
+    memory: TrainingMemory
+    rows: int
+    width: int
+
+
+def training_parts(config: SweepConfig, cells: Iterable[CellPlan]) -> tuple[TrainingParts, ...]:
+    """Return the parts of each model and recipe whose training asks for an accelerator of known memory."""
+    parts: dict[tuple[str, str], TrainingParts] = {}
+    for cell in cells:
+        recipe, shape, names = cell.recipe, base_shape(cell.base), (cell.base.name, cell.cell.recipe)
+        if recipe is None or not cell.is_fine_tuned or shape is None or names in parts:
+            continue
+        asked = config.asked("training", *names)
+        room = room_of_worker(asked, is_here=False)
+        memory = predicted_memory(shape, recipe, bool(asked.gpus), room=room.bytes if room else None)
+        if not asked.gpus or room is None or memory is None:
+            continue
+        longest = shape.positions or recipe.max_tokens
+        width = min(recipe.max_tokens, longest)
+        largest = dataclasses.replace(recipe, batch_size=MOST_ROWS * recipe.workers, micro_batch_size=None)
+        rows = tokens_that_fit(shape, largest, longest, room.bytes) // width
+        parts[names] = TrainingParts(*names, room.source, room.bytes, memory, rows, width)
+    return tuple(parts.values())

@@ -1,0 +1,68 @@
+"""Adapters trained on bases in 4 and 8 bits, beside PEFT's own way of doing it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+from raysweep.testing.services import FolderServices
+from raysweep.testing.tiny import make_tiny
+from raysweep.testing.trainers import TrainerContract
+from raysweep.trainers.loop import seeded_torch
+from raysweep.trainers.lora import Lora
+from tests.trainers.conftest import loop_of, own_loss, train
+
+pytest.importorskip("bitsandbytes")
+pytestmark = pytest.mark.slow
+
+NF4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+CONFIGS = {"nf4": {**NF4, "bnb_4bit_compute_dtype": torch.float32}, "int8": {"load_in_8bit": True}}
+LORA = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj", "down_proj"]}
+
+
+class TestQLora(TrainerContract):
+    make = Lora
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def base(cls, tmp_path_factory):
+        return dataclasses.replace(make_tiny(cls.family, tmp_path_factory.mktemp("base")), quantize="nf4")
+
+
+def pefts_losses(job, quantize):
+    """PEFT's documented way, with transformers' loading and torch's optimizer: the loss of each step."""
+    loop = loop_of(job)
+    with seeded_torch(job.seed, "initialise"):
+        config = BitsAndBytesConfig(**CONFIGS[quantize])
+        model = AutoModelForCausalLM.from_pretrained(job.base.location, quantization_config=config, dtype="float32")
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        of_lora = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, lora_dropout=0.0, target_modules=LORA["targets"])
+        model = get_peft_model(model, of_lora).train()
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # whose product in bf16 has no gradient
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer, losses = torch.optim.AdamW(trained, lr=job.recipe.lr, weight_decay=0.01), []
+    for step in range(job.recipe.steps):
+        rows = [loop.data.rows[row] for row in loop.order.rows(step)]
+        loss = sum(own_loss(model, row) for row in rows) / len(rows)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, job.recipe.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+@pytest.mark.parametrize("quantize", ["nf4", "int8"])
+def test_losses_are_those_of_pefts_own_loop(quantize, make_job):
+    job = make_job("llama", trainer="lora", lora=LORA, schedule="constant", warmup=0.0)
+    theirs = pefts_losses(job, quantize)
+    services = FolderServices()
+    train(dataclasses.replace(job, base=dataclasses.replace(job.base, quantize=quantize)), services)
+    ours = [report.loss for report in services.reports]
+    assert ours == pytest.approx(theirs, abs=1e-6), "of the same rows, seeds and optimizer"
