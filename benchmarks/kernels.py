@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -69,22 +70,25 @@ SEVERAL = {
     "_scaled_dot_product_flash_attention_for_cpu_backward": 3,
     "cumsum": 2,
     "embedding_dense_backward": 4,
+    "gemm_4bit": 4,
     "index": 2,
     "index_put": 3,
     "index_put_": 3,
     "sort": 4,
 }
-"""How many kernels CUDA launches for an operator, where that isn't one."""
+"""How many kernels CUDA launches for an operator, where that isn't one. bitsandbytes' product of 4 bits is one of whole
+numbers from some thousand rows on: scales and their offset, the matrix, the product (`_dequant_linear_fallback`)."""
 READ = ("_local_scalar_dense", "allclose", "equal")
 """Operators that tell the host what is in a tensor."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A training whose pass is counted. `model`: one of `MODELS`."""
+    """A training whose pass is counted. `model`: one of `MODELS`. `quantize`: what its base is held in."""
 
     model: str
     recipe: Recipe
+    quantize: str | None = None
 
 
 LORA = Recipe(precision="bf16", trainer="lora")
@@ -92,6 +96,8 @@ ARMS = {
     "train 1B, full, bf16": Arm("1B", Recipe(precision="bf16")),
     "train 7B, LoRA, bf16": Arm("7B", LORA),
     "train 7B, LoRA, bf16, fused": Arm("7B", dataclasses.replace(LORA, kernels="fused")),
+    "train 7B, QLoRA, bf16": Arm("7B", LORA, "nf4"),
+    "train 7B, QLoRA, bf16, fused": Arm("7B", dataclasses.replace(LORA, kernels="fused"), "nf4"),
     "train 1B, full, bf16, packed": Arm("1B", Recipe(precision="bf16", batching="packed")),
     "train 7B, LoRA, bf16, packed, fused": Arm("7B", dataclasses.replace(LORA, batching="packed", kernels="fused")),
 }
@@ -130,10 +136,12 @@ class Counting(TorchDispatchMode):
         if name in CHOOSING:
             args = (args[0], [each for index in args[1] for each in _positions(index)], *args[2:])
         out = operator(*args, **(kwargs or {}))
-        if operator.namespace == "aten" and name not in VIEWS and name not in ALLOCATIONS:
+        if operator.namespace in ("aten", "bitsandbytes") and name not in VIEWS and name not in ALLOCATIONS:
             tensors = {id(leaf): leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, torch.Tensor)}
             self.counts.kernels[name] += SEVERAL.get(name, 1)
             self.counts.bytes[name] += sum(map(_bytes, tensors.values()))
+            if name == "gemm_4bit":  # the matrix is written whole, and read
+                self.counts.bytes[name] += 2 * math.prod(args[2]) * args[0].itemsize
         return out
 
 
@@ -213,6 +221,7 @@ def _converted(module: Any, convert: Any, recurse: bool = True) -> Any:
         if tensor is not None:
             with torch.no_grad():
                 module._parameters[name] = torch.nn.Parameter(convert(tensor), tensor.requires_grad)
+                vars(module._parameters[name]).update(vars(tensor))
     for name, tensor in module._buffers.items():
         if tensor is not None:
             module._buffers[name] = convert(tensor)
@@ -238,11 +247,36 @@ def _loop(arm: Arm, blocks: int, rows: int) -> OnGpu:
     job = TrainJob(ModelRef("base"), config.model_type, recipe, Path(), Path(), 0, "counted")
     precision = "float32" if recipe.trainer == "full" else recipe.precision
     model = auto_model().from_config(config, dtype=getattr(torch, torch_name(precision)))
+    if arm.quantize:
+        _quantize(model)
     if recipe.trainer == "lora":
         model = Lora().add_adapter(model, job)
     answer = round(WEIGHTED * TOKENS)
     row = compact({"input_ids": [1] * TOKENS, "weights": [0.0] * (TOKENS - answer) + [1 / answer] * answer})
     return OnGpu(model, EncodedSet(OBJECTIVES.get(recipe.objective)(), [row] * rows, {}, TOKENS), job, FolderServices())
+
+
+def _quantize(model: Any) -> None:
+    """Put 4-bit layers without data in the place of a model's linear layers, but for the output layer.
+
+    They get weights of torch's own class: bitsandbytes' can't be without data.
+    """
+    from bitsandbytes.functional import quantize_4bit
+    from bitsandbytes.nn.modules import Linear4bit
+
+    for module in list(model.model.modules()):
+        for name, layer in module.named_children():
+            if isinstance(layer, torch.nn.Linear):
+                packed = Linear4bit.__new__(Linear4bit)
+                torch.nn.Module.__init__(packed)
+                packed.in_features, packed.out_features, packed.bias = layer.in_features, layer.out_features, None
+                packed.compute_dtype, packed.compute_type_is_set = layer.weight.dtype, True
+                packed.support_avx512bf16_for_cpu = False
+                bits, state = quantize_4bit(layer.weight.detach(), quant_type="nf4", compress_statistics=True)
+                packed.weight = torch.nn.Parameter(bits, requires_grad=False)
+                vars(packed.weight).update(quant_state=state, quant_type="nf4", compress_statistics=True)
+                setattr(module, name, packed)
+    model.is_loaded_in_4bit = True  # as PEFT reads it
 
 
 def _config(model: str) -> Any:

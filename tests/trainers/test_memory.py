@@ -58,6 +58,8 @@ CASES = [
     ("llama", FUSED | {"precision": "bf16"}),
     ("llama", QLORA | {"precision": "bf16"}),
     # the others are long
+    ("llama", QLORA | {"kernels": "fused"}),
+    ("llama", QLORA | {"kernels": "fused", "precision": "bf16"}),
     ("llama", QLORA | {"lora": {"dropout": 0.0}}),
     ("llama", QLORA | {"precision": "bf16", "gradient_checkpointing": True}),
     ("gpt_bigcode", QLORA | {"precision": "bf16"}),

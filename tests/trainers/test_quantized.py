@@ -14,7 +14,7 @@ from raysweep.testing.tiny import make_tiny
 from raysweep.testing.trainers import TrainerContract
 from raysweep.trainers.loop import seeded_torch
 from raysweep.trainers.lora import Lora
-from tests.trainers.conftest import loop_of, own_loss, train
+from tests.trainers.conftest import difference, loop_of, own_loss, train, train_and_resume
 
 pytest.importorskip("bitsandbytes")
 pytestmark = pytest.mark.slow
@@ -66,3 +66,12 @@ def test_losses_are_those_of_pefts_own_loop(quantize, make_job):
     train(dataclasses.replace(job, base=dataclasses.replace(job.base, quantize=quantize)), services)
     ours = [report.loss for report in services.reports]
     assert ours == pytest.approx(theirs, abs=1e-6), "of the same rows, seeds and optimizer"
+
+
+def test_fused_kernels_train_the_same_adapter_but_for_rounding(make_job, tmp_path):
+    fields = {"trainer": "lora", "lora": LORA | {"dropout": 0.1}, "precision": "bf16", "eps": 1e-4}
+    jobs = [make_job("llama", kernels, kernels=kernels, **fields) for kernels in ("plain", "fused")]
+    plain, fused = (dataclasses.replace(job, base=dataclasses.replace(job.base, quantize="nf4")) for job in jobs)
+    expected, found = train(plain), train_and_resume(dataclasses.replace(fused, checkpoint_every=3), tmp_path, 3)
+    assert found["losses"] == [[step, pytest.approx(loss, rel=2e-3)] for step, loss in expected["losses"]]
+    assert 0 < difference(fused.out, plain.out) < 2e-2

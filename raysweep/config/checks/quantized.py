@@ -13,7 +13,7 @@ from raysweep.errors import Doubt, MissingInput
 from raysweep.machine import gpus
 from raysweep.models.finding import ResolvedModel
 from raysweep.models.hub import quantization
-from raysweep.models.quantizing import method_of, missing_quantizer, trained_in
+from raysweep.models.quantizing import NF4, method_of, missing_quantizer, trained_in
 from raysweep.records import ModelKind
 from raysweep.trainers.base import FUSED
 from raysweep.trainers.kinds import kind_of, rewrites
@@ -35,7 +35,7 @@ def quantized_mistakes(
     what = what or f"{model.path} is quantized ({in_files})"
     instead = "leave `quantize` out" if model.quantize else "its unquantized version"
     for name in dict.fromkeys(model.recipes):
-        if why := _unfit(config, name):
+        if why := _unfit(config, name, model.quantize):
             yield (*place, "recipes"), f"{what}, and recipe {name!r} {why}, or {instead}"
     if model.quantize is not None:
         asked = [config.asked(stage, model.name, name) for stage in ("training", "generation") for name in _all(model)]
@@ -63,7 +63,7 @@ def _all(model: ModelConfig) -> tuple[str, ...]:
     return ("", *model.recipes)
 
 
-def _unfit(config: SweepConfig, name: str) -> str:
+def _unfit(config: SweepConfig, name: str, quantize: str | None) -> str:
     """Return why a recipe can't change a quantized base, with a way out; empty if it can."""
     recipe = config.recipes[name].recipe("", "")
     kind = kind_of(recipe.trainer)
@@ -76,6 +76,6 @@ def _unfit(config: SweepConfig, name: str) -> str:
         return f"{why}; take one that trains an adapter"
     if (parallel := sharding_name(recipe, recipe.workers)) != "ddp":
         return f"shares its weights by DeepSpeed (`parallel: {parallel}`), which can't; use `parallel: ddp`"
-    if recipe.kernels == FUSED:
+    if recipe.kernels == FUSED and quantize != NF4:
         return "reads its weights past bitsandbytes (`kernels: fused`); use `kernels: plain`"
     return ""

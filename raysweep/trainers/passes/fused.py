@@ -2,8 +2,9 @@
 
 PEFT computes a LoRA layer in 16 bits with its input, the dropout and the update's sum in kernels of their own, partly
 in float32. Here a layer is one function of eight matrix products, whose backward pass is written out; the dropout is
-PEFT's, with the same masks on CPUs. Norms run in the format of the computations, where autocast and raysweep's other
-trainings have them in float32, through torch's fused kernels. Adapters stay float32, and their gradients too.
+PEFT's, with the same masks on CPUs. A matrix in 4 bits (`quantize: nf4`) is made whole in either pass. Norms run in the
+format of the computations, where autocast and raysweep's other trainings have them in float32, through torch's fused
+kernels. Adapters stay float32, and their gradients too.
 
 Not fused: updates of embeddings, trained norms, norms of another formula (Gemma's), and whatever PEFT does beside the
 plain update of one adapter (DoRA, several active adapters, merged or disabled ones): these keep their own forward pass.
@@ -54,7 +55,7 @@ def fuse(model: Any, precision: str) -> None:
     from transformers.pytorch_utils import Conv1D
 
     dtype = getattr(torch, torch_name(precision))
-    layers = [(Linear, torch.nn.Linear), (Linear, Conv1D)]
+    layers = [(Linear, torch.nn.Linear), (Linear, Conv1D), *_four_bit_layers()]
     is_fused = False
     for module in list(model.modules()):
         base = getattr(module, "base_layer", None)
@@ -67,6 +68,18 @@ def fuse(model: Any, precision: str) -> None:
             module.forward = functools.partial(_norm_forward, module, formula, plain)
     if not is_fused:
         raise UsageError("`kernels: fused`: the model has no linear layer with LoRA; use `kernels: plain`")
+
+
+def _four_bit_layers() -> list[tuple[Any, Any]]:
+    """Return PEFT's class of LoRA on a 4-bit layer with the layer's, where bitsandbytes is installed."""
+    from peft.import_utils import is_bnb_4bit_available
+
+    if not is_bnb_4bit_available():
+        return []
+    from bitsandbytes.nn import modules
+    from peft.tuners.lora.bnb import Linear4bit
+
+    return [(Linear4bit, modules.Linear4bit)]
 
 
 def _is_trained(module: Any) -> bool:
@@ -84,11 +97,13 @@ def _lora_forward(layer: Any, plain: Callable[..., Any], x: torch.Tensor, *args:
     base, dropout, device = layer.base_layer, layer.lora_dropout[name], x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else base.weight.dtype
     share = dropout.p if isinstance(dropout, torch.nn.Dropout) and dropout.training else 0.0
-    if base.weight.dtype != dtype or layer.lora_bias[name] or share == 1:
+    state = getattr(base.weight, "quant_state", None)
+    held_in = base.weight.dtype if state is None else state.dtype
+    if held_in != dtype or layer.lora_bias[name] or share == 1:
         return plain(x, *args, **options)
     weight = base.weight if isinstance(base, torch.nn.Linear) else base.weight.t()  # Conv1D's is (inputs, outputs)
     adapter = (layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name])
-    return _lora_function().apply(x.to(dtype), weight, base.bias, *adapter, share)
+    return _lora_function().apply(x.to(dtype), weight, state, base.bias, *adapter, share)
 
 
 @functools.cache
@@ -99,8 +114,9 @@ def _lora_function() -> Any:
     class LoraLinear(torch.autograd.Function):
         """x W^T + bias + scale dropout(x) A^T B^T, where only x, A and B get gradients.
 
-        x: (..., inputs). weight: (outputs, inputs), of x's dtype, like the bias. a: (rank, inputs). b: (outputs, rank).
-        share: of x's numbers that dropout sets to 0; it draws from torch's generator, as `torch.nn.Dropout` does.
+        x: (..., inputs). weight: (outputs, inputs), of x's dtype, like the bias, or packed into 4 bits, with
+        bitsandbytes' state of these. a: (rank, inputs). b: (outputs, rank). share: of x's numbers that dropout sets to
+        0; it draws from torch's generator, as `torch.nn.Dropout` does.
         """
 
         @staticmethod
@@ -108,6 +124,7 @@ def _lora_function() -> Any:
             ctx: Any,
             x: torch.Tensor,
             weight: torch.Tensor,
+            state: Any,
             bias: torch.Tensor | None,
             a: torch.Tensor,
             b: torch.Tensor,
@@ -115,12 +132,13 @@ def _lora_function() -> Any:
             share: float,
         ) -> torch.Tensor:
             rows, ctx.dtype, ctx.scale, ctx.share = x.reshape(-1, x.shape[-1]), a.dtype, scale, share
+            ctx.packed, weight = (weight, state), _whole(weight, state)
             a, b = a.to(x.dtype), b.to(x.dtype)
             kept, mask = torch.ops.aten.native_dropout(rows, share, True) if share else (rows, None)
             low = kept @ a.t()
             out = rows @ weight.t() if bias is None else torch.addmm(bias, rows, weight.t())
             out.addmm_(low, b.t(), alpha=scale)
-            ctx.save_for_backward(kept, mask, weight, a, b, low)
+            ctx.save_for_backward(kept, mask, None if state else weight, a, b, low)
             return out.view(*x.shape[:-1], -1)
 
         @staticmethod
@@ -132,15 +150,24 @@ def _lora_function() -> Any:
             of_a, of_b = of_low.t() @ kept, torch.addmm(b, rows.t(), low, beta=0, alpha=ctx.scale)
             of_x = None
             if ctx.needs_input_grad[0]:
-                of_x = rows @ weight
+                of_x = rows @ (_whole(*ctx.packed) if weight is None else weight)
                 if mask is None:
                     of_x.addmm_(of_low, a)
                 else:
                     of_x.addcmul_(of_low @ a, mask, value=1 / (1 - ctx.share))
                 of_x = of_x.view(*grad.shape[:-1], -1)
-            return of_x, None, None, of_a.to(ctx.dtype), of_b.to(ctx.dtype), None, None
+            return of_x, None, None, None, of_a.to(ctx.dtype), of_b.to(ctx.dtype), None, None
 
     return LoraLinear
+
+
+def _whole(weight: torch.Tensor, state: Any) -> torch.Tensor:
+    if state is None:
+        return weight
+    from bitsandbytes.functional import dequantize_4bit
+
+    whole: torch.Tensor = dequantize_4bit(weight, state)
+    return whole
 
 
 def _formula(norm: Any) -> Formula | None:

@@ -265,7 +265,7 @@ ILL_SUITED = [
     (LLAMA, NF4, "recipes.lora={trainer: full}"),
     (LLAMA, NF4, "recipes.lora={trainer: rome}"),
     (LLAMA, NF4, "recipes.lora.parallel=zero3"),
-    (LLAMA, NF4, "recipes.lora.kernels=fused"),
+    (LLAMA, "models.0.quantize=int8", "recipes.lora.kernels=fused"),
 ]
 
 
@@ -295,6 +295,7 @@ SUITED = [
     (QUANTIZED,),
     (LLAMA, NF4),
     (LLAMA, NF4, IA3),
+    (LLAMA, NF4, "recipes.lora.kernels=fused"),
 ]
 
 
