@@ -115,6 +115,14 @@ LORA = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"]}
         ({"adapter": {**LORA, "layer_replication": [[0, 2]]}}, "with layer_replication"),
         ({"adapter": {**LORA, "alora_invocation_tokens": [1]}}, "with alora_invocation_tokens"),
         ({"adapter": {**LORA, "r": 128}}, "of rank 128, above max_lora_rank: 64"),
+        (
+            {"quantize": "nf4"},
+            "held in `quantize: nf4`: vLLM reads weights as files have them; ",
+        ),
+        (
+            {"adapter": {**LORA, "use_dora": True}, "in_files": "gptq"},
+            "merged into its base, which is quantized",
+        ),
     ],
 )
 def test_what_vllm_cannot_serve_is_told(fields, told):

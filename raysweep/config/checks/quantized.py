@@ -51,11 +51,11 @@ def adapter_doubts(model: ModelConfig, resolved: ResolvedModel, written: Mapping
     trained = trained_in(resolved.ref())
     if not trained or trained == model.quantize:
         return
-    way = f"`quantize: {trained}` holds it so again" if trained in ("nf4", "int8") else "raysweep has no such format"
-    held = f"`quantize: {model.quantize}`" if model.quantize else "whole"
+    way = f"`quantize: {trained}` holds it so, too" if trained in ("nf4", "int8") else "raysweep has no such format"
+    held = f"in `quantize: {model.quantize}`" if model.quantize else "whole"
     yield Doubt(
-        f"the adapter {resolved.location} was trained on a base in {trained}, as its README.md says, and is evaluated "
-        f"on one that is held {held}; {way}"
+        f"the adapter {resolved.location} was trained on a base in {trained}, as its README.md says, and is put on one "
+        f"that is {held}; {way}"
     )
 
 

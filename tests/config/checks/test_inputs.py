@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from raysweep.config.checks.quantized import adapter_doubts
 from raysweep.config.document import ConfigError, read_document
 from raysweep.config.loading import load_config, read_config, to_yaml
+from raysweep.config.models import ModelConfig
 from raysweep.errors import UsageError
+from raysweep.models.finding import resolve
 from raysweep.models.scratch import EOS
 from raysweep.planning.planner import build_plan
 from raysweep.stages.inputs import base_ref, model_ref
@@ -415,6 +418,32 @@ def test_a_package_that_a_quantized_model_needs_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (found,) = of_own_model('{"model_type": "llama", "quantization_config": {"quant_method": "awq", "bits": 4}}')
     assert "is quantized (awq), and a package is missing: " in found and "`pip install autoawq`" in found
+
+
+@pytest.mark.parametrize(
+    ("held", "quantize", "told"),
+    [
+        (
+            "load_in_4bit: True\nbnb_4bit_quant_type: nf4",
+            None,
+            "base in nf4, .* that is whole; `quantize: nf4` holds",
+        ),
+        (
+            "load_in_4bit: True\nbnb_4bit_quant_type: fp4",
+            "nf4",
+            "base in fp4, .* in `quantize: nf4`; raysweep has no",
+        ),
+        ("load_in_8bit: true", "int8", None),
+        ("", "nf4", None),
+    ],
+)
+def test_an_adapter_that_was_trained_on_a_base_in_few_bits_is_told(held, quantize, told, tmp_path):
+    adapter = adapter_folder(tmp_path)
+    (adapter / "README.md").write_text(held)
+    doubts = list(
+        adapter_doubts(ModelConfig(name="m", path=str(adapter), quantize=quantize), resolve(str(adapter)), {})
+    )
+    assert len(doubts) == bool(told) and all(re.search(str(told), doubt) for doubt in doubts)
 
 
 def test_training_on_an_adapter_is_refused(tmp_path, monkeypatch):
