@@ -17,7 +17,7 @@ from raysweep.errors import RaysweepError, first_line, install_extra
 from raysweep.models.hub import model_file, quantization
 from raysweep.records import ModelRef
 
-NF4, INT8 = "nf4", "int8"
+NF4, INT8 = FORMATS = "nf4", "int8"
 QUANTIZERS = ("bitsandbytes",)
 """The packages whose versions decide what quantized layers compute."""
 

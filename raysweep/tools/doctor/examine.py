@@ -43,6 +43,7 @@ def examine(
         "Ray": lambda: part_checks.ray(address or os.environ.get("RAY_ADDRESS") or None),
         "vLLM": part_checks.vllm,
         "openai": part_checks.openai,
+        "bitsandbytes": part_checks.quantizer,
         "pylint": part_checks.pylint,
         "storage": lambda: machine_checks.store(storage),
         "temp folder": lambda: machine_checks.temp_folder(Path(tempfile.gettempdir())),

@@ -81,6 +81,23 @@ def openai() -> Check:
     return Check("openai", State.OK, f"openai {installed['openai']}; {KEY_VARIABLE} is {key}; openai:NAME asks {url}")
 
 
+def quantizer() -> Check:
+    """See whether bases can be held in 4 and 8 bits here, by quantizing some numbers."""
+    from raysweep.models.quantizing import FORMATS, QUANTIZERS, missing_quantizer
+
+    installed = machine.versions(QUANTIZERS)
+    if not installed:
+        way = install_extra("quantize")
+        return Check("bitsandbytes", State.ABSENT, f"not installed; `quantize` of models needs it: {way}")
+    on_gpu = bool(machine.gpus())
+    lacks = [why for name in FORMATS if (why := missing_quantizer(name, on_gpu))]
+    if lacks:
+        found, _, advice = lacks[0].rpartition("; ")
+        return Check("bitsandbytes", State.WARNING, found, advice)
+    where = "the GPU" if on_gpu else "the CPU"
+    return Check("bitsandbytes", State.OK, f"{installed['bitsandbytes']}, quantizes on {where} ({', '.join(FORMATS)})")
+
+
 def compilers() -> Check:
     """Look for compilers, run times and headers, which are needed only to judge programs in Java and C++."""
     found, lacks = [], []

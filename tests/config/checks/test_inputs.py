@@ -238,6 +238,7 @@ LLAVA = '{"model_type": "llava", "architectures": ["LlavaForConditionalGeneratio
 QUANTIZED = '{"model_type": "llama", "quantization_config": {"quant_method": "mxfp4"}}'
 """MXFP4 is read as bfloat16 where there is no GPU, so it can be run and adapted."""
 NF4 = "models.0.quantize=nf4"
+AWQ = '{"model_type": "llama", "quantization_config": {"quant_method": "awq", "bits": 4}}'
 IA3 = "recipes.lora={trainer: ia3}"
 IA3_MODULES = "recipes.lora.ia3={targets: [c_attn], feedforward: []}"
 ILL_SUITED = [
@@ -407,6 +408,8 @@ def test_vllm_runs_what_transformers_cannot_load_and_has_no_beam_search(tmp_path
     monkeypatch.chdir(tmp_path)
     found = of_own_model(LLAVA, "models.0.recipes=[]", "models.0.generator=vllm")
     assert not any("Llava" in line for line in found), "vLLM itself may be missing here"
+    found = of_own_model(AWQ, "models.0.recipes=[]", "models.0.generator=vllm")
+    assert not any("awq" in line for line in found)
     found = findings(NANO, "evaluation.beams=4", "evaluation.generator=vllm")
     assert any("evaluation.generator: generator vllm has no beam search" in finding for finding in found)
     assert load_config(NANO, ["evaluation.beams=10", "evaluation.samples=10"]).evaluation.decoding(1).beams == 10
@@ -416,7 +419,7 @@ def test_a_package_that_a_quantized_model_needs_is_told(tmp_path, monkeypatch):
     if importlib.util.find_spec("awq"):
         pytest.skip("needs a machine without autoawq, which is installed here")
     monkeypatch.chdir(tmp_path)
-    (found,) = of_own_model('{"model_type": "llama", "quantization_config": {"quant_method": "awq", "bits": 4}}')
+    (found,) = of_own_model(AWQ)
     assert "is quantized (awq), and a package is missing: " in found and "`pip install autoawq`" in found
 
 

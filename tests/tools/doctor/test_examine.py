@@ -56,9 +56,9 @@ def test_a_good_machine_fits_on_a_screen_and_exits_with_0(capsys, tmp_path):
 def test_every_subject_is_shown_once_and_all_that_is_wrong_has_a_way_out(capsys):
     code, out = ended(capsys, "--address", f"127.0.0.1:{closed_port()}", "--storage", "/proc/nowhere", "--json")
     found = {check["name"]: check for check in json.loads(out)["checks"]}
-    assert code == 1 and len(json.loads(out)["checks"]) == 12
+    assert code == 1 and len(json.loads(out)["checks"]) == 13
     judged, stops = {"versions", "accelerators", "isolation", "language"}, {"memory", "Ray", "storage", "temp folder"}
-    assert set(found) == judged | stops | {"vLLM", "openai", "pylint", "compilers"}
+    assert set(found) == judged | stops | {"vLLM", "openai", "bitsandbytes", "pylint", "compilers"}
     assert {found["Ray"]["state"], found["storage"]["state"]} == {"error"}
     for check in found.values():
         assert check["found"] and bool(check["advice"]) == (check["state"] in ("warning", "error")), check
@@ -87,6 +87,12 @@ def test_a_served_models_package_key_and_address_are_told_but_not_the_key(monkey
     assert "OPENAI_API_KEY is not set" in part_checks.openai().found
     monkeypatch.setattr("raysweep.machine.versions", lambda names: {})
     assert part_checks.openai().found.endswith("pip install 'openai>=1.40'")
+
+
+def test_bitsandbytes_is_named_with_what_it_quantizes_on_or_the_extra_that_brings_it(monkeypatch):
+    assert re.fullmatch(r"\S+, quantizes on the .PU \(nf4, int8\)", part_checks.quantizer().found)
+    monkeypatch.setattr("raysweep.machine.versions", lambda names: {})
+    assert "pip install 'bitsandbytes" in part_checks.quantizer().found
 
 
 def test_pylint_is_named_with_its_version_or_with_the_extra_that_brings_it(monkeypatch):
