@@ -102,10 +102,11 @@ def environment_at(python: str) -> PythonEnvironment:
 
 
 def missing_modules(python: str, modules: Iterable[str]) -> frozenset[str]:
-    """Return those modules, of packages or of Python itself, that an environment can't import; none is imported."""
-    roots = {name.partition(".")[0] for name in modules}
-    missing = _missing(python, tuple(sorted(roots)))
-    return frozenset(name for name in modules if name.partition(".")[0] in missing)
+    """Return those modules, of packages or of Python itself, that an environment can't import; none is imported.
+
+    `modules`: without those within them: `os`, not `os.path`.
+    """
+    return _missing(python, tuple(sorted(modules)))
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import builtins
 import gc
 import os
-import random
 import sys
 import unittest
 from collections.abc import Callable, Mapping
@@ -35,7 +34,7 @@ from raysweep.execution.python.outcomes import (
     describe,
     outcome_of,
 )
-from raysweep.execution.python.processes import flush
+from raysweep.execution.python.processes import flush, reseed
 
 __all__ = ["prepare", "reporter", "run_alone"]
 
@@ -56,9 +55,7 @@ def run_alone(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -
     """Run a program with its cases, report how it ended, and end the process."""
     end_process, streams = _exit, (sys.stdout, sys.stderr)
     gc.enable()
-    random.seed(0)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(0)
+    reseed()
     hosts: list[str] = []
     sys.addaudithook(_noting(hosts))
     outcome, detail, parts = _run(text, tests, report, frame_of)
@@ -127,7 +124,7 @@ class _Ends(unittest.TestResult):
         if self.ended.get(name) is None:
             self.ended[name] = error
 
-    def addSuccess(self, test: Any) -> None:  # unittest's names
+    def addSuccess(self, test: Any) -> None:
         self._keep(test, None)
 
     def addSkip(self, test: Any, reason: str) -> None:
