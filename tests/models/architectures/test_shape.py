@@ -40,6 +40,7 @@ PUBLISHED = {
     "semcoder/semcoder_1030": 6.741e9,
     "codellama/CodeLlama-7b-Instruct-hf": 6.739e9,
     "deepseek-ai/deepseek-coder-6.7b-instruct": 6.741e9,
+    "Qwen/Qwen2.5-Coder-32B": 32.764e9,
     "Qwen/Qwen2.5-Coder-32B-Instruct": 32.764e9,
 }
 """Totals that the hub shows for the models' files (StarCoderBase-3B and -7B: the paper says 3 B and 7 B; Bloom's: its
