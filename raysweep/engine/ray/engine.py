@@ -211,7 +211,10 @@ class RayEngine(Engine):
 
     @property
     def _most_deaths(self) -> int:
-        """How often Ray starts a task's process again; `raysweep.engine.attempts` ends it earlier, with a reason."""
+        """How often Ray starts a task's process again; `raysweep.engine.attempts` ends it earlier, with a reason.
+
+        It bounds the starts of a process that dies before it can count itself, so it isn't endless.
+        """
         return self.settings.recovery.retries + 1 + MOST_DRAINS
 
     def _placed(self, task: Task) -> Placements:

@@ -1,8 +1,8 @@
 """Knows which nodes are drained (announced to be taken away, as spot machines are), and excuses attempts for that.
 
-Ray asks no provider for notices: whoever learns of one drains the node. `ray.nodes()` doesn't say which nodes are
-drained, and gives the drain as reason of a node's death only after the deadline. Both stand in the records of Ray's
-head (GCS), those of nodes that are gone too.
+Ray asks no provider for notices: `raysweep watch-spot` does, and drains the node. `ray.nodes()` doesn't say which nodes
+are drained; the records of Ray's head (GCS) do, those of nodes that are gone too. The drain is the reason of a node's
+death there only if the node was idle or its deadline had passed, and its last state only if it had work.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from raysweep.errors import RaysweepError
 
 log = logging.getLogger("raysweep")
 
-MOST_DRAINS = 100
-"""Most attempts and deaths of processes of a task that a node's drain excuses in a run of a sweep."""
+MOST_DRAINS = 1000
+"""Most attempts and deaths of processes of a task that the drain of one node excuses, for one that doesn't go."""
 NODES = "nodes"
 """Name under which the ids of an attempt's nodes stand beside its progress file."""
 
@@ -39,10 +39,15 @@ def draining_nodes() -> dict[str, float]:
 
 
 def drained(nodes: Iterable[str]) -> dict[str, str]:
-    """Return those of some nodes, with their addresses, that are drained or were when they died."""
+    """Return those of some nodes, with their addresses, that are drained or were when they died.
+
+    So are those that ended in order, by a SIGTERM, as when their machine is shut down.
+    """
+    from ray.core.generated.common_pb2 import NodeDeathInfo
     from ray.core.generated.gcs_pb2 import NodeSnapshot
 
     asked = set(nodes)
+    unforeseen = NodeDeathInfo.UNSPECIFIED, NodeDeathInfo.UNEXPECTED_TERMINATION
     try:
         records, draining = _records(), draining_nodes()
     except Exception as error:  # Ray has ended or is unreachable
@@ -50,8 +55,10 @@ def drained(nodes: Iterable[str]) -> dict[str, str]:
         return {}
     addresses = {}
     for node in asked & records.keys():
-        if node in draining or records[node].state_snapshot.state == NodeSnapshot.DRAINING:
-            addresses[node] = str(records[node].node_manager_address)
+        record = records[node]
+        was_draining = record.state_snapshot.state == NodeSnapshot.DRAINING
+        if node in draining or was_draining or record.death_info.reason not in unforeseen:
+            addresses[node] = str(record.node_manager_address)
     return addresses
 
 
@@ -78,7 +85,7 @@ def own_node() -> str:
 def excuse_for(progress: ProgressFile, nodes: Iterable[str]) -> str:
     """Say which of some nodes were drained, where that excuses an end of work on them; else return an empty text.
 
-    Each call counts: after `MOST_DRAINS` of them a node's drain excuses nothing more.
+    Each call counts: after `MOST_DRAINS` of them the drain of these nodes excuses nothing more.
     """
     addresses = drained(nodes)
     names = sorted(set(addresses.values()))

@@ -16,7 +16,6 @@ from typing import Any
 
 from raysweep.engine.placing.places import Places
 from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure, died_again
-from raysweep.engine.ray.cluster.drains import MOST_DRAINS
 from raysweep.engine.ray.hosts.host import HostBatch, HostKind
 from raysweep.engine.ray.hosts.running import Call, RunningHost, RunningHosts, spawn
 
@@ -167,10 +166,7 @@ class Dispatcher:
         for asked in {call.asked.cell: call.asked for call in host.calls}.values():
             asked.progress.note(f"the process that held {host.base} {what}; another one does its batch")
         for call in host.calls:
-            if is_drained and call.drains < MOST_DRAINS:
-                call.drains += 1
-            else:
-                call.deaths += 1
+            call.deaths += not is_drained
             if call.deaths > MAX_RESTARTS:
                 text = died_again("a generator", call.deaths)
                 call.result.set_result(pickle.dumps(BatchFailure(text, retry=True, trace=str(error))))

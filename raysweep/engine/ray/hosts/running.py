@@ -31,7 +31,6 @@ class Call:
     asked: HostBatch
     result: asyncio.Future[bytes]
     deaths: int = 0  # of processes that did it, without those of drained nodes
-    drains: int = 0  # of nodes on which a process did it
     reported: float = field(default_factory=time.monotonic)  # when its cell was last reported to wait for a host
 
     @property

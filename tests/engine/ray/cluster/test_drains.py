@@ -49,8 +49,16 @@ def test_an_end_on_another_node_is_one(tmp_path):
         train(tmp_path / "twice", "b", 2)
 
 
-def test_drains_excuse_only_so_many_ends(tmp_path) -> None:
+def test_the_drain_of_a_node_that_does_not_go_excuses_only_so_many_ends(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(drains, "MOST_DRAINS", 3)
     progress = ProgressFile(Files(str(tmp_path)), "cell")
     assert drains.excuse_for(progress, ["b"]) == ""
-    excuses = [drains.excuse_for(progress, ["a", "b"]) for _ in range(drains.MOST_DRAINS + 2)]
-    assert excuses == ["node 10.0.0.7 was drained"] * drains.MOST_DRAINS + ["", ""]
+    excuses = [drains.excuse_for(progress, ["a", "b"]) for _ in range(5)]
+    assert excuses == ["node 10.0.0.7 was drained"] * 3 + ["", ""]
+
+
+def test_drains_of_any_number_of_nodes_are_excused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(drains, "MOST_DRAINS", 1)
+    monkeypatch.setattr(drains, "drained", lambda nodes: dict.fromkeys(nodes, "10.0.0.7"))
+    progress = ProgressFile(Files(str(tmp_path)), "cell")
+    assert all(drains.excuse_for(progress, [f"node-{number}"]) for number in range(5))
