@@ -448,6 +448,16 @@ def doctor(
     raise typer.Exit(1 if worst == "error" else 0)
 
 
+@app.command("watch-spot")
+def watch_spot(
+    provider: Annotated[str, typer.Argument(metavar="aws|gcp", help="Whose machine this is")],
+) -> None:
+    """Drain this machine's node of Ray when its provider announces the machine's end; cluster files start it."""
+    from raysweep.sweep.spot import watch_spot
+
+    watch_spot(provider)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; the codes are those of `raysweep.cli.exit`."""
     own_process()

@@ -16,6 +16,7 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     evaluate.py      builds the config of `raysweep evaluate`
     forecast.py      foretells where cells run on a cluster, when the sweep ends and what it costs
     submit.py        prepares a Ray job that runs a sweep: checks, command, environment, paths, what must be uploaded
+    spot.py          watches for the announced end of this machine, and drains its node of Ray then
     gc.py            finds and removes what no sweep of a store uses: by kind, inputs, holders, what it leaves out
     samples.py       completions with prompts and verdicts as a table and as a samples file; rebuilds what models saw
     export/          writes results in other tools' formats, and as a package that recomputes every table

@@ -1,6 +1,6 @@
 """Trainings and hosts on simulated spot machines, whose nodes are drained or just lost.
 
-Nodes are drained as `ray drain-node` does it, and go as soon as a checkpoint is saved.
+Nodes are drained as `raysweep watch-spot` does it, and go as soon as a checkpoint is saved.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from raysweep.config.schema import RayConfig
 from raysweep.engine.attempts import with_retries
 from raysweep.engine.base import EngineSettings, GenerateJob, Stages, Task, TrainingRun
 from raysweep.engine.progress import ProgressFile, read_activity
+from raysweep.engine.ray.cluster.local_nodes import LocalNode
 from raysweep.planning.predictions.needs import CellNeeds, Needs
 from raysweep.programs import DEFAULT_SANDBOX
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Recovery, Spec, TrainingRow
@@ -129,13 +130,8 @@ class SpotNodes:
         self.added[node.id] = node
 
     def drain(self, node: str) -> None:
-        """Announce that a node goes; there is no API for it beside the command line's."""
-        from ray._raylet import GcsClient  # type: ignore[attr-defined]
-        from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION  # type: ignore[attr-defined]
-
-        until = int((time.time() + NOTICE_SECONDS) * 1000)
-        accepted, why = GcsClient(self.ray.address).drain_node(node, DRAIN_NODE_REASON_PREEMPTION, "spot", until)
-        assert accepted, why
+        """Announce that a node goes."""
+        LocalNode(node, self.ray.address, 0).drain(time.time() + NOTICE_SECONDS, "spot")
 
     def lose(self, node: str) -> None:
         """Take a node away."""

@@ -8,6 +8,8 @@ node_versions.py compares the nodes' versions with this process's before any wor
 probe.py         checks within seconds whether a Ray answers at an address, its versions, why it doesn't
 ray_lost.py      stops the sweep or an actor when its Ray has died
 drains.py        knows which nodes are announced to be taken away, and excuses attempts that ended for that
+local_nodes.py   finds the nodes of Ray on this machine, and drains them
+providers.py     asks a cloud's metadata server whether this machine's end is announced
 orphans.py       frees placement groups of trials that died
 stalls.py        reports which resources a waiting sweep lacks
 """
