@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import tomllib
 from pathlib import Path
@@ -19,6 +20,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from tests.paths import REPO
+from tests.patience import PATIENCE, eventually
 
 CLUSTERS = REPO / "clusters"
 RAY_UP = ["aws", "gcp", "on-premise"]
@@ -145,6 +147,28 @@ def test_a_shell_can_read_every_command_and_every_machine_asks_for_the_token_tha
     assert any("RAY_AUTH_MODE=token' >> ~/.bashrc" in command for command in found["setup_commands"])
     commands = [*found["setup_commands"], *found.get("head_setup_commands", []), *start_commands(name)]
     subprocess.run(["bash", "-n", "-c", "\n".join(commands)], check=True)
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_a_workers_watch_for_its_end_goes_on_in_a_session_of_its_own_and_is_logged(name, tmp_path):
+    *_, start, watch = cluster(name)["worker_start_ray_commands"]
+    assert "ray start" in start and cluster(name)["head_start_ray_commands"][-1] != watch
+    log = tmp_path / "logs" / "watch-spot.log"
+    programs = {"raysweep": "echo $$ $*; echo no answer >&2; exec sleep 600"}
+    programs["systemd-inhibit"] = 'while [[ $1 = -* ]]; do shift; done; exec "$@"'
+    for program, text in {**programs, "logs/watch-spot.log": "of the node before"}.items():
+        (tmp_path / program).parent.mkdir(exist_ok=True)
+        (tmp_path / program).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (tmp_path / program).chmod(0o700)
+    shell = ["bash", "-c", watch.replace("/tmp/ray/session_latest", str(tmp_path))]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(shell, capture_output=True, text=True, check=True, env=environment, timeout=PATIENCE)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert eventually(lambda: "no answer" in log.read_text())
+    process, *told = log.read_text().splitlines()[0].split()
+    assert told == ["watch-spot", name] and log.read_text().count("\n") == 2
+    assert os.getsid(int(process)) == int(process) != os.getsid(0)
+    os.kill(int(process), signal.SIGKILL)
 
 
 def test_every_file_pins_the_python_and_the_ray_that_the_project_begins_with():
