@@ -339,17 +339,27 @@ def export(
     replication: Annotated[
         Path | None, typer.Option("--replication", metavar="DIR", help="Write all that recomputes every table")
     ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option("--push", metavar="OWNER/NAME", help="Show what would go to this repository of the hub"),
+    ] = None,
+    send: Annotated[bool, typer.Option("--send", help="With --push: send it to the Hugging Face hub")] = False,
+    public: Annotated[bool, typer.Option("--public", help="With --push: to a repository that all can read")] = False,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Write a sweep's results in another tool's format, or as a package that recomputes every table."""
+    """Write a sweep's results for other tools, or as a package that recomputes every table; or send all to the hub."""
     from raysweep.cli.views.progress import counting
-    from raysweep.cli.views.results import print_exported
+    from raysweep.cli.views.results import print_exported, print_push
     from raysweep.sweep.export.formats import export_format
+    from raysweep.sweep.export.push import prepare_push
+    from raysweep.sweep.export.push import send as send_to_hub
     from raysweep.sweep.export.replication import replicate
     from raysweep.sweep.folder import open_folder
 
-    if (format is None) == (replication is None) or (format is None) != (out is None):
-        raise UsageError("give either --format FORMAT with --out DIR, or --replication DIR")
+    if [format, replication, push].count(None) != 2 or (format is None) != (out is None):
+        raise UsageError("give one of --format FORMAT with --out DIR, --replication DIR, and --push OWNER/NAME")
+    if push is None and (send or public):
+        raise UsageError(f"{'--send' if send else '--public'} goes with --push OWNER/NAME")
     if replication is not None and model is not None:
         raise UsageError("--replication takes the whole sweep; leave --model out")
     folder = open_folder(sweep, storage)
@@ -359,6 +369,9 @@ def export(
         with counting("artefacts copied") as report:
             done = replicate(folder, replication, report)
         print_exported(done, as_json)
+    elif push is not None:
+        prepared = prepare_push(folder, push, model, private=not public)
+        print_push(send_to_hub(folder, prepared) if send else prepared, as_json)
 
 
 @app.command()

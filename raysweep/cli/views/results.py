@@ -20,10 +20,11 @@ from raysweep.sweep.report.notes import limit_text
 from raysweep.sweep.report.records import answer_facts, generation_facts, left_out_facts
 from raysweep.sweep.run import SweepResult
 from raysweep.sweep.tasks import Watch
-from raysweep.units import count
+from raysweep.units import count, size
 
 if TYPE_CHECKING:
     from raysweep.sweep.export.formats import Exported
+    from raysweep.sweep.export.push import Push
 
 
 def watcher(quiet: bool) -> Watch:
@@ -66,6 +67,27 @@ def print_exported(done: Exported, as_json: bool) -> None:
     for note in done.notes:
         console.print(f"note: {note}", soft_wrap=True)
     console.print(f"wrote {count(len(done.files), 'file')} to {done.folder}", soft_wrap=True)
+
+
+def print_push(push: Push, as_json: bool) -> None:
+    """Print what would be sent to the hub, with its card, or what was."""
+    sizes = push.sizes()
+    if as_json:
+        shown = {"repository": push.repo, "private": push.private, "url": push.url, "files": sizes, "card": push.card}
+        print_json({**shown, "notes": list(push.notes)})
+        return
+    console = new_console()
+    for note in push.notes:
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    what = f"{count(len(sizes), 'file')}, {size(sum(sizes.values()))}"
+    if push.url:
+        console.print(f"sent {what}: {push.url}", soft_wrap=True)
+        return
+    for name, bytes_ in sizes.items():
+        console.print(f"  {size(bytes_):>9}  {name}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"\n{push.card}", soft_wrap=True, markup=False, highlight=False)
+    kind = "private" if push.private else "public"
+    console.print(f"nothing was sent; --send sends {what}, to the {kind} repository {push.repo}", soft_wrap=True)
 
 
 def print_scores(table: ScoreTable, console: Console) -> None:

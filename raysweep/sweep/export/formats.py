@@ -67,14 +67,7 @@ def export_format(folder: SweepFolder, format: str, out: Path, model: str | None
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    cells = by_cell(folder.grid())
-    if model is not None:
-        models = sorted({pairs[0].model for pairs in cells.values()})
-        near = did_you_mean(model, [*models, *cells])
-        cells = {cell: pairs for cell, pairs in cells.items() if model in (cell, pairs[0].model)}
-        if not cells:
-            known = f"models: {', '.join(models)}, or the id of one of their cells"
-            raise UsageError(f"unknown model {model!r}{near}; {known}")
+    cells = chosen_cells(folder, model)
     notes = missing_results(folder, cells)
     files = _samples(folder, cells, SAMPLES[format], notes) if format in SAMPLES else _numbers(folder, cells, format)
     written = []
@@ -84,8 +77,21 @@ def export_format(folder: SweepFolder, format: str, out: Path, model: str | None
             write_atomically(out / file.name, file.content)
             written.append(file.name)
     if not written:
-        raise UsageError(f"nothing of the sweep {folder.name!r} to export has results yet; {'; '.join(notes)}")
+        raise nothing_to_export(folder, notes)
     return Exported(out, tuple(written), tuple(notes))
+
+
+def chosen_cells(folder: SweepFolder, model: str | None) -> dict[str, list[GridRow]]:
+    """Return the evaluation pairs of each cell to export. `model`: see `export_format`; raise UsageError if unknown."""
+    cells = by_cell(folder.grid())
+    if model is None:
+        return cells
+    models = sorted({pairs[0].model for pairs in cells.values()})
+    chosen = {cell: pairs for cell, pairs in cells.items() if model in (cell, pairs[0].model)}
+    if not chosen:
+        known = f"models: {', '.join(models)}, or the id of one of their cells"
+        raise UsageError(f"unknown model {model!r}{did_you_mean(model, [*models, *cells])}; {known}")
+    return chosen
 
 
 def _distinct(files: Iterable[File]) -> Iterator[File]:
@@ -96,6 +102,10 @@ def _distinct(files: Iterable[File]) -> Iterator[File]:
             raise UsageError(f"two test sets have the file {file.name}; give a problem set another name (`as`)")
         names.add(file.name)
         yield file
+
+
+def nothing_to_export(folder: SweepFolder, notes: Iterable[str]) -> UsageError:
+    return UsageError(f"nothing of the sweep {folder.name!r} to export has results yet; {'; '.join(notes)}")
 
 
 def missing_results(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]]) -> list[str]:

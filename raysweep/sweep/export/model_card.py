@@ -17,13 +17,13 @@ from typing import Any
 
 from raysweep.analysis.tables.frame import Number
 from raysweep.config.loading import to_yaml
-from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.machine import VERSION
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, Score
 from raysweep.sweep.export.scores import CellScores, TestSetScores
 from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import limit_text, settings_lines
 from raysweep.units import count
@@ -31,6 +31,9 @@ from raysweep.units import count
 CARD = "README.md"
 TASK = "text-generation"
 """The hub's name for the task of completing code."""
+TAGS = ["code", "robustness", "raysweep"]
+MOST_INDEXED = 10
+"""Most models whose numbers are in the front matter of a card for several; the front matter of a card is small."""
 COLUMNS = ("test set", "metric", "value", "95 % interval", "problems", "note")
 OF_SEEDS = ("mean over seeds", "SD", "seeds", "95 % interval over problems and seeds")
 OVER_SEEDS = (
@@ -40,9 +43,47 @@ OVER_SEEDS = (
 
 
 def card_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[str, str]:
-    from huggingface_hub import EvalResult, ModelCardData
+    config = folder.config()
+    return CARD, f"---\n{_data(config, cell, signature).to_yaml()}\n---\n\n{_text(config, cell, signature)}"
+
+
+def sweep_card(folder: SweepFolder, repo: str, cells: Mapping[str, tuple[CellScores, str, str]]) -> str:
+    """Return the card of several models that lie in one repository, each in a folder of its own.
+
+    `cells`: by the name of the folder, its numbers, their signature, and what there is of its weights, in words.
+    """
+    from huggingface_hub import ModelCardData
 
     config = folder.config()
+    cards = [_data(config, scores, signature).to_dict() for scores, signature, _ in cells.values()]
+    bases = sorted({card["base_model"] for card in cards if "base_model" in card})
+    data: Any = ModelCardData(language="code", tags=TAGS, base_model=bases or None)
+    if len(cards) <= MOST_INDEXED:
+        data["model-index"] = [entry for card in cards for entry in card.get("model-index", [])]
+    words = order_of(config)
+    rows = [
+        [f"[{name}]({name})", _described(scores.pair, words.training_label(scores.pair.training_set)), weights]
+        for name, (scores, _, weights) in cells.items()
+    ]
+    limited = f"\n\n**Limited run:** {limit_text(config)}" if limit_text(config) else ""
+    table = [["folder", "model", "weights"], ["---"] * 3, *rows]
+    about = (
+        f"The models of the sweep `{config.name}`, and how they did on clean and on perturbed prompts, by raysweep "
+        f"{VERSION}. Each folder has a card with the model's numbers, and the same numbers as lm-evaluation-harness "
+        "writes them."
+    )
+    loaded = (
+        f'`from_pretrained("{repo}", subfolder="FOLDER")` of transformers loads a model and its tokenizer, and that of '
+        "PEFT puts an adapter on its base."
+    )
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in table)
+    return f"---\n{data.to_yaml()}\n---\n\n# {config.name}\n\n{about}{limited}\n\n{lines}\n\n{loaded}\n"
+
+
+def _data(config: SweepConfig, cell: CellScores, signature: str) -> Any:
+    """Return the front matter of a model's card, a `ModelCardData`."""
+    from huggingface_hub import EvalResult, ModelCardData
+
     model = next(model for model in config.models if model.name == cell.pair.model)
     tuned = cell.pair.training_set != BASE
     limited = f" (the first {count(config.evaluation.limit, 'problem')})" if config.evaluation.limit else ""
@@ -61,14 +102,13 @@ def card_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[st
         for scores in cell.test_sets
         for score in scores.scores
     ]
-    data: Any = ModelCardData(
+    return ModelCardData(
         language="code",
-        tags=["code", "robustness", "raysweep"],
-        base_model=model.path if tuned and _is_hub_id(model) else None,
+        tags=TAGS,
+        base_model=model.path if tuned and is_hub_id(model.path) else None,
         model_name=cell.id,
         eval_results=results,
     )
-    return CARD, f"---\n{data.to_yaml()}\n---\n\n{_text(config, cell, signature)}"
 
 
 def _data_set(config: SweepConfig, scores: TestSetScores) -> str:
@@ -77,15 +117,20 @@ def _data_set(config: SweepConfig, scores: TestSetScores) -> str:
     return problems.label if problems.own_name else PROBLEMS.get(problems.name).hub or problems.label
 
 
-def _is_hub_id(model: ModelConfig) -> bool:
+def is_hub_id(path: str | None) -> bool:
     """Return whether a model's path names a repository of the hub; the paths of folders are absolute in a sweep."""
-    return model.path is not None and not model.path.startswith("/") and model.path.count("/") <= 1
+    return path is not None and not path.startswith("/") and path.count("/") <= 1
+
+
+def _described(pair: GridRow, training_label: str) -> str:
+    if pair.training_set == BASE:
+        return f"`{pair.model}`, as it is"
+    return f"`{pair.model}`, fine-tuned on {training_label} with the recipe `{pair.recipe}` and seed {pair.seed}"
 
 
 def _text(config: SweepConfig, cell: CellScores, signature: str) -> str:
     pair, words = cell.pair, order_of(config)
-    trained = f"`{pair.model}`, fine-tuned on {words.training_label(pair.training_set)} with the recipe `{pair.recipe}`"
-    what = f"`{pair.model}`, as it is" if pair.training_set == BASE else f"{trained} and seed {pair.seed}"
+    what = _described(pair, words.training_label(pair.training_set))
     limited = f"**Limited run:** {limit_text(config)}\n\n" if limit_text(config) else ""
     several = any(test_set.over_seeds for test_set in cell.test_sets)
     rows = [

@@ -216,7 +216,7 @@ def _judged_cells(folder: SweepFolder) -> list[_JudgedCell]:
     return [_JudgedCell(first, len(results), sum(key in made for key in results)) for first, results in cells]
 
 
-def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:
+def base_of_adapter(folder: SweepFolder, weights: GridArtefact) -> str:
     """Return what an adapter in the store names: a folder (which may have moved since) or a hub id; else empty."""
     config = folder.store.files.read(f"{folder_of(weights)}/adapter_config.json")
     return str(json.loads(config)["base_model_name_or_path"]) if config else ""
@@ -245,7 +245,7 @@ def _cell_state(
     elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
         activity = Activity(first.cell)
     model = folder.store.folder(weights) if weights else ""
-    base = (bases[weights.key] if weights.key in bases else _base_of(folder, weights)) if weights else ""
+    base = (bases[weights.key] if weights.key in bases else base_of_adapter(folder, weights)) if weights else ""
     edited = bool(weights and first.prompt_pair and not base)
     base = f"{first.model}.{BASE}" if edited else base
     dropped = bool(weights is None and first.weights and done and folder.store.is_dropped(first.weights))
@@ -280,7 +280,7 @@ def _candidate_state(
     elif activity.state == DONE:
         activity = Activity(row.cell)
     model = folder.store.folder(row.weights) if is_there else ""
-    base = _base_of(folder, row.weights) if is_there else ""
+    base = base_of_adapter(folder, row.weights) if is_there else ""
     return CellStatus(
         row.cell,
         activity.state,

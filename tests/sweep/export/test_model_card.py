@@ -6,11 +6,10 @@ import pytest
 from huggingface_hub import ModelCard
 
 from raysweep.analysis.comparisons.base import rates_of
-from raysweep.config.schema import SweepConfig
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.scores import problem_scores, scores_of
 from raysweep.sweep.export.formats import export_format
-from raysweep.sweep.export.model_card import OF_SEEDS, _is_hub_id, _of_seeds
+from raysweep.sweep.export.model_card import OF_SEEDS, _of_seeds, is_hub_id
 from raysweep.sweep.export.scores import _over_seeds
 from raysweep.sweep.report.scoring import CellNumbers, score
 from tests.analysis.tables.test_pooling import verdicts
@@ -67,9 +66,11 @@ def test_means_over_seeds_stand_beside_a_models_numbers_with_an_interval_over_bo
 
 
 def test_only_a_hub_id_becomes_the_base_model():
-    paths = {"org/name": True, "gpt2": True, "/models/org/name": False, "models/org/name": False}
-    for path, is_id in paths.items():
-        (model,) = SweepConfig.model_validate(
-            {"name": "s", "models": [{"name": "m", "path": path}], "evaluation": {"problems": ["humaneval"]}}
-        ).models
-        assert _is_hub_id(model) is is_id
+    paths: dict[str | None, bool] = {
+        "org/name": True,
+        "gpt2": True,
+        "/models/org/name": False,
+        "models/org/name": False,
+        None: False,
+    }
+    assert {path: is_hub_id(path) for path in paths} == paths
