@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
@@ -30,7 +31,8 @@ from raysweep.config.resources import StagesConfig
 from raysweep.config.training import PerturbationName
 from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES
-from raysweep.records import ModelRef
+from raysweep.prompts.templates import NATIVE, RESERVED, PromptTemplate, shows_system
+from raysweep.records import ModelRef, Spec
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Ia3Settings, LoraSettings, Recipe
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import SELF_DENOISING
@@ -210,9 +212,12 @@ class RecipeConfig(Strict):
         """Whether its models are trained to be chosen from, and not evaluated themselves."""
         return self.group is not None and self.select != "none"
 
-    def recipe(self, template: str, system: str, day: str = "") -> Recipe:
+    def recipe(
+        self, template: str, system: str, day: str = "", template_arguments: Mapping[str, Any] | None = None
+    ) -> Recipe:
         """LoRA's and IA3's settings are in it only for their trainers."""
-        values = {**self.model_dump(exclude={*AROUND, "examples"}), "template": template, "system": system, "day": day}
+        shown = {"template": template, "system": system, "day": day, "template_arguments": template_arguments or {}}
+        values = {**self.model_dump(exclude={*AROUND, "examples"}), **shown}
         values["lora"] = values["lora"] if self.trainer == "lora" else {}
         for name in ("modules_to_save", "preset"):  # keys of recipes without them stay as they were
             if values["lora"].get(name) is None:
@@ -259,6 +264,15 @@ Accelerators = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_le
 """One type alone may be written without brackets."""
 
 
+def _no_reserved(arguments: dict[str, Any]) -> dict[str, Any]:
+    if reserved := sorted(arguments.keys() & RESERVED):
+        raise ValueError(f"{reserved[0]!r} is given by raysweep or the tokenizer, and not by a config; leave it out")
+    return arguments
+
+
+TemplateArguments = Annotated[
+    dict[ModuleName, EditValue | list[EditValue]], DescribedCheck(_no_reserved, "arguments of a chat template")
+]
 TrainingSetName = Annotated[str, declared("training.sets", "training set")]
 
 
@@ -285,7 +299,9 @@ class ModelConfig(Strict):
     template: Template = RECIPE.template
     """Prompts of its fine-tuned versions, and of the base too if it is a form of its own, as `chat` and `magicoder`."""
     system_prompt: str = RECIPE.system
-    """Instruction above all prompts, for `chat` or a Jinja string."""
+    """Instruction above all prompts, for `chat`, a Jinja string with `system`, or a served chat (`api: chat`)."""
+    template_arguments: TemplateArguments = {}
+    """What the chat template is given beside messages, as `{enable_thinking: false}`; a served chat gets it too."""
     recipes: list[Annotated[str, declared("recipes", "recipe")]] = []
     """Recipes that fine-tune it, a cell for each with each training set; none: only the base model is evaluated."""
     sets: Annotated[list[TrainingSetName], Field(min_length=1)] | None = None
@@ -319,6 +335,22 @@ class ModelConfig(Strict):
                 "`judged: false`"
             )
         return self
+
+    def prompt_template(self, day: str = "", tokenizer: Any = None) -> PromptTemplate:
+        """Return the template of its fine-tuned versions' prompts. `day`: see `PromptTemplate`."""
+        return PromptTemplate(self.template, self.system_prompt, tokenizer, day, self.template_arguments)
+
+    def prompted(self, generator: Spec, prompt_format: str) -> Spec:
+        """Return a generator that runs no weights with what it sends beside each prompt for this model.
+
+        A Jinja string that has `system` shows the system prompt itself.
+        """
+        shown = self.template if prompt_format == NATIVE else prompt_format
+        system = "" if shows_system(shown) else self.system_prompt
+        if self.has_weights or not (system or self.template_arguments):
+            return generator
+        args = GENERATORS.get(generator.name).prompted(generator.args, system, self.template_arguments)
+        return Spec(generator.name, args)
 
     @property
     def has_weights(self) -> bool:

@@ -151,6 +151,20 @@ class Generator(ABC):
         return False
 
     @classmethod
+    def prompted(
+        cls, arguments: Mapping[str, Any], system: str, template_arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return its arguments with those by which it sends a model's system prompt, and arguments of its template.
+
+        It is asked only of a generator without weights, of which the server fills the template.
+
+        Raises:
+            UsageError: it can't send them.
+        """
+        what = "system_prompt" if system else "template_arguments"
+        raise UsageError(f"generator {cls.name} sends prompts alone, and no `{what}`; leave it out")
+
+    @classmethod
     def require_fit(cls, arguments: Mapping[str, Any], model: WantedModel) -> None:
         """Check before any work that it can generate with a model.
 

@@ -48,6 +48,9 @@ REASONING = ("reasoning_content", "reasoning")
 """What servers that tell reasoning from the answer call it."""
 INSTEAD = (*REASONING, "refusal")
 """What a chat model may write in the place of an answer, such as when its tokens end while it reasons."""
+KWARGS = "chat_template_kwargs"
+"""The field of a request with arguments of the chat template."""
+NO_CHAT = "`api: completions` continues the prompt, and has no place for `{}`; give `api: chat`, or leave it out"
 HIDDEN = "***"
 """Stands where a server repeats the key."""
 PLACEHOLDER, SECRET = 8, 20
@@ -101,6 +104,7 @@ class OpenAI(Generator):
         timeout: seconds for one request.
         retries: further tries of a request that the server refused for the moment, or that failed on the way.
         extra: further fields of each request; a null removes one that would be sent.
+        system: the system message of a chat, which the config's `system_prompt` of a model gives.
         key_variable: name of the environment variable with the key.
 
     Raises:
@@ -123,6 +127,7 @@ class OpenAI(Generator):
         retries: int = 8,
         extra: Mapping[str, Any] | None = None,
         key_variable: str = KEY_VARIABLE,
+        system: str = "",
     ) -> None:
         super().__init__(None, decoding)
         if importlib.util.find_spec("openai") is None:
@@ -137,6 +142,8 @@ class OpenAI(Generator):
                 "generator openai: `url` holds a user, a password or a key, which would be stored with the results; "
                 f"give the address alone, and the key in {KEY_VARIABLE}"
             )
+        if system and api != "chat":
+            raise UsageError(f"generator openai: {NO_CHAT.format('system')}")
         if concurrency < 1 or retries < 0 or timeout <= 0:
             raise UsageError("generator openai: concurrency and timeout are above 0, retries is 0 or more")
         if not served.strip():
@@ -148,6 +155,7 @@ class OpenAI(Generator):
             )
         self.served, self.url, self.api, self.concurrency = served, url, api, concurrency
         self.timeout, self.retries, self.extra, self.key_variable = timeout, retries, dict(extra or {}), key_variable
+        self._system = [{"role": "system", "content": system}] if system else []
         self._client: Any = None
         self._key: re.Pattern[str] | None = None  # of the server, if it has one
         self._hides_in_texts = False
@@ -166,6 +174,21 @@ class OpenAI(Generator):
     @override
     def chats(cls, arguments: Mapping[str, Any]) -> bool:
         return arguments.get("api") == "chat"
+
+    @classmethod
+    @override
+    def prompted(
+        cls, arguments: Mapping[str, Any], system: str, template_arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Arguments of the template go in `chat_template_kwargs`, as vLLM, SGLang and llama.cpp read them."""
+        if not cls.chats(arguments):
+            raise UsageError(f"generator openai: {NO_CHAT.format('system_prompt' if system else 'template_arguments')}")
+        given = dict(arguments) | ({"system": system} if system else {})
+        if template_arguments:
+            extra = dict(given.get("extra") or {})
+            extra[KWARGS] = {**(extra.get(KWARGS) or {}), **template_arguments}
+            given["extra"] = extra
+        return given
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See `Generator.generate`.
@@ -220,7 +243,7 @@ class OpenAI(Generator):
             asked: dict[str, Any] = {"model": self.served, "prompt": request.prompt}
         else:
             kind = self._client.chat.completions
-            asked = {"model": self.served, "messages": [{"role": "user", "content": request.prompt}]}
+            asked = {"model": self.served, "messages": [*self._system, {"role": "user", "content": request.prompt}]}
         until = time.monotonic() + self.timeout
         with kind.with_streaming_response.create(**asked, extra_body=fields) as response:
             body = b"".join(self._parts(response, until))

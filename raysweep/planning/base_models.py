@@ -68,7 +68,7 @@ class BaseModelPlanner:
 
         That is one that may open reasoning, write marks before an answer or show a day, such as any that is code.
         """
-        filled = PromptTemplate(template, self.configs[name].system_prompt, day=self._config.evaluation.date or "")
+        filled = replace(self.configs[name].prompt_template(self._config.evaluation.date or ""), name=template)
         base = self.base(name)
         written = base.traits.chat_template if base.traits else ""
         is_code = base.ref is not None and base.ref.trust_remote_code
@@ -85,7 +85,8 @@ class BaseModelPlanner:
 
     def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:
         written, evaluation = self.configs[model], self._config.evaluation
-        generator = (written.generator or evaluation.generator).spec(GENERATORS, self._config.seed)
+        unprompted = (written.generator or evaluation.generator).spec(GENERATORS, self._config.seed)
+        generator = written.prompted(unprompted, evaluation.prompt_format)
         try:
             rounds_to = INT8 if written.quantize == INT8 else written.dtype
             return generator, generator_key(generator, rounds_to, evaluation.batch_tokens)

@@ -36,7 +36,7 @@ def recipe_spec(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
         return {**editor, **EDITORS.plugin_spec(recipe.trainer)}
     spec = dataclasses.asdict(recipe) | {"parallel": sharding_name(recipe, recipe.workers), "prompts": PROMPTS}
     spec |= TRAINERS.plugin_spec(recipe.trainer) | OBJECTIVES.plugin_spec(recipe.objective)
-    unused = ["edit", "day"]
+    unused = ["edit", "day", "template_arguments"]
     unused += ["epochs"] if recipe.steps is not None else []
     unused += ["betas", "eps"] if recipe.optimizer == "adafactor" else []
     unused += ["clip"] if recipe.clip_value is not None else []
@@ -98,15 +98,16 @@ def decoding_spec(decoding: Decoding, generator: str) -> dict[str, Any]:
 
 
 def template_spec(template: PromptTemplate) -> dict[str, Any]:
-    """Return what of a template's texts its name doesn't say: reasoning left open, the day, marks before an answer.
+    """Return what of a template's texts its name doesn't say: its arguments, reasoning left open, the day, marks.
 
     Most templates have none. `template`: with its tokenizer, where it needs one.
     """
+    given = {"arguments": dict(template.arguments)} if template.name == CHAT and template.arguments else {}
     if not template.is_form or (template.name == CHAT and template.tokenizer is None):
-        return {}
+        return given
     opens = template.opened(template.fill("x"))
     facts = {"opens": opens, "day": template.shown_day, "answers": "" if opens else template.answer_opening}
-    return {name: value for name, value in facts.items() if value}
+    return {**given, **{name: value for name, value in facts.items() if value}}
 
 
 def prompt_spec(plan: CellPlan, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Nothing is trained or downloaded beside configs and tokenizers; the networks tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,13 +103,15 @@ def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
         for tuned in (False, True)
     )
     both = f"{base}; fine-tuned: {tuned}" if model.recipes and tuned != base else base
-    return f"{both}, with the system prompt {model.system_prompt!r}" if model.system_prompt else both
+    both += f", with the system prompt {model.system_prompt!r}" if model.system_prompt else ""
+    given = ", ".join(f"{name}: {json.dumps(value)}" for name, value in model.template_arguments.items())
+    return f"{both}, with {given}" if given else both
 
 
 def _ends_in_words(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> str:
     """Say how prompts in a chat template or Jinja string end, and which day they show; empty for other templates."""
     asked, day = config.evaluation.prompt_format, config.evaluation.date or ""
-    own = PromptTemplate(model.template, model.system_prompt, tokenizer, day)
+    own = model.prompt_template(day, tokenizer)
     shown = [template_shown(asked, tuned, own) for tuned in (False, True)[: 1 + bool(model.recipes)]]
     words = []
     for template in dict.fromkeys(one for one in shown if one.is_form and (one.name != CHAT or tokenizer is not None)):

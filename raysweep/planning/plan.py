@@ -7,7 +7,7 @@ Records are sent to workers, which open the store themselves. `raysweep.planning
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
@@ -232,7 +232,7 @@ class AskingPlan(ArtefactPlan):
     """What a base model answers outside of all cells, in the form of an evaluation's completions.
 
     `template`: of its prompts, a name of `raysweep.prompts.templates` or a Jinja string; `system`: the prompt above
-    them; `day`: of a chat template that shows one. `stop`: further texts that end an answer.
+    them; `day`, `template_arguments`: of a chat template. `stop`: further texts that end an answer.
     """
 
     node: Node
@@ -241,6 +241,7 @@ class AskingPlan(ArtefactPlan):
     template: str
     system: str
     day: str
+    template_arguments: Mapping[str, Any]
     stop: tuple[str, ...]
     batch_tokens: int | None
 
@@ -310,6 +311,7 @@ class EncodedPairsPlan(ArtefactPlan):
     template: str
     system: str
     day: str
+    template_arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -436,6 +438,7 @@ class CellPlan:
     is_candidate: bool = False
     keeps_unchosen: bool = True
     day: str = ""  # of a chat template that shows one
+    template_arguments: Mapping[str, Any] = field(default_factory=dict)
     selection: ModelChoice | None = None
 
     @property

@@ -97,6 +97,7 @@ class _Planner:
             template=model.template,
             system=model.system_prompt,
             day=self.config.evaluation.date or "",
+            template_arguments=model.template_arguments,
             stop=tuple(model.stop),
             batch_tokens=self.config.evaluation.batch_tokens,
         )
@@ -214,7 +215,9 @@ class _Planner:
     def _recipe(self, model: str, name: str) -> tuple[Recipe, dict[str, Any]]:
         base, written = self.models.base(model), self.models.configs[model]
         day = self.config.evaluation.date or ""
-        recipe = self.config.recipes[name].recipe(written.template, written.system_prompt, day)
+        recipe = self.config.recipes[name].recipe(
+            written.template, written.system_prompt, day, written.template_arguments
+        )
         spec = {
             # the dtype in which the base generates is not part of it: training has a precision of its own
             "base": {**base.identity, "dtype": "float32"} if "dtype" in base.identity else base.identity,
@@ -309,4 +312,5 @@ class _Planner:
         spec |= self.models.template_facts(plan.cell.model, recipe.template)
         label = f"pairs of {rows.node.label} for {base.name}"
         node = Node("encoded_pairs", ENCODED, spec, keys_of(base, rows), label)
-        return EncodedPairsPlan(node, base, rows, recipe.template, recipe.system, recipe.day)
+        shown = (recipe.template, recipe.system, recipe.day, recipe.template_arguments)
+        return EncodedPairsPlan(node, base, rows, *shown)

@@ -221,6 +221,7 @@ class SetPlanner:
             "template": template,
             "system": model.system_prompt,
             "day": self.config.evaluation.date or "",
+            "template_arguments": model.template_arguments,
             "stop": tuple(model.stop),
             "batch_tokens": self.config.evaluation.batch_tokens,
         }

@@ -13,14 +13,16 @@ names begin with ``repair`` or ``zero_shot`` show code with a faulty hunk (repai
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.hashing import canonical_json
 from raysweep.prompts.answers.marks import has_meanings
 from raysweep.prompts.answers.reasoning import (
     HINTS,
@@ -78,6 +80,18 @@ VARIABLES = ("instruction", "input", "system", "history", "bos_token", "eos_toke
 """What a Jinja string may use; `history` is a list of {question, answer}."""
 DAY = "2024-07-26"
 """The day of chat templates that read the clock, unless a config gives one: that of Llama 3.1's template."""
+RESERVED = frozenset(
+    {
+        *("messages", "add_generation_prompt", "continue_final_message", "strftime_now", "raise_exception"),
+        *("tools", "documents", "conversation", "chat_template", "tokenize", "padding", "truncation", "max_length"),
+        *("return_tensors", "return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs"),
+        *("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"),
+        "additional_special_tokens",
+    }
+)
+"""What raysweep, transformers or the tokenizer gives to a chat template; a config can't."""
+_GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
+"""transformers' own tags of Jinja, around what an assistant writes."""
 _REQUEST, _ANSWER = "What is asked for?", "The answer."
 _CLOCKS = ("2001-02-03", "2019-11-28")
 
@@ -92,12 +106,14 @@ class PromptTemplate:
         tokenizer: the model's. A chat template comes with it, and a Jinja string may name its special tokens.
         day: the date, such as 2024-07-26, of a chat template that shows one; empty: `DAY`, and where the template has a
             date of its own (`date_string` of Llama 3.1), that.
+        arguments: what a chat template is given beside messages, such as `enable_thinking` of Qwen3's.
     """
 
     name: str
     system: str = ""
     tokenizer: Any = None
     day: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def needs_tokenizer(self) -> bool:
@@ -185,7 +201,9 @@ class PromptTemplate:
     @property
     def end(self) -> str:
         """The token that ends a response: a chat template's end of turn, else the tokenizer's end of text."""
-        return end_of_turn(self.tokenizer) if self.name == CHAT else str(self.tokenizer.eos_token)
+        if self.name != CHAT:
+            return str(self.tokenizer.eos_token)
+        return end_of_turn(self.tokenizer, canonical_json(self.arguments))
 
     @property
     def is_form(self) -> bool:
@@ -272,7 +290,7 @@ class PromptTemplate:
             fields["strftime_now"] = date.strftime
         if self.day and "date_string" in written:
             fields["date_string"] = date.strftime("%d %b %Y")  # as Llama's templates have it
-        return _rendered(self.tokenizer, turns, add_generation_prompt=not answer, **fields)
+        return _rendered(self.tokenizer, turns, add_generation_prompt=not answer, **{**fields, **self.arguments})
 
 
 def may_vary(chat_template: str) -> bool:
@@ -284,10 +302,14 @@ def may_vary(chat_template: str) -> bool:
 
 def has_chat_template(tokenizer: Any) -> bool:
     """Return whether a tokenizer brings a chat template, or a method of its own that renders chats."""
+    return brings_code(tokenizer) or bool(tokenizer.chat_template)
+
+
+def brings_code(tokenizer: Any) -> bool:
+    """Return whether a tokenizer renders chats by a method of its own."""
     from transformers import PreTrainedTokenizerBase
 
-    is_code = type(tokenizer).apply_chat_template is not PreTrainedTokenizerBase.apply_chat_template
-    return is_code or bool(tokenizer.chat_template)
+    return type(tokenizer).apply_chat_template is not PreTrainedTokenizerBase.apply_chat_template
 
 
 def check_template(name: str, others: tuple[str, ...] = ()) -> str:
@@ -332,13 +354,17 @@ def check_line_ends(name: str) -> None:
 
 
 @lru_cache(maxsize=4)
-def end_of_turn(tokenizer: Any) -> str:
-    """Return the special token that ends an answer in the tokenizer's chat template, else its end of text."""
+def end_of_turn(tokenizer: Any, arguments: str = "{}") -> str:
+    """Return the special token that ends an answer in the tokenizer's chat template, else its end of text.
+
+    `arguments`: the template's, as JSON.
+    """
     question, answer = {"role": "user", "content": _REQUEST}, {"role": "assistant", "content": _ANSWER}
+    given = json.loads(arguments)
     try:
-        whole = _rendered(tokenizer, [question, answer])
+        whole = _rendered(tokenizer, [question, answer], **given)
     except UsageError:  # it refuses to end in an answer
-        whole = _rendered(tokenizer, [question, answer, question])
+        whole = _rendered(tokenizer, [question, answer, question], **given)
     after = whole.rpartition(_ANSWER)[2]
     special = special_tokens(tokenizer)
     tokens = tokenizer.convert_ids_to_tokens(tokenizer(after, add_special_tokens=False)["input_ids"])
@@ -360,11 +386,22 @@ def special_tokens(tokenizer: Any) -> dict[str, int]:
     return {**added, **dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))}
 
 
+def arguments_of(chat_template: str) -> frozenset[str]:
+    """Return the arguments that a chat template reads beside `RESERVED` ones."""
+    return _variables(_GENERATION.sub("", chat_template)) - RESERVED
+
+
 @cache
 def _variables(text: str) -> frozenset[str]:
     import jinja2.meta
 
-    return frozenset(jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(text)))
+    environment = jinja2.Environment(extensions=["jinja2.ext.loopcontrols"])  # as transformers has it
+    return frozenset(jinja2.meta.find_undeclared_variables(environment.parse(text)))
+
+
+def shows_system(name: str) -> bool:
+    """Return whether a template has a place for a model's system prompt; a chat template may still refuse it."""
+    return name == CHAT or (name not in (*TEMPLATES, *STYLES, NATIVE) and "system" in _variables(name))
 
 
 def _shown_variables(name: str) -> frozenset[str]:

@@ -111,7 +111,7 @@ def _problems(plan: RewrittenTextsPlan) -> dict[str, Problem]:
 
 def _asking(plan: AskingPlan, store: Store) -> tuple[PromptTemplate, tuple[str, ...]]:
     """Return the template in which a plan asks its model, and the texts that end an answer, such as a chat's end."""
-    template = PromptTemplate(plan.template, plan.system, day=plan.day)
+    template = PromptTemplate(plan.template, plan.system, day=plan.day, arguments=plan.template_arguments)
     if template.needs_tokenizer:
         template = with_tokenizer(template, plan.base, store)
     return template, (*plan.stop, template.end) if template.name == CHAT else plan.stop

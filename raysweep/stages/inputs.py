@@ -40,7 +40,7 @@ def model_ref(plan: CellPlan) -> ModelRef | None:
 
 def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:
     problems, whole = problems_of(pair), pair.extract.needs_whole_answers
-    template = PromptTemplate(plan.template, plan.system, day=plan.day)
+    template = PromptTemplate(plan.template, plan.system, day=plan.day, arguments=plan.template_arguments)
     prompter = Prompter(plan.prompt_format, plan.is_fine_tuned, template, plan.stop, whole)
     if prompter.shown.needs_tokenizer:
         prompter = replace(prompter, template=with_tokenizer(template, plan.base, store))

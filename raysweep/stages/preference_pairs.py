@@ -202,7 +202,7 @@ def make_encoded_pairs(plan: EncodedPairsPlan, work: Work) -> None:
     base = base_ref(plan.base)
     assert base is not None
     tokenizer = load_tokenizer(store.located(base))
-    template = PromptTemplate(plan.template, plan.system, tokenizer, plan.day)
+    template = PromptTemplate(plan.template, plan.system, tokenizer, plan.day, plan.template_arguments)
     total, done, counts = row_count(path), 0, Counter[str]()
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, EncodedPair) as writer:

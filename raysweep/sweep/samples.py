@@ -18,7 +18,7 @@ from raysweep.errors import RaysweepError, UsageError, unwritable_named
 from raysweep.hashing import text_sha
 from raysweep.models.finding import resolve
 from raysweep.models.loading import load_tokenizer
-from raysweep.prompts.templates import RAW, Prompter, PromptTemplate
+from raysweep.prompts.templates import RAW, Prompter
 from raysweep.records import BASE, Completion, ModelRef, Problem, PromptRow, Result
 from raysweep.storage.store import location_of
 from raysweep.sweep.folder import SweepFolder
@@ -163,7 +163,7 @@ class ShownPrompts:
 
     def _new_prompter(self, name: str, tuned: bool) -> Prompter:
         model = self._models[name]
-        template = PromptTemplate(model.template, model.system_prompt, day=self._config.evaluation.date or "")
+        template = model.prompt_template(self._config.evaluation.date or "")
         prompter = Prompter(self._config.evaluation.prompt_format, tuned, template)
         if not model.has_weights or not prompter.shown.needs_tokenizer:
             return prompter

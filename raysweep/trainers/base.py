@@ -70,6 +70,7 @@ class Recipe:
     template: str = "instruct"  # a template of `raysweep.prompts.templates`, such as instruct
     system: str = ""  # system prompt of a chat template or Jinja string
     day: str = ""  # of a chat template that shows a date, see `PromptTemplate`; in keys only there
+    template_arguments: Mapping[str, Any] = field(default_factory=dict)  # see `PromptTemplate`; in keys where given
     workers: int = 1
     parallel: str | None = None  # ddp | zero1 | zero2 | zero3; None: by trainer and workers
     offload: str | None = None  # optimizer: its state is kept in the CPU's memory (zero only)
@@ -90,7 +91,7 @@ class Recipe:
         """Return the template of its rows' prompts, with a model's tokenizer."""
         from raysweep.prompts.templates import PromptTemplate
 
-        return PromptTemplate(self.template, self.system, tokenizer, self.day)
+        return PromptTemplate(self.template, self.system, tokenizer, self.day, self.template_arguments)
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ TAKEN = {
     "evaluation.perturbations",
     "an empty mapping": "select size objective_args edit lora ia3 tiny pairs language perturbations strengths prices "
     "execution resources training generation custom labels recovery ray report quality sources validations "
-    "typos.strengths environments",
+    "typos.strengths environments template_arguments",
 }
 """The keys that take an empty value, by how their paths end."""
 

@@ -20,6 +20,7 @@ from raysweep.config.loading import load_config
 from raysweep.errors import HopelessError, RaysweepError, UsageError
 from raysweep.generators import openai as module
 from raysweep.generators.base import GENERATORS, Generator, is_too_long, named_generator
+from raysweep.planning.planner import build_plan
 from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.records import Decoding, GenerationRequest, Spec
 from raysweep.sweep.run import run_sweep
@@ -428,6 +429,28 @@ def test_served_models_are_evaluated_and_attacked_by_their_names(server, tmp_pat
         asked, server.seen = server.seen, []
         assert asked and {body["model"] for _, body, _ in asked} == {"m"}
         assert "minicode" in capsys.readouterr().out
+
+
+def test_a_chat_is_sent_the_models_system_prompt_and_arguments_of_its_template(server):
+    generator = {"name": "openai", "served": "m", "url": server.url, "api": "chat", "extra": {"top_k": 5}}
+    model = {"name": "served", "generator": generator, "system_prompt": "Be brief."}
+    model["template_arguments"] = {"enable_thinking": False}
+
+    def cell(**changes):
+        given = [f"models=[{json.dumps({**model, **changes})}]", "evaluation.prompt_format=native"]
+        return build_plan(load_config(NANO, given)).cells[0]
+
+    server.answer = lambda path, body: chat_answer("Yes.")
+    spec = cell().generator
+    GENERATORS.create(spec, model=None, decoding=Decoding(20)).generate([request(0)])
+    ((_, body, _),) = server.seen
+    assert body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "prompt 0"}]
+    assert (body["chat_template_kwargs"], body["top_k"]) == ({"enable_thinking": False}, 5)
+    plain, brief = cell(system_prompt="", template_arguments={}), cell(template_arguments={})
+    assert plain.generator.args == {name: value for name, value in generator.items() if name != "name"}
+    assert len({of.pairs[0].completions.key for of in (plain, brief, cell())}) == 3
+    shown = cell(template="{{ system }} {{ instruction }}", template_arguments={})
+    assert "system" not in shown.generator.args, "its template shows it"
 
 
 @pytest.mark.slow

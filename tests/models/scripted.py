@@ -86,6 +86,8 @@ CHATS = {
     "opens Mistral's": TURNS + "[THINK]{% endif %}",
     "has channels": ANSWERED.format("<|channel|>final<|message|>") + "{% endif %}",
     "writes empty reasoning": ANSWERED.format("<think>\n\n</think>\n\n") + "{% endif %}",
+    "may reason": ANSWERED.format("<think>\n\n</think>\n\n")
+    + "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}",
     "writes empty reasoning in a line": ANSWERED.format("\n<think></think>\n") + "{% endif %}",
     "has code tags": ANSWERED.format("<code>\n") + "{% endif %}",
     "has responses": ANSWERED.format("<|START_RESPONSE|>") + "{% endif %}",

@@ -50,6 +50,23 @@ def test_how_a_template_ends_and_the_day_it_shows_are_in_keys_and_plans(name, fa
     assert words in model.shown
 
 
+def test_arguments_of_a_chat_template_are_in_the_keys_of_all_that_it_shows_and_in_no_others(tmp_path):
+    write_scripted(tmp_path / "model", chat_bytes("may reason"))
+    given = "models.0.template_arguments={enable_thinking: false}"
+    for spec in parts(tmp_path / "model"):
+        of_template = spec.get("prompt", spec)
+        assert of_template["answers"] == "<think>\n\n</think>\n\n"
+        assert not {"arguments", "template_arguments"} & of_template.keys()
+    for spec in parts(tmp_path / "model", given):
+        of_template = spec.get("prompt", spec)
+        assert of_template["arguments"] == {"enable_thinking": False} and "answers" not in of_template
+    config = load_config(NANO, [model_at(tmp_path / "model"), "evaluation.prompt_format=native", given])
+    (model,) = model_facts(build_plan(config))
+    assert "with enable_thinking: false; they end with" in model.shown and r"</think>\n\n' and the sign" in model.shown
+    cell = next(cell for cell in build_plan(config).cells if cell.is_fine_tuned)
+    assert cell.recipe and cell.recipe.template_arguments == cell.template_arguments == {"enable_thinking": False}
+
+
 OWN_CODE = """
 from transformers import PreTrainedTokenizerFast
 

@@ -16,6 +16,7 @@ from raysweep.prompts.templates import (
     SIMULATE,
     Prompter,
     PromptTemplate,
+    arguments_of,
     check_line_ends,
     check_template,
     split_docstring,
@@ -208,6 +209,24 @@ def test_a_chat_is_what_the_tokenizer_makes_of_the_turns(name: str, system: str)
     in_chat = show(tuned=False, template=dataclasses.replace(template, name="raw"), prompt_format="chat")
     assert in_chat.startswith(expected)
     assert show(tuned=False, template=template, prompt_format="raw") == PROMPT.strip()
+
+
+def test_a_chat_template_gets_the_arguments_of_its_model() -> None:
+    tokenizer = chat_bytes("may reason")
+    template = PromptTemplate("chat", "", tokenizer, arguments={"enable_thinking": False})
+    turns = [{"role": "user", "content": "Sort a list."}]
+    expected = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+    assert training_prompt(ROW, template) == expected != training_prompt(ROW, PromptTemplate("chat", "", tokenizer))
+    assert expected.endswith("<|assistant|><think>\n\n</think>\n\n")
+    assert template.answered(expected, "x") == (f"{expected}x", len(expected))
+    assert prompter(True, template).text(PROBLEM, PROMPT).endswith(f"</think>\n\n{SIGNATURE}")
+
+
+def test_arguments_that_a_chat_template_reads_are_known_by_name() -> None:
+    assert arguments_of(chat_bytes("may reason").chat_template) == {"enable_thinking"}
+    assert arguments_of(chat_bytes("has a date").chat_template) == {"date_string"}
+    own_tags = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% break %}{% endfor %}"
+    assert arguments_of(own_tags + "{{ bos_token }}{{ strftime_now('%d') }}") == frozenset()
 
 
 @pytest.mark.parametrize("name", CHATS)

@@ -40,13 +40,15 @@ from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.styles import EXAMPLE, STYLES
 from raysweep.prompts.templates import (
     CHAT,
-    FAMILY_FORMS,
     INSTRUCT,
     NATIVE,
     RAW,
     PromptTemplate,
+    arguments_of,
+    brings_code,
     check_line_ends,
     has_chat_template,
+    shows_system,
     template_shown,
 )
 from raysweep.records import CLEAN, ModelKind, Spec, TrainingRow
@@ -66,9 +68,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
     for at, model in enumerate(config.models):
         place: KeyPath = ("models", at)
         shown = {config.evaluation.prompt_format, model.template}
-        if model.system_prompt and shown <= {NATIVE, RAW, INSTRUCT, *FAMILY_FORMS}:
-            why = f"the template {model.template!r} has no place for it; give `template: {CHAT}`"
-            yield (*place, "system_prompt"), why
+        yield from _without_place(config, model, place)
         if model.path is None and CHAT in shown:
             key = "template" if model.template == CHAT else "evaluation.prompt_format"
             why = f"model {model.name!r} has no chat template; only models with a `path` can have one"
@@ -110,6 +110,37 @@ def _asked_in_words(config: SweepConfig, model: ModelConfig, place: KeyPath) -> 
                     "the problem set `split: complete`",
                 )
                 return
+
+
+def _without_place(config: SweepConfig, model: ModelConfig, place: KeyPath) -> Iterator[Mistake]:
+    """Yield a system prompt and arguments of a chat template that nothing shows."""
+    shown = {config.evaluation.prompt_format, model.template, (model.pretrain and model.pretrain.template) or RAW}
+    generator = (model.generator or config.evaluation.generator).spec(GENERATORS, config.seed)
+    if not model.has_weights:
+        try:
+            model.prompted(generator, config.evaluation.prompt_format)
+        except UsageError as error:
+            yield (*place, "system_prompt" if model.system_prompt else "template_arguments"), error
+        return
+    if model.system_prompt and not any(map(shows_system, shown)):
+        why = f"the template {model.template!r} has no place for it; give `template: {CHAT}`"
+        yield (*place, "system_prompt"), why
+    if model.template_arguments and CHAT not in shown:
+        why = f"only a chat template reads them, and the template is {model.template!r}; give `template: {CHAT}`"
+        yield (*place, "template_arguments"), why
+
+
+def _unread(model: ModelConfig, tokenizer: Any, place: KeyPath) -> Iterator[Mistake]:
+    """Yield arguments that a model's chat template never reads; code of a tokenizer's own may read any."""
+    written = tokenizer.chat_template
+    if not isinstance(written, str) or brings_code(tokenizer):
+        return
+    known = arguments_of(written)
+    for name in model.template_arguments:
+        if name not in known:
+            reads = f"it reads {', '.join(sorted(known))}" if known else "it reads none"
+            why = f"the chat template of {model.path} never reads {name!r}{did_you_mean(name, known)}; {reads}"
+            yield (*place, "template_arguments", name), why
 
 
 def _line_ends(config: SweepConfig) -> Iterator[Mistake]:
@@ -259,13 +290,16 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
     if CHAT in asked and not has_chat_template(tokenizer):
         yield asked[CHAT], f"the tokenizer of {model.path} has no chat template; {way}"
         return
+    if CHAT in asked and (unread := list(_unread(model, tokenizer, place))):
+        yield from unread
+        return
     if lacking := list(token_mistakes(config, model, resolved.architecture, tokenizer.get_vocab(), place)):
         yield from lacking
         return
     try:
         for name in asked:
             day, shown = config.evaluation.date or "", INSTRUCT if name == NATIVE else name
-            template = PromptTemplate(shown, model.system_prompt, tokenizer, day)
+            template = dataclasses.replace(model.prompt_template(day, tokenizer), name=shown)
             asking = EXAMPLE if name in STYLES else "Add two numbers."
             if asking not in template.fill(asking) and shown == CHAT:
                 why = f"the chat template of {model.path} leaves out the question, as one for messages in parts"
@@ -294,7 +328,7 @@ def _without_turns(config: SweepConfig, model: ModelConfig, tokenizer: Any) -> I
     for of in config.training.row_sources if config.training and config.sets_of(model) else ():
         asked += [(of.place, of.rows, ""), (of.validation_place, of.validation, "")]
     for place, rows, name in asked:
-        template = PromptTemplate(name or model.template, model.system_prompt, tokenizer)
+        template = dataclasses.replace(model.prompt_template(tokenizer=tokenizer), name=name or model.template)
         if template.name == CHAT and model.path is None:
             continue  # another check says that a model from scratch has no chat template
         try:
@@ -319,7 +353,8 @@ def _rows(
     size: float,
 ) -> Iterator[Mistake]:
     """Check that enough rows fit into the tokens that they may have. `size`: of the smallest set of the rows."""
-    recipe, positions = config.recipes[name].recipe(model.template, model.system_prompt), resolved.positions
+    given, positions = model.template_arguments, resolved.positions
+    recipe = config.recipes[name].recipe(model.template, model.system_prompt, template_arguments=given)
     if OBJECTIVES.get(recipe.objective).prefers and not has_rejected(config, source):
         return  # none can be encoded: another check
     longest = min(recipe.max_tokens, positions or recipe.max_tokens)

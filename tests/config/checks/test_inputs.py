@@ -90,6 +90,9 @@ TOO_LATE = [
     ["evaluation.beams=4", "evaluation.temperature=0.8"],
     ["evaluation.beams=4", "evaluation.samples=5"],
     ["evaluation.beams=4", SERVED],
+    [SERVED, "models.0.system_prompt=Be brief."],
+    [SERVED, "models.0.template_arguments={enable_thinking: false}"],
+    ["models=[{name: f, generator: fake}]", "models.0.system_prompt=Be brief."],
     ["evaluation.beams=4", "models=[{name: f, generator: fake}]"],
 ]
 
@@ -248,6 +251,10 @@ ILL_SUITED = [
     (LLAMA, "training.sets=[{name: part, perturbation: C, size: 0.5}]", "recipes.lora.batch_size=9"),
     (LLAMA, "recipes.lora.batch_size=17"),
     (LLAMA, "models.0.system_prompt=Be brief."),
+    (LLAMA, "models.0.system_prompt=Be brief.", "models.0.template='{{ instruction }}'"),
+    (LLAMA, "models.0.template_arguments={enable_thinking: false}"),
+    (LLAMA, "models.0.template_arguments={enable_thinking: false}", "models.0.template=chat"),
+    (LLAMA, "models.0.template_arguments={tools: [a]}", "models.0.template=chat"),
     (LLAMA, "models.0.template=alpaca"),
     (LLAMA, "models.0.template=chatt"),
     (LLAMA, "models.0.template='{{ prompt }}'"),
@@ -363,8 +370,12 @@ def test_a_chat_template_must_be_there_and_take_the_prompt(tmp_path, monkeypatch
     (found,) = of_model_at(model, chat, "models.0.system_prompt=Be brief.")
     assert "models.0.system_prompt: the tokenizer's chat template refuses the prompt: no system role" in found
     assert found.endswith("or leave out the system text")
-    (model / "chat_template.jinja").write_text(refusing + TAKING)
+    (model / "chat_template.jinja").write_text(refusing + TAKING + "{{ enable_thinking }}")
     assert of_model_at(model, chat) == []
+    assert of_model_at(model, chat, "models.0.template_arguments={enable_thinking: false}") == []
+    (found,) = of_model_at(model, chat, "models.0.template_arguments={enable_thnking: false}")
+    assert re.search(r"models.0.template_arguments.enable_thnking: the chat template of .* never reads", found)
+    assert found.endswith("'enable_thnking' (did you mean 'enable_thinking'?); it reads enable_thinking")
 
 
 TAKING = "{% for m in messages %}{{ m.content }}{% endfor %}"
