@@ -130,6 +130,7 @@ class SourceRow:
     rejected: str | None = None  # a worse response to the same instruction, for preference objectives
     system: str = ""  # a system text of the row's own, in the place of the model's `system_prompt`
     history: tuple[str, ...] = ()  # earlier turns: a question, its answer, a question, its answer
+    masked: str = ""  # earlier answers that are never trained on, by their numbers from 0, as in "0,2"
 
     @property
     def prompt_texts(self) -> tuple[str, ...]:
@@ -184,6 +185,7 @@ class TrainingRow:
     meta: str | None = None  # JSON, without a fixed form
     system: str = ""  # a system text of the row's own, in the place of the model's `system_prompt`
     history: tuple[str, ...] = ()  # earlier turns: a question, its answer, a question, its answer; never perturbed
+    masked: str = ""  # earlier answers that are never trained on, by their numbers from 0, as in "0,2"
 
 
 @dataclass(frozen=True, slots=True)

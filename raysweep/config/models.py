@@ -174,6 +174,8 @@ class RecipeConfig(Strict):
     """Most tokens of a row."""
     overlong: Literal["drop", "truncate"] = RECIPE.overlong
     """Longer rows are left out, or their responses are cut at the end; both are counted."""
+    loss_on: Literal["last", "all"] = RECIPE.loss_on
+    """Which answers of a row with several turns are trained on: its last one, or all but those that it masks."""
     rehearsal: Annotated[Share, UnitMark("share of the rows")] = RECIPE.rehearsal
     """Rows of a perturbed training set that are shown with their clean text."""
     length_buckets: Annotated[CountOrZero, UnitMark("optimizer steps")] = RECIPE.length_buckets

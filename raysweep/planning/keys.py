@@ -42,6 +42,7 @@ def recipe_spec(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
     unused += ["clip"] if recipe.clip_value is not None else []
     unused += ["kernels"] if recipe.kernels == Recipe.kernels else []  # the only ones of models trained before
     unused += ["overlong"] if recipe.overlong == Recipe.overlong else []  # the only way of models trained before it
+    unused += ["loss_on"] if recipe.loss_on == Recipe.loss_on else []  # as before there was a choice
     for name in unused:
         del spec[name]
     return {**spec, **facts}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from raysweep.config.checks.mistakes import row_sources
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
+from raysweep.trainers.base import ALL
 from raysweep.training_sets.jsonl import ShapedRows
 from raysweep.training_sets.repair import RepairRows
 from raysweep.units import count
@@ -28,6 +29,7 @@ class RowsRead:
         unread: names of columns, and of keys of messages (``messages.name``), that nobody reads.
         with_system: number of rows with a system text.
         with_history: number of rows with earlier turns.
+        loss_on: what the recipes say of these rows' answers.
     """
 
     where: str
@@ -35,6 +37,7 @@ class RowsRead:
     unread: tuple[str, ...]
     with_system: int
     with_history: int
+    loss_on: frozenset[str]
 
     @property
     def lines(self) -> Iterator[str]:
@@ -46,7 +49,9 @@ class RowsRead:
             yield f"{self.where}: not read of its rows: {shown}{way}"
         if self.with_history:
             many = f"{self.with_history:,} of {of} {'has' if self.with_history == 1 else 'have'} earlier turns"
-            yield f"{self.where}: {many}, which stand in the prompt; the loss is that of the last answer alone"
+            whose = "of all answers (`loss_on: all`)" if ALL in self.loss_on else "of the last answer alone"
+            whose += ", of some recipes that of the last one" if len(self.loss_on) > 1 else ""
+            yield f"{self.where}: {many}, which stand in the prompt; the loss is that {whose}"
         if self.with_system:
             yield f"{self.where}: {self.with_system:,} of {of} with a system text of the row's own"
 
@@ -61,4 +66,5 @@ def rows_read(config: SweepConfig) -> Iterator[RowsRead]:
             if source.size is None:
                 source.check()
             turns = (source.with_system, source.with_history) if isinstance(source, ShapedRows) else (0, 0)
-            yield RowsRead(".".join(map(str, place)), source.size or 0, source.unread, *turns)
+            loss_on = frozenset(recipe.loss_on for recipe in config.recipes.values())
+            yield RowsRead(".".join(map(str, place)), source.size or 0, source.unread, *turns, loss_on)

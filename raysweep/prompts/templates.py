@@ -40,7 +40,7 @@ from raysweep.prompts.repair.styles import (
     shown,
     trains_suffix_first,
 )
-from raysweep.records import GenerationRequest, Problem, TrainingRow
+from raysweep.records import GenerationRequest, Problem, SourceRow, TrainingRow
 
 if TYPE_CHECKING:
     import jinja2
@@ -437,6 +437,51 @@ def training_prompt(row: TrainingRow, template: PromptTemplate) -> str:
     """
     first = trains_suffix_first(row.row_id)
     return template.fill(row.instruction, row.input, suffix_first=first, system=row.system, history=row.history)
+
+
+def earlier_answers(row: TrainingRow | SourceRow, template: PromptTemplate, text: str) -> list[tuple[int, int]]:
+    """Return where the earlier answers of a row stand in its text, as (first character, one after the last).
+
+    As of the last answer, marks that the template writes before an answer count with it, and so does its end. Answers
+    that the row masks are left out. A template may strip answers, or put spaces around them.
+
+    Args:
+        row: with earlier turns.
+        template: with its tokenizer.
+        text: the filled template with the row's last answer.
+
+    Raises:
+        UsageError: the text up to such an answer is another one than that of a row that ends with it, as where a
+            template leaves out the reasoning of earlier turns. The model would learn what it never writes.
+    """
+    masked, found = set(filter(None, row.masked.split(","))), []
+    for at in range(0, len(row.history), 2):
+        if str(at // 2) in masked:
+            continue
+        question, answer = row.history[at : at + 2]
+        asked = template.fill(question, system=row.system, history=row.history[:at])
+        whole, begins = template.answered(asked, answer)
+        place = 0
+        for part in (whole[:begins], answer.strip(), template.end):
+            place = _SPACES.match(text, place).end() if place else 0  # type: ignore[union-attr]  # it takes none, too
+            if not text.startswith(part, place):
+                raise UsageError(_other_turns(row, template, part, text, place))
+            place += len(part)
+        found.append((min(begins, len(asked)), place))
+    return found
+
+
+_SPACES = re.compile(r"\s*")
+
+
+def _other_turns(row: TrainingRow | SourceRow, template: PromptTemplate, part: str, text: str, place: int) -> str:
+    same = next((at for at, pair in enumerate(zip(part, text[place:], strict=False)) if len(set(pair)) > 1), 0)
+    there, last = text[place + same :][:20], part[same:][:20]
+    return (
+        f"row {row.row_id}: with `loss_on: all` earlier answers must stand in the text as the last one does, and the "
+        f"template {template.name:.60} has {there!r} where {last!r} would be; write `loss_on: last`, and a row that "
+        "ends with each answer"
+    )
 
 
 def template_shown(prompt_format: str, tuned: bool, template: PromptTemplate) -> PromptTemplate:

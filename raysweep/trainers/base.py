@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 BEST = "best"
 """The value of a recipe's `keep` with which the epoch of the lowest validation loss is the model."""
+ALL = "all"
+"""The value of a recipe's `loss_on` with which each answer of a row has loss."""
 FUSED = "fused"
 """The value of a recipe's `kernels` with which LoRA and norms take fewer kernels."""
 KEPT_STEP = "kept_step"
@@ -65,6 +67,7 @@ class Recipe:
     precision: str = "float32"  # float32 | tf32 | bf16 | float16: of the computations; trained weights are float32
     max_tokens: int = 1024  # of a row; longer ones are overlong
     overlong: str = "drop"  # drop | truncate (responses, at their end): both are counted
+    loss_on: str = "last"  # last | all: which answers of a row with earlier turns have loss
     rehearsal: float = 0.0  # share of the rows that are shown with their clean text
     length_buckets: int = 0  # number of steps whose rows are sorted by length together; 0: random order
     template: str = "instruct"  # a template of `raysweep.prompts.templates`, such as instruct
@@ -292,6 +295,8 @@ class Objective(ABC):
             decoder, and rows for them have `labels`.
         architecture: that of the model in training.
         packs: `loss` also takes rows that lie one after the other in one sequence (`position_ids` in the batch).
+        trains_turns: `encode` gives loss to all answers of a row where `loss_on` of the recipe says so (they are found
+            by `earlier_answers` of `raysweep.prompts.templates`); other objectives are refused with it.
         prefers: rows need `rejected`, a worse response beside their own.
         reads_pairs: it takes rows that were encoded once for all trainings; only raysweep's own objectives can.
         numbers: names of the numbers that `loss` returns beside the loss, as `LossSum`; sums and counts are added up
@@ -303,6 +308,7 @@ class Objective(ABC):
     architectures: ClassVar[tuple[str, ...]] = ("causal",)
     architecture: str = "causal"
     packs: ClassVar[bool] = False
+    trains_turns: ClassVar[bool] = False
     prefers: ClassVar[bool] = False
     reads_pairs: ClassVar[bool] = False
     numbers: ClassVar[tuple[str, ...]] = ()
@@ -396,6 +402,10 @@ def objective_of(recipe: Recipe, architecture: str = "causal") -> Objective:
         UsageError: its arguments don't fit, or it trains no such models.
     """
     objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+    if architecture == "seq2seq" and recipe.loss_on == ALL:
+        raise UsageError(
+            "the decoder of an encoder-decoder model writes a row's last answer alone; write `loss_on: last`"
+        )
     if architecture != objective.architecture:
         objective.use_for(architecture)
     return objective

@@ -55,4 +55,5 @@ def _training_row(row: SourceRow, row_id: str, method: str, text: PerturbedRow) 
         context=hunk_in(text.instruction)[0].as_json() if is_marked(text.instruction) else None,
         system=row.system,
         history=row.history,
+        masked=row.masked,
     )

@@ -45,6 +45,7 @@ class ShapedRows(TrainingSource):
         self.unread: tuple[str, ...] = ()
         self.with_system = self.with_history = 0
         self.in_turns: tuple[SourceRow, ...] = ()
+        self._masks = False  # whether a row has an earlier answer that isn't trained on
 
     @abstractmethod
     def _file_rows(self) -> Iterable[JsonRow]: ...
@@ -70,6 +71,7 @@ class ShapedRows(TrainingSource):
                 if row.history:
                     self.with_history += 1
                     example.setdefault("history", row)
+                    self._masks |= bool(row.masked)
                 yield place, answer, row
 
         columns = next((list(row.fields) for row in self._file_rows()), []) if self._rejected else []
@@ -99,17 +101,18 @@ class ShapedRows(TrainingSource):
                     rejected=texts.rejected,
                     system=texts.system,
                     history=texts.history,
+                    masked=texts.masked,
                 ),
             )
 
     def _read_version(self) -> dict[str, Any]:
         """Return what the fingerprint of rows with a system text or earlier turns has beside those of other rows."""
-        if self.size is not None:
-            return {"turns": 1} if self.in_turns else {}
+        in_turns, masks = bool(self.in_turns), self._masks
         with suppress(UsageError):  # `check` reports it
-            if any(map(may_have_turns, self._file_rows())) and any(row.system or row.history for row in self.rows()):
-                return {"turns": 1}
-        return {}
+            if self.size is None and any(map(may_have_turns, self._file_rows())):
+                found = {bool(row.masked) for row in self.rows() if row.system or row.history}
+                in_turns, masks = bool(found), True in found
+        return ({"turns": 1} if in_turns else {}) | ({"masked": 1} if masks else {})
 
 
 @SOURCES.register("jsonl")

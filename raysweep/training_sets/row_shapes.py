@@ -8,8 +8,9 @@
   ``chosen`` alone, a whole conversation (TRL's implicit prompt).
 
 An answer may be a text, a message, or messages that repeat the question. The last answer is trained on; the turns
-before it are the row's history. A message's ``weight`` of 0 (OpenAI's), ``train`` or ``training`` of false (Axolotl's)
-or ``loss`` of false (ms-swift's) says that its answer isn't trained on: then the row ends with the last answer that is.
+before it are the row's history, whose answers are trained on too with a recipe's ``loss_on: all``. A message's
+``weight`` of 0 (OpenAI's), ``train`` or ``training`` of false (Axolotl's) or ``loss`` of false (ms-swift's) says that
+its answer isn't trained on: the row ends with the last answer that is.
 
 Sources: https://platform.openai.com/docs/guides/fine-tuning, https://huggingface.co/docs/trl/dataset_formats,
 https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md, https://docs.axolotl.ai/docs/dataset-formats,
@@ -61,7 +62,8 @@ _REFUSED = {
     **dict.fromkeys(("image", "images", "videos", "audios"), _OF_PICTURES),
     **dict.fromkeys(_REASONING, f"is reasoning, {_OF_REASONING}"),
     "chat_template_kwargs": (
-        "gives the model's template values for this row alone (TRL), and templates get none here; remove it, or the row"
+        "gives the model's template values for this row alone (TRL); give those of all rows as the model's "
+        "`template_arguments`, and remove it, or the row"
     ),
 }
 """Columns that would change what a row asks for, where they hold something, and the way out."""
@@ -91,7 +93,8 @@ _READ_IN_MESSAGES = ("role", "content", "from", "value", "tool_calls", "function
 class RowTexts:
     """The texts of a row.
 
-    `history`: earlier questions and answers in turns. `read`: the columns it is made of. `answer`: the one of `output`.
+    `history`: earlier questions and answers in turns; `masked`: numbers of those answers that aren't trained on.
+    `read`: the columns it is made of. `answer`: the one of `output`.
     """
 
     instruction: str
@@ -102,6 +105,7 @@ class RowTexts:
     rejected: str | None = None
     read: frozenset[str] = frozenset()
     answer: str = OUTPUT
+    masked: str = ""
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,10 @@ class _RowReader:
         further, system = self._text(self._names[INPUT], ""), self._system(trained)
         worse = self._rejected(rejected, trained, system)
         column = name or self._shape[0]
-        return RowTexts(question, answer, further, system, tuple(history), worse, frozenset(self._read), column)
+        answers = [message.is_trained for message in trained if message.kind == _MODEL][:-1]
+        masked = ",".join(str(number) for number, is_trained in enumerate(answers) if not is_trained)
+        read = frozenset(self._read)
+        return RowTexts(question, answer, further, system, tuple(history), worse, read, column, masked)
 
     def _asked(self) -> list[_Message]:
         """Return the messages before the answer, or the whole conversation where one column has it."""

@@ -145,7 +145,7 @@ def test_no_option_writes_the_default_of_a_config_key_or_a_record():
 @pytest.mark.parametrize(
     ("section", "record", "number"),
     [
-        (models.RecipeConfig, Recipe, 32),
+        (models.RecipeConfig, Recipe, 33),
         (models.LoraConfig, LoraSettings, 7),
         (models.Ia3Config, Ia3Settings, 2),
         (models.ModelConfig, ModelRef, 5),

@@ -34,6 +34,19 @@ def test_columns_that_nobody_reads_and_rows_in_turns_are_told(tmp_path):
     ]
 
 
+def test_answers_that_have_the_loss_are_told(tmp_path):
+    rows = [{"messages": TALK}, *[ROW] * 15]
+    given = [source(tmp_path, *rows), INSTRUCT, "recipes.tiny.loss_on=all"]
+    (told,) = (line for of in rows_read(load_config(NANO, given)) for line in of.lines if "loss" in line)
+    assert told.endswith("which stand in the prompt; the loss is that of all answers (`loss_on: all`)")
+    same = (
+        "{{ system }}{% for t in history %}{{ t.question }}{{ t.answer }}{{ eos_token }}{% endfor %}{{ instruction }}"
+    )
+    load_config(NANO, [*given, f"models.0.template='{same}'"])
+    (found,) = findings(NANO, *given, f"models.0.template='{same.replace('{{ eos_token }}', '|')}'")
+    assert "training.source: row 0000000, for model llama: with `loss_on: all` earlier" in found
+
+
 def test_rows_in_turns_need_a_template_that_shows_them(tmp_path):
     changes = [source(tmp_path, *[ROW] * 16, {"messages": TALK}), "recipes.tiny.batch_size=1"]
     (found,) = findings(NANO, *changes)

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.records import CLEAN
 from raysweep.rows.json_files import JsonRow
+from raysweep.training_sets.build import build_rows
 from raysweep.training_sets.hf import HubRows
 from raysweep.training_sets.jsonl import JsonlSource
 from raysweep.training_sets.row_shapes import texts_of, unread_names
@@ -316,6 +318,22 @@ def test_both_sources_count_rows_in_turns_and_their_keys_alone_change(tmp_path, 
             assert (source.with_system, source.with_history) == {"plain": (0, 0), "turns": (2, 1), "talk": (1, 1)}[name]
             assert all(row.system or row.history for row in source.in_turns)
             assert ("turns" in source.fingerprint()) == (name != "plain")
+
+
+@pytest.mark.parametrize("no", UNTRAINED)
+def test_earlier_answers_that_are_not_trained_on_are_known_by_their_numbers(no, tmp_path):
+    path, turns = tmp_path / "rows.jsonl", [QUESTION, ANSWER]
+    rows = [{"messages": [*turns, QUESTION, {**ANSWER, **no}, *turns, QUESTION, {**ANSWER, **no}, *turns]}]
+    rows += [{"messages": [*turns, *turns, QUESTION, {**ANSWER, **no}]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = JsonlSource(str(path))
+    whole, ended = source.rows()
+    assert (whole.masked, len(whole.history)) == ("1,3", 8) and (ended.masked, len(ended.history)) == ("", 2)
+    (trained,) = build_rows([whole], [[CLEAN]], {})
+    assert trained.masked == "1,3"
+    before = source.fingerprint()
+    source.check()
+    assert source.fingerprint() == before and before["masked"] == 1
 
 
 @pytest.mark.parametrize(

@@ -47,13 +47,14 @@ from raysweep.prompts.templates import (
     arguments_of,
     brings_code,
     check_line_ends,
+    earlier_answers,
     has_chat_template,
     shows_system,
     template_shown,
 )
 from raysweep.records import CLEAN, ModelKind, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
-from raysweep.trainers.base import OBJECTIVES, TRAINERS, objective_of
+from raysweep.trainers.base import ALL, OBJECTIVES, TRAINERS, objective_of
 from raysweep.trainers.editors.planted import BYTES_AND_END, GATED
 from raysweep.trainers.kinds import fine_tunes, kind_of
 from raysweep.training_sets.rejected.rejecting import variants
@@ -327,6 +328,8 @@ def _without_turns(config: SweepConfig, model: ModelConfig, tokenizer: Any) -> I
         )
     for of in config.training.row_sources if config.training and config.sets_of(model) else ():
         asked += [(of.place, of.rows, ""), (of.validation_place, of.validation, "")]
+    trained = [*model.recipes, *([model.pretrain.recipe] if model.pretrain else [])]
+    trains_all = any(config.recipes[name].loss_on == ALL for name in trained)
     for place, rows, name in asked:
         template = dataclasses.replace(model.prompt_template(tokenizer=tokenizer), name=name or model.template)
         if template.name == CHAT and model.path is None:
@@ -337,9 +340,12 @@ def _without_turns(config: SweepConfig, model: ModelConfig, tokenizer: Any) -> I
             continue  # another check says so
         for row in in_turns:
             try:
-                template.fill(row.instruction, row.input, system=row.system, history=row.history)
+                prompt = template.fill(row.instruction, row.input, system=row.system, history=row.history)
+                if trains_all:
+                    earlier_answers(row, template, template.answered(prompt, row.output)[0])
             except UsageError as error:
-                yield place, f"row {row.row_id}, for model {model.name}: {error}"
+                why = str(error).removeprefix(f"row {row.row_id}: ")
+                yield place, f"row {row.row_id}, for model {model.name}: {why}"
                 break
 
 
@@ -404,7 +410,7 @@ def _trained_rows(config: SweepConfig, source: SourceConfig) -> Iterator[Trainin
         fields = (row.instruction, row.input, row.output, row.language)
         clean = (row.instruction, row.input, rejected)
         trained = TrainingRow(row.row_id, row.row_id, *fields, "", False, *clean)
-        yield dataclasses.replace(trained, system=row.system, history=row.history)
+        yield dataclasses.replace(trained, system=row.system, history=row.history, masked=row.masked)
 
 
 def _damage(pretrain: PretrainConfig, damage: DamageConfig, template: str) -> Iterator[Mistake]:

@@ -9,12 +9,12 @@ from raysweep.config.models import CHECKPOINT, RecipeConfig, SelectConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import Doubt, Finding, UsageError, did_you_mean
 from raysweep.records import Spec
-from raysweep.trainers.base import BEST, OBJECTIVES, TRAINERS, Recipe
+from raysweep.trainers.base import ALL, BEST, OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.kinds import fine_tunes
 from raysweep.trainers.sharding.choice import check_settings
 
 MANY_EPOCHS = 1000
-ALIKE = ("trainer", "objective", "objective_args", "select", "problems")
+ALIKE = ("trainer", "objective", "objective_args", "loss_on", "select", "problems")
 """Keys that all recipes of a group have in common: one stands for the group, and their losses are of one kind."""
 COMPARED = ("max_tokens",)
 """Keys that recipes must have in common for their validation losses to be those of the same rows."""
@@ -61,6 +61,9 @@ def _of_objective(recipe: Recipe) -> Iterator[Finding]:
         why = ", since two texts of each row go through the model" if objective.prefers else ""
         way = f"takes no rows packed into one sequence{why}; use `batching: padded`"
         yield "batching", f"`objective: {recipe.objective}` {way}"
+    if recipe.loss_on == ALL and not objective.trains_turns:
+        of = "compares answers to a row's last question" if objective.prefers else "trains on a row's last answer"
+        yield "loss_on", f"`objective: {recipe.objective}` {of}; write `loss_on: last`, or take `objective: sft`"
     if recipe.compat == "safecoder" and objective.prefers:
         other = f"`objective: {recipe.objective}` on preference pairs"
         yield "compat", f"SafeCoder's loop trains on responses alone, and {other}; remove one"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from raysweep.models.vocabulary import vocabulary_of
 from raysweep.models.whole_texts import LABELS, logits_at
 from raysweep.prompts.repair.styles import STYLES, line_lead, prompt_ids, tokens_of
-from raysweep.prompts.templates import PromptTemplate, encoder_ids, training_prompt
+from raysweep.prompts.templates import PromptTemplate, earlier_answers, encoder_ids, training_prompt
 from raysweep.records import TrainingRow
-from raysweep.trainers.base import Recipe, Row
+from raysweep.trainers.base import ALL, Recipe, Row
 from raysweep.trainers.objectives.differences import characters_of
 
 if TYPE_CHECKING:
@@ -75,6 +75,41 @@ def encode_response(row: TrainingRow, response: str, tokenizer: Any, recipe: Rec
     """Encode a row's prompt with a response. The prompt's tokens end with the one of its last character."""
     template = recipe.prompt_template(tokenizer)
     return encode_responses([(training_prompt(row, template), response)], template)[0]
+
+
+def encode_turns(row: TrainingRow, tokenizer: Any, recipe: Recipe) -> tuple[EncodedResponse, list[float]]:
+    """Encode a row's prompt with its answer, and return which tokens have loss: 1.0 for these, 0.0 for the others.
+
+    These are the tokens of its last answer; with `loss_on: all` those of earlier answers too, by the same rule: of a
+    token that begins before an answer there is no loss.
+
+    Raises:
+        UsageError: the template writes earlier answers in another way than the last one (`earlier_answers`).
+    """
+    import numpy as np
+
+    template = recipe.prompt_template(tokenizer)
+    prompt = training_prompt(row, template)
+    encoded = encode_responses([(prompt, row.output)], template)[0]
+    weights = encoded.weights
+    if recipe.loss_on != ALL or not row.history:
+        return encoded, weights
+    text, _ = template.answered(prompt, row.output)
+    special = template.adds_special_tokens(prompt)
+    told = tokenizer(text, add_special_tokens=special, return_offsets_mapping=True)
+    offsets = np.array(told["offset_mapping"], dtype=np.int64)
+    for first, end in earlier_answers(row, template, text):
+        begin, until = (_tokens_before(offsets, character) for character in (first, end))
+        weights[begin:until] = [1.0] * (until - begin)
+    return encoded, weights
+
+
+def _tokens_before(offsets: np.ndarray, character: int) -> int:
+    """Return one more than the number of the last token that begins before a character; 0 without one."""
+    import numpy as np
+
+    before = np.flatnonzero(offsets[:, 0] < np.minimum(offsets[:, 1], character))
+    return int(before[-1]) + 1 if len(before) else 0
 
 
 @dataclass(frozen=True)
@@ -166,9 +201,8 @@ def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, spec
         ids, flat = list(batch["input_ids"][number]), chain.from_iterable(batch["offset_mapping"][number])
         offsets = np.fromiter(flat, np.int64, 2 * len(ids)).reshape(-1, 2)
         begins = answered[number][1]
-        # tokens that overlap the prompt; what closes its reasoning is learned with the response
-        of_prompt = np.flatnonzero(offsets[:, 0] < np.minimum(offsets[:, 1], min(len(prompt), begins)))
-        start = int(of_prompt[-1]) + 1 if len(of_prompt) else 0
+        # after tokens that overlap the prompt; what closes its reasoning is learned with the response
+        start = _tokens_before(offsets, min(len(prompt), begins))
         spans = _untrimmed(offsets, batch.tokens(number), whole[number]) - begins
         spans = spans.clip(min=0)  # the first may have a space that ends the prompt
         spans[:start] = 0

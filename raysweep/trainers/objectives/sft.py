@@ -13,7 +13,13 @@ from typing_extensions import override
 from raysweep.errors import UsageError
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import OBJECTIVES, Objective, Recipe, Row
-from raysweep.trainers.objectives.responses import encode_apart, encode_response, response_tokens, weighted_loss
+from raysweep.trainers.objectives.responses import (
+    encode_apart,
+    encode_response,
+    encode_turns,
+    response_tokens,
+    weighted_loss,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +37,7 @@ class Sft(Objective):
     """
 
     packs = True
+    trains_turns = True
     architectures = ("causal", "seq2seq")
 
     def __init__(self, prompt_weight: float = 0.0, reduction: Literal["per_row", "per_token"] = "per_row") -> None:
@@ -56,6 +63,7 @@ class Sft(Objective):
 
         A token's weight is its share of the row's loss, so the weighted sum of cross-entropies is the row's loss: 1/n
         for each of n response tokens (over 1 + w), 0 for the prompt up to and including its last character's token.
+        With `loss_on: all` these are the tokens of all answers, and the prompt's are the others.
         Per token each weight is 1. For a model with an encoder and a decoder `labels` has the response, with a weight
         for each of its tokens, and `input_ids` the prompt; each may have `max_tokens`.
         """
@@ -63,14 +71,15 @@ class Sft(Objective):
             apart = encode_apart(row, row.output, tokenizer, recipe).fitted(recipe)
             share = 1.0 if self.reduction == "per_token" else 1 / len(apart.response)
             return None if apart.unusable(recipe.max_tokens) else apart.row([share] * len(apart.response))
-        encoded = encode_response(row, row.output, tokenizer, recipe).fitted(recipe)
-        ids, start = encoded.ids, encoded.start
+        whole, trained = encode_turns(row, tokenizer, recipe)
+        encoded = whole.fitted(recipe)
+        ids, trained = encoded.ids, trained[: len(encoded.ids)]
         if encoded.unusable(recipe.max_tokens):
             return None
         if self.reduction == "per_token":
-            return {"input_ids": ids, "weights": encoded.weights}
-        weight = 1 / (1 + self.prompt_weight) / (len(ids) - start)
-        return {"input_ids": ids, "weights": [weight * self.prompt_weight] * start + [weight] * (len(ids) - start)}
+            return {"input_ids": ids, "weights": trained}
+        weight = 1 / (1 + self.prompt_weight) / sum(trained)
+        return {"input_ids": ids, "weights": [weight if one else weight * self.prompt_weight for one in trained]}
 
     @override
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -55,6 +56,110 @@ def test_of_earlier_turns_no_token_has_a_loss(template):
     prompt = training_prompt(row, PromptTemplate(template, tokenizer=tokenizer))
     assert tokenizer.decode(encoded["input_ids"]) == f"{prompt}a + b{end}" and f"Hi.{end}" in prompt
     check_eos([encoded], {tokenizer.convert_tokens_to_ids(end)})
+
+
+TURNS = {
+    "chatml": "<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content }}<|im_end|>"
+    "{% endgeneration %}{% else %}{{ m.content }}<|im_end|>{% endif %}{{ '\n' }}",
+    "with a beginning": "<|head|>{{ m.role }}<|headed|>\n\n{% if m.role == 'assistant' %}{% generation %}"
+    "{{ m.content | trim }}<|eot|>{% endgeneration %}{% else %}{{ m.content | trim }}<|eot|>{% endif %}",
+    "ends with the text": "{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{{ eos_token }}"
+    "{% endgeneration %}{% else %}{{ '[Q] ' if m.role == 'user' else '' }}{{ m.content }}"
+    "{{ ' [A]' if m.role == 'user' else eos_token }}{% endif %}",
+}
+"""The turns of `CHATS` with transformers' tags around what an assistant writes, by which TRL's `assistant_only_loss`
+marks tokens."""
+OTHERS = (
+    "Say {hi}.\n",
+    " Hi, caf\u00e9 \u6f22 \U0001f600.\n",
+    "Again!",
+    "",
+    "And  once more",
+    "def f():\n    return 1\n",
+)
+
+
+@pytest.mark.parametrize("name", CHATS)
+@pytest.mark.parametrize("system", ["", "Be brief."])
+def test_with_loss_on_all_each_answer_has_the_tokens_that_transformers_marks(name, system):
+    tokenizer = chat_tokenizer(name)
+    row = dataclasses.replace(row_of("Add.", "a + b"), system=system, history=OTHERS)
+    recipe = Recipe(template="chat", loss_on="all")
+    encoded = Sft(reduction="per_token").encode(row, tokenizer, recipe)
+
+    said = [*(["system"] if system else []), *(["user", "assistant"] * 4)]
+    texts = [*([system] if system else []), *OTHERS, "Add.", "a + b"]
+    turns = [{"role": role, "content": text} for role, text in zip(said, texts, strict=True)]
+    marked = "{% for m in messages %}" + TURNS[name] + "{% endfor %}"
+    if name == "with a beginning":
+        marked = "{{ bos_token }}" + marked
+    plain = tokenizer.apply_chat_template(turns, tokenize=False)
+    told = tokenizer.apply_chat_template(
+        turns, chat_template=marked, return_dict=True, return_assistant_tokens_mask=True
+    )
+    assert tokenizer.apply_chat_template(turns, chat_template=marked, tokenize=False) == plain
+    size = len(encoded["input_ids"])  # a template may go on behind the last end
+    assert encoded["input_ids"] == told["input_ids"][:size] and not any(told["assistant_masks"][size:])
+    assert encoded["weights"] == told["assistant_masks"][:size]
+    only_last = Sft(reduction="per_token").encode(row, tokenizer, dataclasses.replace(recipe, loss_on="last"))
+    assert only_last["input_ids"] == encoded["input_ids"] and sum(only_last["weights"]) < sum(encoded["weights"])
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "instruct",
+        "magicoder",
+        "semcoder",
+        "{% for t in history %}{{ t.question }}>{{ t.answer }}{{ eos_token }};{% endfor %}{{ instruction }}>",
+    ],
+)
+def test_with_loss_on_all_each_answer_and_its_end_have_a_loss_in_other_forms(template):
+    tokenizer, recipe = chat_tokenizer("chatml"), Recipe(template=template, loss_on="all")
+    row = dataclasses.replace(row_of("Add.", "a + b"), history=("One.", "Hi.", "Two.", "Ho.", "Three.", "He."))
+    end = tokenizer.eos_token
+    for masked, answers in (("", "Hi. Ho. He. a + b"), ("1", "Hi. He. a + b"), ("0,2", "Ho. a + b")):
+        one = dataclasses.replace(row, masked=masked)
+        encoded = Sft(0.5).encode(one, tokenizer, recipe)
+        most = max(encoded["weights"])
+        trained = [
+            token for token, w in zip(encoded["input_ids"], encoded["weights"], strict=True) if w == pytest.approx(most)
+        ]
+        *earlier, last = re.split(r"(?<=\.) ", answers)
+        assert tokenizer.decode(trained) == "".join(f"{text}{end}" for text in (*earlier, last))
+        assert most * len(trained) == pytest.approx(1 / 1.5)
+        assert {round(w / most, 6) for w in encoded["weights"]} == {0.5, 1}
+
+
+OTHERWISE = {
+    "marks the last answer alone": (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+        "{{ '<think></think>' if m.role == 'assistant' and loop.last }}{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        "has 'Hi.<|im_end|>\\n<|im_s' where '<think></think>' would be",
+    ),
+    "leaves out earlier reasoning": (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] if not loop.last else "
+        "m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        "has 'Hi.<|im_end|>\\n<|im_s' where '<think>\\nWell.</think' would be",
+    ),
+    "counts the turns": (
+        "{{ messages | length }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}",
+        "has '4Be brief.<|im_end|>' where '2Be brief.<|im_end|>' would be",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_template_that_writes_earlier_answers_in_another_way_is_refused_with_loss_on_all(name):
+    tokenizer = chat_tokenizer("chatml")
+    tokenizer.chat_template, said = OTHERWISE[name]
+    answer = "<think>\nWell.</think>Hi." if "reasoning" in name else "Hi."
+    row = dataclasses.replace(row_of("Add.", "a"), system="Be brief.", history=("Hello.", answer))
+    with pytest.raises(UsageError) as told:
+        Sft().encode(row, tokenizer, Recipe(template="chat", loss_on="all"))
+    assert said in str(told.value) and str(told.value).endswith("a row that ends with each answer")
+    assert Sft().encode(row, tokenizer, Recipe(template="chat"))
 
 
 @pytest.mark.parametrize("name", CHATS)
