@@ -226,6 +226,7 @@ class ModelRef:
     architecture: str = "causal"  # causal | seq2seq
     eos_token: str | None = None  # the end-of-text token, where the tokenizer names none
     quantize: str | None = None  # nf4 | int8: what the linear layers of its blocks are held in
+    attention: str | None = None  # eager | sdpa | flash_attention_2; None: the usual
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,6 +296,8 @@ class ModelConfig(Strict):
     """Number format in which the weights are loaded; `tf32`: float32, but products in TF32 on GPUs."""
     quantize: Literal["nf4", "int8"] | None = MODEL.quantize
     """What the linear layers of its blocks are held in, by bitsandbytes, when adapters are trained and it generates."""
+    attention: Literal["eager", "sdpa", "flash_attention_2"] | None = MODEL.attention
+    """How attention is computed in training and by `transformers`; null: `sdpa`, or what is faster for the same."""
     eos_token: str | None = MODEL.eos_token
     """Token that ends a text, for a tokenizer that names none; null: the tokenizer's."""
     template: Template = RECIPE.template

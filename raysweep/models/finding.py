@@ -34,10 +34,16 @@ class ResolvedModel:
     base: ResolvedModel | None = None
     positions: int | None = None
 
-    def ref(self, dtype: str = "float32", eos_token: str | None = None, quantize: str | None = None) -> ModelRef:
-        base = self.base.ref(dtype, eos_token, quantize) if self.base else None
+    def ref(
+        self,
+        dtype: str = "float32",
+        eos_token: str | None = None,
+        quantize: str | None = None,
+        attention: str | None = None,
+    ) -> ModelRef:
+        base = self.base.ref(dtype, eos_token, quantize, attention) if self.base else None
         about = self.revision, self.trust_remote_code, self.architecture
-        return ModelRef(self.location, self.kind, base, dtype, *about, eos_token, quantize)
+        return ModelRef(self.location, self.kind, base, dtype, *about, eos_token, quantize, attention)
 
 
 def resolve(location: str, revision: str | None = None, trust_remote_code: bool = False) -> ResolvedModel:

@@ -26,6 +26,10 @@ from raysweep.rows.hub import cache_alone
 if TYPE_CHECKING:
     import torch
 
+FLASH = "flash_attention_2"
+"""The value of `attention` that needs the package flash_attn."""
+_SUPPORT = {"sdpa": ("_supports_sdpa",), FLASH: ("_supports_flash_attn", "_supports_flash_attn_2")}
+"""How transformers' classes say that they can compute attention so; all can do it plainly."""
 DTYPES = ("float32", "tf32", "bfloat16", "float16")
 _IMPORTING = threading.Lock()
 """Held while transformers' classes are imported, which must not happen twice at a time."""
@@ -149,6 +153,20 @@ def empty_network(ref: ModelRef) -> Any:
         return auto_model(architecture_of(config)).from_config(config, trust_remote_code=ref.trust_remote_code)
 
 
+def attending(ref: ModelRef) -> dict[str, str]:
+    """Return what transformers is told of a model's attention; nothing leaves it the choice."""
+    return {"attn_implementation": ref.attention} if ref.attention else {}
+
+
+def attention_misfit(network: Any, attention: str) -> str:
+    """Return why a network can't compute attention as asked; empty if it can."""
+    known = [name for name, flags in _SUPPORT.items() if any(getattr(network, flag, False) for flag in flags)]
+    if attention not in _SUPPORT or attention in known:
+        return ""
+    kind = network.config.model_type
+    return f"transformers has no {attention} for {kind} models; write {' or '.join(['eager', *known])}, or leave it out"
+
+
 def adapter_misfit(ref: ModelRef) -> str:
     """Return why an adapter can't be put on its base, a full model, or changes nothing there; empty if neither is so.
 
@@ -227,6 +245,7 @@ def _load_full(ref: ModelRef) -> Any:
             trust_remote_code=ref.trust_remote_code,
             output_loading_info=True,
             **quantized,
+            **attending(ref),
             **cache_alone(ref.location),
         )
     except (OSError, ValueError, ImportError, RuntimeError) as error:

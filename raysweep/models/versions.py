@@ -160,7 +160,8 @@ def shape_of(ref: ModelRef) -> dict[str, Any] | None:
     config = AutoConfig.from_pretrained(ref.location).to_dict()
     if quantization(config):
         return None
-    return {"loaded in": ref.dtype, **{name: value for name, value in config.items() if name not in UNLIKE_FIELDS}}
+    loaded = {"loaded in": ref.dtype, "attends by": ref.attention}
+    return {**loaded, **{name: value for name, value in config.items() if name not in UNLIKE_FIELDS}}
 
 
 def _filled(network: Any, folder: Path) -> bool:

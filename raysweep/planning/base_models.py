@@ -105,6 +105,7 @@ class BaseModelPlanner:
         template = pretrain.template or model.template
         recipe = self._config.recipes[pretrain.recipe].recipe(template, model.system_prompt)
         facts = template_spec(PromptTemplate(template, model.system_prompt))
+        attends = {"attention": model.attention} if model.attention else {}
         asked = pretrain.damage
         damage = Damage(asked.perturbation, asked.block) if asked is not None else None
         source = pretrain.source.spec(SOURCES, self._config.seed)
@@ -118,6 +119,7 @@ class BaseModelPlanner:
             "recipe": recipe_spec(recipe, facts),
             "seed": self._config.seed,
             **({"damage": dataclasses.asdict(damage), "planted": PLANTED} if damage else {}),
+            **attends,
         }
         node = Node("base_model", 1, spec, keys_of(training_set), f"base model {name}")
         return BasePlan(
@@ -133,18 +135,20 @@ class BaseModelPlanner:
             planted=damage,
             dtype=model.dtype,
             quantize=model.quantize,
+            attention=model.attention,
         )
 
     def _existing(self, model: ModelConfig) -> BasePlan:
         assert model.path is not None
+        how: dict[str, Any] = {"quantize": model.quantize, "attention": model.attention}
+        asked = {"dtype": model.dtype, **({"attention": model.attention} if model.attention else {})}
         try:
             resolved = resolve(model.path, model.revision, model.trust_remote_code)
-            ref = resolved.ref(model.dtype, model.eos_token, model.quantize)
+            ref = resolved.ref(model.dtype, model.eos_token, model.quantize, model.attention)
             traits = read_traits(ref)
         except MissingInput:
             if not self._tolerant:
                 raise
-            missing = {"missing": model.path, "dtype": model.dtype}
-            return BasePlan(model.name, family="", identity=missing, quantize=model.quantize)
-        identity = {**fingerprint(ref), "dtype": model.dtype}
-        return BasePlan(model.name, resolved.model_type, identity, ref, traits=traits, quantize=model.quantize)
+            return BasePlan(model.name, family="", identity={"missing": model.path, **asked}, **how)
+        identity = {**fingerprint(ref), **asked}
+        return BasePlan(model.name, resolved.model_type, identity, ref, traits=traits, **how)

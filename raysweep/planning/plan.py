@@ -209,6 +209,7 @@ class BasePlan(ArtefactPlan):
     dtype: str = "float32"  # in which a base model that the sweep pre-trains generates
     traits: Traits | None = None  # of one that exists
     quantize: str | None = None  # what its linear layers are held in
+    attention: str | None = None  # see `ModelRef`
 
     @property
     @override

@@ -302,7 +302,7 @@ class _Planner:
         if not reads or recipe.rehearsal:
             return None
         # models that differ in their weights alone share pairs
-        identity = {name: value for name, value in base.identity.items() if name != "dtype"}
+        identity = {name: value for name, value in base.identity.items() if name not in ("dtype", "attention")}
         if "files" in identity:
             weights = [
                 name for name in identity["files"] if any(fnmatch(name, of) for of in (*WEIGHTS, "*.index.json"))

@@ -22,7 +22,13 @@ def base_ref(base: BasePlan) -> ModelRef | None:
     if base.node is None:
         return base.ref
     location = location_of(base.node)
-    return ModelRef(location, dtype=base.dtype, architecture=base.architecture, quantize=base.quantize)
+    return ModelRef(
+        location,
+        dtype=base.dtype,
+        architecture=base.architecture,
+        quantize=base.quantize,
+        attention=base.attention,
+    )
 
 
 def model_ref(plan: CellPlan) -> ModelRef | None:
@@ -34,7 +40,9 @@ def model_ref(plan: CellPlan) -> ModelRef | None:
     kind = kind_of(plan.recipe.trainer)
     location = location_of(plan.model)
     if kind is ModelKind.FULL:
-        return ModelRef(location, dtype=base.dtype, architecture=base.architecture) if base else None
+        if base is None:
+            return None
+        return ModelRef(location, dtype=base.dtype, architecture=base.architecture, attention=base.attention)
     return ModelRef(location, kind, base, architecture=base.architecture if base else "causal")
 
 

@@ -99,7 +99,7 @@ def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, group: str,
     texts = (row.instruction + row.output for row in rows)
     with tempfile.TemporaryDirectory(prefix="raysweep-") as start:
         prepare_scratch(plan.family, texts, plan.vocab_size, dict(plan.size), Path(start), plan.special_tokens)
-        job = dataclasses.replace(job, base=ModelRef(start))
+        job = dataclasses.replace(job, base=ModelRef(start, attention=plan.attention))
         of = (job, plan.node, plan.training_set, storage, services)
         if plan.planted is None:
             return _train_on_worker(*of, group=group)

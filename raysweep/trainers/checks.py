@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import HopelessError, UsageError, first_line
 from raysweep.machine import accelerator_in_use, is_out_of_memory
-from raysweep.models.loading import architecture_of
+from raysweep.models.loading import FLASH, architecture_of
 from raysweep.models.rounding import evaluating, require_tf32
 from raysweep.models.whole_texts import LABELS, inputs_of, needs_cache, whole_pass
 from raysweep.trainers.batching import collate, collate_packed
@@ -182,11 +182,16 @@ def check_saved(
 
 @contextlib.contextmanager
 def _in_its_precision(model: Any) -> Iterator[None]:
-    """Have the block compute as a training does: where some weights are in 16 bits, others, such as norms, aren't."""
+    """Have the block compute as a training does: where some weights are in 16 bits, others, such as norms, aren't.
+
+    FlashAttention has 16 bits alone, so float32 weights are trained with it in autocast.
+    """
     import torch
 
     kinds = {weight.dtype: weight.device.type for weight in model.parameters()}
     few = [dtype for dtype in (torch.bfloat16, torch.float16) if dtype in kinds]
+    if not few and model.config._attn_implementation == FLASH:
+        few, kinds = [torch.bfloat16], {torch.bfloat16: next(iter(kinds.values()))}
     with torch.autocast(kinds[few[0]], few[0]) if few else contextlib.nullcontext():
         yield
 

@@ -9,7 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from raysweep.errors import HopelessError
-from raysweep.models.loading import architecture_of, auto_model, load_model, load_tokenizer
+from raysweep.models.loading import architecture_of, attending, auto_model, load_model, load_tokenizer
 from raysweep.models.quantizing import number_of
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.base import TRAINERS, Services, Trainer, TrainJob
@@ -74,7 +74,8 @@ def initialise(base: ModelRef) -> tuple[Any, Any]:
 
     config = AutoConfig.from_pretrained(base.location, trust_remote_code=base.trust_remote_code)
     kind = auto_model(architecture_of(config))
-    model = kind.from_config(config, dtype=torch.float32, trust_remote_code=base.trust_remote_code)
+    asked = {"trust_remote_code": base.trust_remote_code, **attending(base)}
+    model = kind.from_config(config, dtype=torch.float32, **asked)
     return model, load_tokenizer(base)
 
 

@@ -254,10 +254,12 @@ class TrainingLoop:
         return measures
 
     def _attention(self) -> RowAttention:
-        """Have the model attend by what is known of its rows, or plainly.
+        """Have the model attend by what is known of its rows, or plainly, unless it is told how.
 
         On CPUs the backward pass of torch's fused attention is slow in bf16: plain attention halves a step's time.
         """
+        if self.job.base.attention:
+            return RowAttention(self.model, wanted=False)
         is_slow = self.device.type == "cpu" and self.recipe.precision == "bf16"
         if is_slow and hasattr(self.model, "set_attn_implementation"):
             self.model.set_attn_implementation("eager")
@@ -271,6 +273,8 @@ class TrainingLoop:
         if self.device.type != "cuda" or self.recipe.compat is not None:
             return usual
         sheet, shape = data_sheet_of(accelerator_in_use()), shape_of(self.model.config.to_dict())
+        if shape is not None:
+            shape = dataclasses.replace(shape, attention=self.job.base.attention)
         least = least_tokens(self.recipe, sheet[1]) if sheet is not None else usual.least_tokens
         most = 0  # tokens that fit; 0: not known
         if shape is not None and self.recipe.trainer in PREDICTED and self.recipe.micro_batch_tokens is None:

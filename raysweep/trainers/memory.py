@@ -303,7 +303,8 @@ class _Block:
         self._on_gpu = on_gpu
         self._fused = recipe.kernels == FUSED
         self._dropout = recipe.trainer == "lora" and LoraSettings(**recipe.lora).dropout > 0
-        self._eager = self.compute == 2 and not on_gpu  # on CPUs the loop takes plain attention for bf16
+        usual = "eager" if self.compute == 2 and not on_gpu else "sdpa"  # on CPUs the loop takes plain one for bf16
+        self._eager = (shape.attention or usual) == "eager"
         self._is_int8 = shape.linear_bytes == INT8
         self.unpacked = 4 + self.compute if self._is_int8 else 2 * self.compute
         self.norm_kept = batch.tokens * self._norm_per_token()
@@ -381,7 +382,8 @@ class _Block:
 
     def _scores(self) -> int:
         """Bytes of the scores that plain attention keeps, after softmax and cast; fused attention keeps none."""
-        return self.batch.rows * self.batch.width**2 * self._shape.heads * (4 + self.compute) * self._eager
+        kept = 4 + 2 * (self.compute == 2)
+        return self.batch.rows * self.batch.width**2 * self._shape.heads * kept * self._eager
 
     def _keeps_input(self, role: str) -> bool:
         if not self.frozen or self._is_int8:

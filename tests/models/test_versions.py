@@ -158,14 +158,15 @@ def test_a_loaded_model_whose_folder_was_emptied_becomes_another_one_without_loa
     assert torch.equal(logits_of(held.network), loaded(tiny["llama"], merged=False)) and held.loads == 1
 
 
-def test_another_architecture_dtype_or_vocabulary_is_loaded(tiny, tmp_path):
+def test_another_architecture_dtype_attention_or_vocabulary_is_loaded(tiny, tmp_path):
     held, larger = versions(), make_tiny("llama", tmp_path / "larger", intermediate_size=56)
     network, tokenizer = load_model(tiny["llama"])
     network.resize_token_embeddings(len(tokenizer) + 8)
     network.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
+    plain = dataclasses.replace(larger, attention="eager")
     for number, ref in enumerate(
-        (tiny["llama"], tiny["codegen"], tiny["llama"], larger, in_bfloat16(larger), ModelRef(str(tmp_path))), 1
+        (tiny["llama"], tiny["codegen"], tiny["llama"], larger, plain, in_bfloat16(larger), ModelRef(str(tmp_path))), 1
     ):
         held.become(ref)
         assert torch.equal(logits_of(held.network), loaded(ref, merged=False)) and held.loads == number

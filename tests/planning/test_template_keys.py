@@ -10,6 +10,7 @@ from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.planning.models import model_facts
 from raysweep.planning.planner import build_plan
+from raysweep.stages.inputs import model_ref
 from tests.models.scripted import byte_tokenizer, chat_bytes, write_scripted
 from tests.models.test_traits import rewrite
 from tests.paths import NANO
@@ -65,6 +66,26 @@ def test_arguments_of_a_chat_template_are_in_the_keys_of_all_that_it_shows_and_i
     assert "with enable_thinking: false; they end with" in model.shown and r"</think>\n\n' and the sign" in model.shown
     cell = next(cell for cell in build_plan(config).cells if cell.is_fine_tuned)
     assert cell.recipe and cell.recipe.template_arguments == cell.template_arguments == {"enable_thinking": False}
+
+
+def test_attention_that_is_asked_for_is_in_keys_and_travels_and_none_leaves_them_as_they_were(tmp_path):
+    write_scripted(tmp_path / "model", chat_bytes("plain"))
+    existing, made = model_at(tmp_path / "model"), "evaluation.limit=2"
+
+    def cells(*overrides):
+        return build_plan(load_config(NANO, overrides)).cells
+
+    for given in (existing, made):
+        plain, none, eager = (
+            cells(given),
+            cells(given, "models.0.attention=null"),
+            cells(given, "models.0.attention=eager"),
+        )
+        assert [cell.pairs[0].completions.key for cell in plain] == [cell.pairs[0].completions.key for cell in none]
+        for before, after in zip(plain, eager, strict=True):
+            assert before.pairs[0].completions.key != after.pairs[0].completions.key
+            assert before.model is None or before.model.key != after.model.key
+            assert model_ref(after).attention == "eager" and model_ref(before).attention is None
 
 
 OWN_CODE = """

@@ -9,7 +9,14 @@ from safetensors.torch import save_file
 
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.models.loading import load_model
-from raysweep.trainers.checks import check_adapter_acts, check_eos, check_precision, check_saved, check_trainable
+from raysweep.trainers.checks import (
+    _in_its_precision,
+    check_adapter_acts,
+    check_eos,
+    check_precision,
+    check_saved,
+    check_trainable,
+)
 from tests.models.tiny import is_same, state_of
 
 ROW: dict[str, list[Any]] = {"input_ids": [5, 6, 7, 8], "weights": [0.0, 0.0, 0.5, 0.5]}
@@ -74,3 +81,11 @@ def test_a_broken_or_missing_saved_tensor_is_refused(saved, trained, message, tm
     save_file({"b": torch.zeros(3), **saved}, tmp_path / "model.safetensors")
     with pytest.raises(RaysweepError, match=message) if message else contextlib.nullcontext():
         check_saved(tmp_path, trained, untrained={"final_logits_bias"})
+
+
+def test_float32_weights_are_tried_in_16_bits_with_flash_attention_which_has_no_others(tiny):
+    network, _ = load_model(tiny["llama"])
+    for asked in ("sdpa", "eager", "flash_attention_2"):
+        network.config._attn_implementation_internal = asked
+        with _in_its_precision(network):
+            assert torch.is_autocast_enabled("cpu") == (asked == "flash_attention_2")

@@ -5,6 +5,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import ANY, Mock
@@ -12,9 +13,13 @@ from unittest.mock import ANY, Mock
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.llama import modeling_llama
 
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model
+from raysweep.records import Decoding, GenerationRequest
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers import reports
@@ -24,7 +29,7 @@ from raysweep.trainers.loop import CHECKPOINT_FILE, seeded_torch
 from raysweep.trainers.optimizer import learning_rate, make_optimizer
 from raysweep.trainers.sharding.replicas import Replicas
 from tests.models.tiny import FAMILIES, TRANSFORMERS_4
-from tests.trainers.conftest import encoded, loop_of, own_loss
+from tests.trainers.conftest import encoded, loop_of, own_loss, train
 
 pytestmark = pytest.mark.slow
 
@@ -415,3 +420,29 @@ def test_a_model_compiled_to_kernels_has_the_same_gradient(make_job):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradient_checkpointing_gives_the_same_gradient(family, make_job):
     assert changed_gradient(make_job, family, gradient_checkpointing=True) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batching", ["padded", "packed"])
+@pytest.mark.parametrize("asked", ["eager", "sdpa"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_attention_that_a_model_asks_for_is_the_one_that_trains_and_writes(
+    asked, batching, precision, make_job, tmp_path, monkeypatch
+):
+    """Not the loop's own among a pass's rows, nor the plain one that it takes for bf16 on CPUs."""
+    plain = make_job("llama", batching=batching, precision=precision)
+    job = dataclasses.replace(plain, out=tmp_path / "asked", base=dataclasses.replace(plain.base, attention=asked))
+    ran = Counter()
+    real = {"eager": modeling_llama.eager_attention_forward, "sdpa": ALL_ATTENTION_FUNCTIONS["sdpa"]}
+    watched = {name: lambda *a, _name=name, **k: ran.update([_name]) or real[_name](*a, **k) for name in real}
+    monkeypatch.setattr(modeling_llama, "eager_attention_forward", watched["eager"])
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS._global_mapping, "sdpa", watched["sdpa"])
+    counts = train(job)
+    assert set(ran) == {asked}
+    assert counts["final_loss"] == pytest.approx(
+        train(plain)["final_loss"], rel=1e-4 if precision == "float32" else 0.03
+    )
+    ran.clear()
+    generator = Transformers(dataclasses.replace(job.base, location=str(job.out)), Decoding(4))
+    generator.generate([GenerationRequest("0", "0", "def f")])
+    assert set(ran) == {asked}

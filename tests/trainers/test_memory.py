@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import itertools
 import tempfile
@@ -82,6 +83,10 @@ CASES = [
     ("t5", {"micro_batch_size": 8, "trainer": "ia3"}),
     ("t5", {"micro_batch_size": 4, "optimizer": "adafactor"}),
     ("t5", {"micro_batch_size": 4, "precision": "bf16"}),
+    ("llama", {"micro_batch_size": 8, "attention": "eager"}),
+    ("llama", {"micro_batch_size": 4, "trainer": "lora", "attention": "eager"}),
+    ("llama", {"micro_batch_size": 4, "precision": "bf16", "attention": "sdpa"}),
+    ("gpt_bigcode", {"micro_batch_size": 4, "attention": "eager"}),
     ("gpt_bigcode", {"micro_batch_size": 4}),
     ("gpt_bigcode", {"micro_batch_size": 2, "precision": "bf16"}),
     ("gpt_bigcode", {"micro_batch_size": 8, "precision": "bf16", "gradient_checkpointing": True}),
@@ -95,22 +100,24 @@ CASES = [
 ]
 
 
-def build(family: str, recipe: Recipe, quantize: str | None = None) -> tuple[Shape, Any, TrainJob]:
+def build(
+    family: str, recipe: Recipe, quantize: str | None = None, attention: str | None = None
+) -> tuple[Shape, Any, TrainJob]:
     """Return a tiny model as a trainer gets it: an adapter's base in the format of the computations."""
     config = FAMILIES.create(Spec(family)).tiny_config(512, 0, **SIZES[family])
     kind, dtype = auto_model(architecture_of(config)), getattr(torch, torch_name(recipe.precision))
     with seeded_torch(0, family):
-        model = kind.from_config(config)
+        model = kind.from_config(config, attn_implementation=attention)
     if quantize:
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
             model = kind.from_pretrained(folder, dtype=dtype, **loading_options(quantize, dtype))
         settle(model)
-    job = TrainJob(ModelRef("base"), family, recipe, Path(), Path(), 0, "test")
+    job = TrainJob(ModelRef("base", attention=attention), family, recipe, Path(), Path(), 0, "test")
     if recipe.trainer != "full":
         adapter = Lora() if recipe.trainer == "lora" else Ia3()
         model = adapter.add_adapter(model if quantize else model.to(dtype), job)
-    shape = shape_of(config.to_dict())
+    shape = dataclasses.replace(shape_of(config.to_dict()), attention=attention)
     return shape.quantized(quantize), model, job
 
 
@@ -144,10 +151,10 @@ def measured(model: Any, job: TrainJob) -> int:
 
 @pytest.mark.parametrize(("family", "given"), cases(CASES, CASES[:8]))
 def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(family, given):
-    given, quantize = {**given}, given.get("quantize")
-    given.pop("quantize", None)
+    of_model = {name: given[name] for name in ("quantize", "attention") if name in given}
+    given = {name: value for name, value in given.items() if name not in of_model}
     recipe = Recipe(batch_size=ROWS, steps=2, max_tokens=TOKENS, micro_batch_tokens=10**6, **given)
-    shape, model, job = build(family, recipe, quantize)
+    shape, model, job = build(family, recipe, **of_model)
     batch = largest_batch(recipe, 10**6, on_gpu=False, weighted=1 - PROMPT / TOKENS)
     predicted = training_memory(shape, recipe, batch, on_gpu=False)
     found = measured(model, job)

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from raysweep.config.checks.attention import attention_mistakes
 from raysweep.config.checks.mistakes import Mistake, has_rejected
 from raysweep.config.checks.quantized import adapter_doubts, quantized_mistakes
 from raysweep.config.checks.repair import (
@@ -35,7 +36,7 @@ from raysweep.models.families.base import FAMILIES, ModelFamily, fields_of, ia3_
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.hub import model_config
 from raysweep.models.loadable import unloadable
-from raysweep.models.loading import adapter_misfit, load_tokenizer
+from raysweep.models.loading import adapter_misfit, attention_misfit, auto_model, empty_network, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.styles import EXAMPLE, STYLES
 from raysweep.prompts.templates import (
@@ -77,6 +78,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
         yield from repair_mistakes(config, model, place)
         yield from _asked_in_words(config, model, place)
         yield from _in_tf32(config, model, place)
+        yield from attention_mistakes(config, model, place)
         if not model.has_weights:
             yield from token_mistakes(config, model, "", None, place)
         if (pretrain := model.pretrain) is not None:
@@ -84,6 +86,10 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             yield from (((*place, "pretrain", *path), text) for path, text in _pretraining(config, pretrain, template))
             shape = shape_from_scratch(pretrain.family, pretrain.vocab_size, pretrain.size)
             architecture = FAMILIES.get(pretrain.family).architecture
+            if model.attention is not None:
+                made = FAMILIES.create(Spec(pretrain.family)).tiny_config(pretrain.vocab_size, 0)
+                if why := attention_misfit(auto_model(architecture).from_config(made), model.attention):
+                    yield (*place, "attention"), why
             recipes = dict.fromkeys([pretrain.recipe, *model.recipes])
             yield from _of_architecture(config, model, recipes, architecture, place)
             yield from token_mistakes(config, model, architecture, pretrain.special_tokens, place)
@@ -196,6 +202,10 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
     elif resolved.kind is ModelKind.ADAPTER and (why := adapter_misfit(ref)):
         base = resolved.base.location if resolved.base else "none"
         yield (*place, "path"), f"the adapter {path} can't be put on its base {base}: {why}"
+    if model.attention is not None:
+        with suppress(RaysweepError, ValueError, OSError):  # loading it tells
+            if why := attention_misfit(empty_network(ref.base or ref), model.attention):
+                yield (*place, "attention"), why
     if traits.misfit:
         yield (*place, "path"), f"{path} can't be run: {traits.misfit}"
         return

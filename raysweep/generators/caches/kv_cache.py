@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from raysweep.generators.caches.base import Cache, Latest, Read, Way, left_pad
 from raysweep.generators.patches import Variants
+from raysweep.models.loading import FLASH
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +95,10 @@ class WithKeysAndValues(Way):
 
         attention: torch.Tensor | None = latest.mask
         dtype = self.network.dtype
-        if self.network.config.model_type in READY_MASK_TYPES:  # (rows, 1, 1, tokens), or nothing to mask
+        config = self.network.config
+        if (
+            config.model_type in READY_MASK_TYPES and config._attn_implementation != FLASH
+        ):  # (rows, 1, 1, tokens), or nothing to mask
             inverse = 1 - latest.mask[:, None, None, :].to(dtype)
             attention = inverse * torch.finfo(dtype).min if latest.padded else None
         positions = latest.positions[:, None]

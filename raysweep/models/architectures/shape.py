@@ -69,6 +69,7 @@ class Shape:
     stored_bytes: int = 2  # of one weight in the files that are downloaded
     counted: int | None = None
     decoder_layers: int = 0  # blocks of the decoder beside an encoder; 0: the model has one stack of blocks
+    attention: str | None = None  # as a model's `attention` has it, beside its numbers
     buckets: int = 0  # of distances, each with a weight for each head, in the first block of either stack
     linear_bytes: float | None = None  # of a weight of the blocks' linear layers, where these are quantized
 

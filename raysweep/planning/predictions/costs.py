@@ -175,7 +175,7 @@ def base_shape(base: BasePlan) -> Shape | None:
         shape = shape_from_scratch(base.family, base.vocab_size, dict(base.size))
     else:
         shape = known_shape(str(base.identity.get("missing", "")))
-    return shape.quantized(base.quantize) if shape else None
+    return dataclasses.replace(shape.quantized(base.quantize), attention=base.attention) if shape else None
 
 
 def predicted_memory(

@@ -95,6 +95,7 @@ TOO_LATE = [
     [SERVED, "models.0.system_prompt=Be brief."],
     [SERVED, "models.0.template_arguments={enable_thinking: false}"],
     ["models=[{name: f, generator: fake}]", "models.0.system_prompt=Be brief."],
+    "models=[{name: f, generator: fake, attention: eager}]",
     ["evaluation.beams=4", "models=[{name: f, generator: fake}]"],
 ]
 
@@ -197,6 +198,37 @@ def test_validation_rows_of_an_evaluated_problem_are_refused(tmp_path):
     assert "it has the instruction of Mine/0 of 'mine'; remove such rows" in found
 
 
+def test_flash_attention_needs_its_package_a_gpu_and_16_bits(monkeypatch):
+    asked, found = "models.0.attention=flash_attention_2", importlib.util.find_spec
+    has = {"flash_attn": importlib.util.find_spec("torch")}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: has[name] if name in has else found(name))
+    told = findings(NANO, asked)
+    for where, what in (
+        ("models.0.attention", "flash_attention_2 runs on GPUs alone; ask for one (`resources.gpus: 1`), or take"),
+        ("models.0.attention", "write the model's `dtype: bfloat16`, not float32, or take `attention: sdpa`, whose"),
+        ("recipes.tiny.precision", "write `precision: bf16`, not float32"),
+    ):
+        (line,) = (line for line in told if f"{where}: " in line and what in line)
+        told.remove(line)
+    assert told == []
+    right = [asked, "resources.gpus=1", "models.0.dtype=bfloat16", "recipes.tiny.precision=bf16"]
+    load_config(NANO, right, missing=[])
+    has["flash_attn"] = None
+    missing: list[str] = []
+    load_config(NANO, right, missing=missing)
+    assert any("needs the package flash_attn where it runs: `pip install flash-attn" in line for line in missing)
+
+
+def test_attention_beside_vllm_counts_in_trainings_alone(caplog):
+    given = ["evaluation.generator={name: vllm, python: /nowhere}", "models.0.attention=eager"]
+    (told,) = (line for line in findings(NANO, *given, "models.0.recipes=[]") if "attention" in line)
+    assert told.startswith("models.0.attention: generator vllm computes attention in its own way; leave it out")
+    caplog.clear()
+    with caplog.at_level("WARNING", "raysweep"):
+        load_config(NANO, given, missing=[])
+    assert "it counts in trainings alone: generator vllm has its own" in caplog.text
+
+
 def test_zero_without_deepspeed_names_the_line_that_installs_it(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "deepspeed" else found(name))
@@ -267,6 +299,7 @@ ILL_SUITED = [
     (T5,),
     (T5, RAW, "recipes.lora.objective_args={prompt_weight: 1}"),
     (T5, RAW, "recipes.lora.loss_on=all"),
+    (T5, RAW, "models.0.attention=sdpa"),
     (T5, RAW, "evaluation.prompt_format=instruct"),
     (T5, RAW, "evaluation.prompt_format=zero_shot_mask_plain"),
     (T5, RAW, "evaluation.prompt_format=repair_buggy_line"),
