@@ -16,6 +16,7 @@ import pkgutil
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
@@ -140,6 +141,14 @@ class Registry(Generic[T]):
             if str(annotation).startswith("ClassVar") and not is_set:
                 raise UsageError(f"{self.kind} {name!r} has no class attribute `{attribute}`, which {base} asks for")
 
+    def _owners(self, argument: str) -> str:
+        """Name the one part that has an argument; empty where several have it, or none."""
+        owners = []
+        for name in self.names():
+            with suppress(UsageError):  # a plug-in that can't be loaded
+                owners += [name] if argument in self.parameters(name) else []
+        return f", which {self.kind} {owners[0]!r} has" if len(owners) == 1 else ""
+
     def _check_args(self, cls: Any, spec: Spec, more: dict[str, Any]) -> None:
         from pydantic import ValidationError
 
@@ -148,7 +157,7 @@ class Registry(Generic[T]):
         for name in spec.args:
             if name not in known or name in more:
                 allowed = sorted(set(known) - set(more))
-                hint = did_you_mean(name, allowed)
+                hint = did_you_mean(name, allowed) or self._owners(name)
                 raise UsageError(f"{subject} has no argument {name!r}{hint}; it takes: {', '.join(allowed) or 'none'}")
         for name in self.required_arguments(spec.name):
             if name not in spec.args and name not in more:

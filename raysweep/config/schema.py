@@ -53,7 +53,7 @@ from raysweep.config.training import (
 )
 from raysweep.errors import UsageError
 from raysweep.execution.environments import path_of_python
-from raysweep.generators.base import TRANSFORMERS
+from raysweep.generators.base import GENERATORS, TRANSFORMERS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
 from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
 from raysweep.language.translation.base import AUTO, IF_READY, TRANSLATORS
@@ -404,6 +404,11 @@ class SweepConfig(Strict):
             if recipe.is_candidate and recipe.group is not None:
                 groups.setdefault(recipe.group, []).append(name)
         return groups
+
+    def sharing(self, model: ModelConfig) -> int:
+        """Return among how many accelerators of one node a model is shared where it writes, mostly 1."""
+        generator = (model.generator or self.evaluation.generator).spec(GENERATORS, self.seed)
+        return GENERATORS.get(generator.name).accelerators(generator.args)
 
     def asked(self, stage: str, model: str, recipe: str) -> StageConfig:
         """Return what the processes of a stage ask for in a model's cells with a recipe; all its values are given.

@@ -142,6 +142,15 @@ class Generator(ABC):
         raise UsageError(f"generator {cls.name} takes nothing after its name; {text!r} is too much")
 
     @classmethod
+    def accelerators(cls, arguments: Mapping[str, Any]) -> int:
+        """Return among how many accelerators of one node it shares a model. `arguments`: from the config.
+
+        Above 1 its process is given as many. A fully fine-tuned model then has a process of its own, whatever
+        `takes_full_models` says.
+        """
+        return 1
+
+    @classmethod
     def chats(cls, arguments: Mapping[str, Any]) -> bool:
         """Return whether it answers prompts as a chat does, whatever their template. `arguments`: from the config.
 

@@ -6,7 +6,7 @@ after each change, also back to the base, the engine must give the logits for tw
 the CPU with these weights. Where vLLM keeps numbers as they are in files, as on GPUs, sums over all of their bits must
 be equal too, since in 16 bits a slight change of a model lies within rounding.
 Not covered: mixtures of experts, whose tensors transformers 5 calls otherwise than vLLM reads them, which ends in an
-error; several GPUs for one engine.
+error; several GPUs for one engine, whose weights don't change.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ works on, add their requests to it. Prompts are read once for all their samples 
 can't put beside the base, edited layers and fully fine-tuned models take turns with it: their weights replace the
 base's in the engine (engine_weights.py). vLLM promises equal texts whatever is written beside them only where
 `VLLM_BATCH_INVARIANT` works, on GPUs from Ampere on.
-Not covered: what `require_fit` refuses; several GPUs for one engine.
+With `tensor_parallel` it shares the base among several GPUs of a node, each of which a process of vLLM's works with;
+then nothing takes turns with the base.
+Not covered: what `require_fit` refuses; several nodes for one engine.
 """
 
 from __future__ import annotations
@@ -87,13 +89,16 @@ MERGED_SETTINGS = (
 )
 """Settings of PEFT's LoRA that vLLM refuses, or may ignore: it has scaled all modules by `lora_alpha / r`."""
 PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica")
+PARALLEL = "tensor_parallel"
+"""The argument with the number of GPUs of an engine."""
+ALONE = f"`{PARALLEL}` above 1 takes adapters beside the base alone; leave it out, or take another recipe or generator"
 HIGHEST_RANK = 256
 Rank = Literal[8, 16, 32, 64, 128, 256]
 
 
 @GENERATORS.register("vllm")
 class Vllm(Generator):
-    """Generates with vLLM's engine on this process's GPU, or its CPU.
+    """Generates with vLLM's engine on this process's GPU, on several of them, or on its CPU.
 
     Args:
         model: the base model, or a version of it.
@@ -102,6 +107,7 @@ class Vllm(Generator):
         max_lora_rank: highest rank of an adapter; room for it is kept.
         cache_gib: memory for keys and values, in GiB; null: 1 on a CPU, all that is left of `memory_share` on a GPU.
         memory_share: share of a GPU's memory that the process may take; lower it where hosts share a GPU.
+        tensor_parallel: among how many GPUs of one node each matrix is shared; a process asks for as many.
     """
 
     needs_model = True
@@ -122,8 +128,10 @@ class Vllm(Generator):
         max_lora_rank: Rank = 64,
         cache_gib: float | None = None,
         memory_share: float = 0.9,
+        tensor_parallel: int = 1,
     ) -> None:
         super().__init__(model, decoding)
+        self._parallel = self.accelerators({PARALLEL: tensor_parallel})
         if not isinstance(model, ModelRef):
             raise UsageError("generator vllm needs a model: a local folder or a hub id")
         self._rank, self._cache_gib, self._memory_share = max_lora_rank, cache_gib, memory_share
@@ -140,6 +148,21 @@ class Vllm(Generator):
         self._is_changing = False  # a thread gives it other ones
         threading.Thread(target=self._step, name="vLLM", daemon=True).start()
         self.use(model)
+
+    @classmethod
+    @override
+    def accelerators(cls, arguments: Mapping[str, Any]) -> int:
+        """Raises UsageError for less than one."""
+        if (number := int(arguments.get(PARALLEL, 1))) < 1:
+            raise UsageError(f"generator vllm: `{PARALLEL}: {number}` is no number of GPUs; give 1 or more")
+        return number
+
+    @classmethod
+    @override
+    def keyed(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Several GPUs round in another way than one, so their number is part of keys."""
+        alone = {PARALLEL} if cls.accelerators(arguments) == 1 else set()
+        return {name: value for name, value in super().keyed(arguments).items() if name not in alone}
 
     @classmethod
     @override
@@ -164,11 +187,17 @@ class Vllm(Generator):
             raise UsageError(
                 f"{what}: its adapter would be merged into its base, which is quantized ({model.in_files}); {OTHER}"
             )
+        if cls.accelerators(arguments) > 1 and (
+            model.kind is ModelKind.DELTA or (model.kind is ModelKind.ADAPTER and _is_merged(model.adapter))
+        ):
+            part = "edited weights" if model.kind is ModelKind.DELTA else "an adapter that vLLM has no place for"
+            raise UsageError(f"{what} with {part} on several GPUs: {ALONE}")
 
     @override
     def use(self, model: ModelRef) -> bool:
-        """It can take adapters and deltas of the base, and models of its architecture."""
-        if not self._weights.take(model.base or model):
+        """It can take adapters and deltas of the base, and models of its architecture; on several GPUs adapters."""
+        base = model.base or model
+        if not self._weights.take(base) or (self._parallel > 1 and base != self._weights.current):
             return False
         self._thread.model = model
         return True
@@ -244,6 +273,8 @@ class Vllm(Generator):
     def _change(self, weights: ModelRef) -> None:
         error = None
         try:
+            if self._parallel > 1:
+                raise UnfitModel(f"generator vllm can't put {weights.location} in the base's place: {ALONE}")
             self._weights.become(weights)
         except BaseException as raised:
             error = raised
@@ -419,6 +450,7 @@ class Vllm(Generator):
         # on a CPU, drawing for a prompt that is read in parts fails: torch's generator there has no offset
         on_cpu = {"enforce_eager": True, "enable_chunked_prefill": False}
         options: dict[str, Any] = {"gpu_memory_utilization": self._memory_share} if is_gpu else on_cpu
+        options |= self._shared(torch.cuda.device_count()) if self._parallel > 1 else {}
         try:
             arguments = EngineArgs(
                 model=base.location,
@@ -448,6 +480,20 @@ class Vllm(Generator):
         self.loads += 1
         _require_first_runner(engine)
         return engine
+
+    def _shared(self, gpus: int) -> dict[str, Any]:
+        """Return the options of an engine on several GPUs, of which this process sees so many.
+
+        Raises:
+            HopelessError: there are fewer than it needs.
+        """
+        if gpus < self._parallel:
+            raise HopelessError(
+                f"`{PARALLEL}: {self._parallel}` needs as many GPUs of one node, and this process has {gpus}; give "
+                f"`resources.generation.gpus: {self._parallel}`"
+            )
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # this process has used CUDA
+        return {"tensor_parallel_size": self._parallel, "distributed_executor_backend": "mp"}
 
 
 class _Thread(threading.local):
@@ -517,8 +563,8 @@ def _is_merged(adapter: Mapping[str, Any]) -> bool:
 
 def _require_first_runner(engine: Any) -> None:
     """Raise HopelessError if an engine runs vLLM's second model runner."""
-    (modules,) = engine.collective_rpc(lambda worker: [cls.__module__ for cls in type(worker.model_runner).__mro__])
-    if FIRST_RUNNER not in modules:
+    of_workers = engine.collective_rpc(lambda worker: [cls.__module__ for cls in type(worker.model_runner).__mro__])
+    if not all(FIRST_RUNNER in modules for modules in of_workers):
         raise HopelessError(NO_FIRST_RUNNER)
 
 

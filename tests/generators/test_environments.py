@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
 from raysweep.cli.app import main
 from raysweep.config.loading import load_config
-from raysweep.errors import MissingInput, UsageError
+from raysweep.errors import HopelessError, MissingInput, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, WantedModel
 from raysweep.generators.environments import environment_of, generator_key, python_of
+from raysweep.generators.vllm import ENVIRONMENT, FIRST_RUNNER, SECOND_RUNNER, Vllm
 from raysweep.machine import VERSION
 from raysweep.planning.models import require_generators_fit
 from raysweep.planning.planner import build_plan
-from raysweep.records import Decoding, ModelKind, Spec
+from raysweep.records import Decoding, ModelKind, ModelRef, Spec
 from raysweep.sweep.run import RunOptions, run_sweep
 from tests.paths import NANO
 
@@ -147,6 +152,94 @@ def test_what_vllm_cannot_serve_is_told(fields, told):
 def test_what_it_puts_into_the_engine_merged_is_not_refused(fields):
     fits = {"name": "m", "model_type": "llama", "kind": ModelKind.ADAPTER, "decoding": Decoding()}
     GENERATORS.get("vllm").require_fit({}, WantedModel(**{**fits, **fields}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"adapter": {**LORA, "peft_type": "IA3"}}, "an adapter that vLLM has no place for on several GPUs: `tensor_p"),
+        ({"kind": ModelKind.DELTA}, "with edited weights on several GPUs: `tensor_parallel` above 1 takes adapters"),
+    ],
+)
+def test_on_several_gpus_nothing_takes_turns_with_the_base(fields, told):
+    fits = {"name": "m", "model_type": "llama", "kind": ModelKind.ADAPTER, "adapter": LORA, "decoding": Decoding()}
+    vllm, several = GENERATORS.get("vllm"), {"tensor_parallel": 2}
+    for more in ({}, {"kind": ModelKind.FULL, "adapter": {}}):
+        vllm.require_fit(several, WantedModel(**fits | more))
+    with pytest.raises(UsageError, match=told):
+        vllm.require_fit(several, WantedModel(**fits | fields))
+    vllm.require_fit({"tensor_parallel": 1}, WantedModel(**fits | fields))
+
+
+def test_the_number_of_gpus_is_in_keys_where_it_is_above_one(vllm):
+    spec = vllm()
+    one, two = (Spec("vllm", {**spec.args, "tensor_parallel": number}) for number in (1, 2))
+    assert generator_key(one, "float32", None) == generator_key(spec, "float32", None)
+    assert generator_key(two, "float32", None)["args"] == {"tensor_parallel": 2}
+
+
+@pytest.fixture
+def fake_vllm(monkeypatch):
+    """vLLM's modules as far as an engine's start needs them, and what the engine was started with."""
+    asked: dict[str, Any] = {}
+
+    class EngineArgs:
+        def __init__(self, **options: Any) -> None:
+            asked.update(options)
+
+        def create_model_config(self) -> None: ...
+
+    class LLMEngine:
+        @classmethod
+        def from_engine_args(cls, *_: Any, **__: Any) -> Any:
+            return cls()
+
+        def collective_rpc(self, _: Any) -> list[list[str]]:
+            return [[FIRST_RUNNER]] * asked.get("tensor_parallel_size", 1)
+
+        def has_unfinished_requests(self) -> bool:
+            return False
+
+    modules = {
+        "vllm": {"EngineArgs": EngineArgs},
+        "vllm.model_executor.model_loader.utils": {"get_model_cls": lambda config: None},
+        "vllm.model_executor.models.interfaces": {"supports_lora": lambda cls: True},
+        "vllm.usage.usage_lib": {"UsageContext": SimpleNamespace(LLM_CLASS=1)},
+        "vllm.v1.engine.llm_engine": {"LLMEngine": LLMEngine},
+    }
+    for name, fields in modules.items():
+        parts = name.split(".")
+        for end in range(1, len(parts)):
+            monkeypatch.setitem(sys.modules, ".".join(parts[:end]), ModuleType(".".join(parts[:end])))
+    for name, fields in modules.items():
+        module = ModuleType(name)
+        vars(module).update(fields)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("raysweep.generators.vllm._has_invariance", lambda: False)
+    for name in (*ENVIRONMENT, SECOND_RUNNER, "VLLM_WORKER_MULTIPROC_METHOD"):
+        monkeypatch.setenv(name, "")
+    return asked
+
+
+def test_an_engine_gets_the_gpus_of_its_process(fake_vllm, tmp_path):
+    """Only a machine with several GPUs and vLLM shows that they work together."""
+    base, other = ModelRef(str(tmp_path / "base")), ModelRef(str(tmp_path / "other"))
+    generator = Vllm(base, Decoding(), tensor_parallel=2)
+    assert (fake_vllm["tensor_parallel_size"], fake_vllm["distributed_executor_backend"]) == (2, "mp")
+    assert os.environ["VLLM_WORKER_MULTIPROC_METHOD"] == "spawn"
+    assert generator.use(base) and not generator.use(other), "another model needs an engine of its own"
+    with pytest.raises(UnfitModel, match=r"can't put .*other in the base's place: `tensor_parallel` above 1 takes"):
+        generator._change(other)
+    assert generator._weights.current == base and generator._error is None
+    with pytest.raises(
+        HopelessError, match="`tensor_parallel: 4` needs as many GPUs of one node, and this process has 2"
+    ):
+        Vllm(base, Decoding(), tensor_parallel=4)
+    fake_vllm.clear()
+    Vllm(base, Decoding())
+    assert "tensor_parallel_size" not in fake_vllm
 
 
 def test_recipes_that_adapt_more_than_vllm_does_are_taken(vllm):

@@ -27,6 +27,7 @@ from raysweep.config.checks.repair import (
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SourceConfig
 from raysweep.config.models import DamageConfig, ModelConfig, PretrainConfig
+from raysweep.config.resources import BY_PREDICTION
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import ONLY
 from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
@@ -79,6 +80,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
         yield from _asked_in_words(config, model, place)
         yield from _in_tf32(config, model, place)
         yield from attention_mistakes(config, model, place)
+        yield from _in_parallel(config, model, place)
         if not model.has_weights:
             yield from token_mistakes(config, model, "", None, place)
         if (pretrain := model.pretrain) is not None:
@@ -246,6 +248,27 @@ def _in_tf32(config: SweepConfig, model: ModelConfig, place: KeyPath) -> Iterato
         yield (*place, "dtype"), f"generator {generator} has no tf32; take generator {TRANSFORMERS}, or another `dtype`"
     elif not all(config.asked("generation", model.name, recipe).gpus for recipe in ("", *model.recipes)):
         yield (*place, "dtype"), "tf32 is a number format of GPUs; ask for one (`resources.gpus: 1`), or use `float32`"
+
+
+def _in_parallel(config: SweepConfig, model: ModelConfig, place: KeyPath) -> Iterator[Mistake]:
+    """Yield where a model that writes on several GPUs (`tensor_parallel`) is given another number of them."""
+    path: KeyPath = (*place, "generator") if model.generator else ("evaluation", "generator")
+    try:
+        number = config.sharing(model)
+    except UsageError as error:
+        yield path, error
+        return
+    if number == 1:
+        return
+    asked = {config.asked("generation", model.name, recipe).gpus for recipe in ("", *model.recipes)}
+    of_one_node = f"`tensor_parallel: {number}` shares model {model.name!r} among {number} GPUs of one node"
+    for gpus in sorted(asked - {BY_PREDICTION, float(number)}, key=str):
+        way = f"give it `resources.generation.gpus: {number}`, or `auto`"
+        yield path, f"{of_one_node}, and generation asks for {gpus:g}; {way}"
+    in_trial = any(config.asked("training", model.name, recipe).gpus for recipe in ("", *model.recipes))
+    if config.resources.processes == "trial" and in_trial:
+        own = "with `resources.processes: trial` a model writes on those of a training; leave that out"
+        yield path, f"{of_one_node}, and {own}"
 
 
 def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:

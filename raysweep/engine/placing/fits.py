@@ -183,6 +183,11 @@ class IdleNodes:
                 among = " on nodes with those labels" if needs.labels else ""
                 less = "lower it" if largest or name != "GPU" else "set it to 0 to work on CPUs,"
                 key = CONFIG_KEYS.get(name, f"custom.{name}")
+                if name == "GPU" and needs.shared_by > 1:
+                    return (
+                        f"{stage} asks for {amounts_text({name: amount})} of one node (`tensor_parallel: "
+                        f"{needs.shared_by}` of the generator), but {self.where} {has}{among}; lower it, or {larger}"
+                    )
                 return (
                     f"{stage} asks for {amounts_text({name: amount})} (`resources.{key}`, or `resources.{stage}.{key}` "
                     f"of the sweep, the model or the recipe), but {self.where} {has}{among}; {less} or {larger}"

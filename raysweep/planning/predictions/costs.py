@@ -293,6 +293,7 @@ class _Costs:
     def __init__(self, config: SweepConfig, rates: Mapping[tuple[str, str], Speed]) -> None:
         self._config, self._rates = config, rates
         self._dtypes = {model.name: model.dtype for model in config.models}
+        self._parallel = {model.name: config.sharing(model) for model in config.models}
         self._shape = cache(lambda name: base_shape(self._bases[name]))
         self._bases: dict[str, BasePlan] = {}
         self._recipes: dict[tuple[str, str], Recipe] = {}
@@ -488,7 +489,8 @@ class _Costs:
         if shape is None:
             return None
         rows, new = rows_together(evaluation), evaluation.max_new_tokens
-        return generation_memory(shape, self._dtypes[name], rows, ASSUMED_PROMPT_TOKENS, new)
+        whole = generation_memory(shape, self._dtypes[name], rows, ASSUMED_PROMPT_TOKENS, new)
+        return whole // self._parallel[name]
 
     def _estimated_training_hours(self, key: tuple[str, str], tokens: int, rows: RowFacts) -> dict[str, float]:
         shape, recipe = self._shape(key[0]), self._recipes[key]

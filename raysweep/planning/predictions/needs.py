@@ -25,6 +25,7 @@ class Needs:
     labels: Mapping[str, str] = field(default_factory=dict)
     least_on_accelerator: int = 0  # predicted bytes that it takes there at least; 0: not known
     in_bf16: bool = False
+    shared_by: int = 1  # how many accelerators of one node share a model, as the config has it (`tensor_parallel`)
 
     @property
     def amounts(self) -> dict[str, float]:

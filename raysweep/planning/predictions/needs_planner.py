@@ -123,8 +123,12 @@ class NeedsPlanner:
         if trains.gpus and recipe:
             trains = replace(trains, least_on_accelerator=least, in_bf16=recipe.precision in AMPERE)
         writes = _resolved(generation, 0 if generation.gpus == BY_PREDICTION else written, loaded, model.has_weights)
+        parallel = config.sharing(model)
+        if parallel > 1 and generation.gpus == BY_PREDICTION:
+            writes = replace(writes, gpus=float(parallel))
         if writes.gpus:
-            writes = replace(writes, least_on_accelerator=kept, in_bf16=model.dtype == "tf32")
+            least = math.ceil(kept / parallel)
+            writes = replace(writes, least_on_accelerator=least, in_bf16=model.dtype == "tf32", shared_by=parallel)
         in_trial = chosen and workers <= 1
         is_on_one_kind = bool(trains.gpus) == bool(writes.gpus) or bool(in_trial and trains.gpus)
         if recipe and not is_on_one_kind and group_of(config, base):

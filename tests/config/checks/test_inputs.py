@@ -96,6 +96,7 @@ TOO_LATE = [
     [SERVED, "models.0.template_arguments={enable_thinking: false}"],
     ["models=[{name: f, generator: fake}]", "models.0.system_prompt=Be brief."],
     "models=[{name: f, generator: fake, attention: eager}]",
+    "evaluation.generator={name: transformers, tensor_parallel: 2}",
     ["evaluation.beams=4", "models=[{name: f, generator: fake}]"],
 ]
 
@@ -217,6 +218,30 @@ def test_flash_attention_needs_its_package_a_gpu_and_16_bits(monkeypatch):
     missing: list[str] = []
     load_config(NANO, right, missing=missing)
     assert any("needs the package flash_attn where it runs: `pip install flash-attn" in line for line in missing)
+
+
+@pytest.mark.parametrize(
+    ("number", "resources", "said"),
+    [
+        (4, "{gpus: 1}", "generation asks for 1; give it `resources.generation.gpus: 4`, or `auto`"),
+        (4, "{}", "generation asks for 0; give it `resources.generation.gpus: 4`"),
+        (0, "{gpus: 1}", "`tensor_parallel: 0` is no number of GPUs; give 1 or more"),
+        (2, "{gpus: 1, generation: {gpus: 2}, processes: trial}", "a model writes on those of a training; leave that"),
+        (4, "{gpus: 1, generation: {gpus: 4}}", ""),
+        (4, "{gpus: auto}", ""),
+        (1, "{gpus: 1}", ""),
+    ],
+)
+def test_gpus_that_share_a_model_must_be_those_that_its_generation_has(number, resources, said):
+    given = [f"evaluation.generator={{name: vllm, python: /nowhere, tensor_parallel: {number}}}"]
+    given += [f"resources={resources}", "models.0.dtype=bfloat16"]
+    if not said:
+        load_config(NANO, given, missing=[])
+        return
+    with pytest.raises(ConfigError) as told:
+        load_config(NANO, given, missing=[])
+    (line,) = told.value.findings
+    assert "evaluation.generator: " in line and said in line
 
 
 def test_attention_beside_vllm_counts_in_trainings_alone(caplog):

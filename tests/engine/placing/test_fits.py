@@ -48,6 +48,19 @@ def test_what_no_node_can_hold_is_refused_with_its_name(resources, workers, said
     assert re.search(said, idle(node, node).shortage("training", Needs(**resources), workers))
 
 
+def test_a_model_that_more_gpus_share_than_a_node_has_is_refused_by_its_setting():
+    """Two nodes with two GPUs each are no node with four."""
+    node = NodeFacts({"CPU": 8.0, "GPU": 2.0, "memory": 16 * GIB})
+    said = idle(node, node).shortage("generation", Needs(gpus=4, shared_by=4))
+    assert said == (
+        "generation asks for 4 GPU of one node (`tensor_parallel: 4` of the generator), but here has at most 2 GPU; "
+        "lower it, or use larger nodes"
+    )
+    assert idle(node, node).shortage("generation", Needs(gpus=2, shared_by=2)) == ""
+    with pytest.raises(UsageError, match="large can never be scheduled: generation asks for 4 GPU of one node"):
+        require_placeable([(["large"], CellNeeds(generation=Needs(gpus=4, shared_by=4)))], idle(node, node))
+
+
 def test_where_no_gpu_is_there_the_way_out_is_to_ask_for_none_and_what_fits_is_let_through():
     said = idle(NodeFacts({"CPU": 8.0})).shortage("training", Needs(gpus=1))
     assert said.endswith("but here has none; set it to 0 to work on CPUs, or use larger nodes")

@@ -40,7 +40,7 @@ def needs(recipe: str = "lora", model: str = "small", **resources: Any) -> CellN
             "lora": {"trainer": "lora", "precision": "bf16", "resources": resources.pop("of_recipe", {})},
         },
         "training": {"source": {"name": "minicode", "rows": 32}, "sets": ["clean"]},
-        "evaluation": {"problems": ["humaneval"]},
+        "evaluation": {"problems": ["humaneval"], "generator": resources.pop("generator", "transformers")},
         "resources": resources,
     }
     config = validate(Document("test", value, {}, {}), missing=[])
@@ -105,6 +105,18 @@ def test_a_models_accelerator_is_a_label_and_asks_for_the_predicted_share():
     )
     assert 0 < found.training.gpus <= 1 and found.execution.labels == {}
     assert needs(accelerator="A100", gpus=0.25).training.gpus == 0.25
+
+
+def test_a_model_that_several_gpus_share_asks_for_as_many_and_each_takes_a_part():
+    generator = {"name": "vllm", "python": "/nowhere"}
+    alone, shared = (
+        needs(model="large", generator=generator | more, gpus="auto").generation
+        for more in ({}, {"tensor_parallel": 4})
+    )
+    assert (alone.shared_by, shared.gpus, shared.shared_by) == (1, 4, 4)
+    assert shared.least_on_accelerator == -(-alone.least_on_accelerator // 4) > 0
+    given = {"generation": {"gpus": 4}, "gpus": 1}
+    assert needs(model="large", generator=generator | {"tensor_parallel": 4}, **given).generation == shared
 
 
 def test_memory_is_what_is_predicted_unless_it_is_given():

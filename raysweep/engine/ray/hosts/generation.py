@@ -67,7 +67,8 @@ def generate_with_ray(
     name = f"generate {job.label.replace('.', '-')}"  # in Ray's dashboard
     if isinstance(job.model, ModelRef):
         without_batches = dataclasses.replace(job, batches=())
-        takes_full_models = GENERATORS.get(job.generator.name).takes_full_models
+        generator = GENERATORS.get(job.generator.name)
+        takes_full_models = generator.takes_full_models and generator.accelerators(job.generator.args) == 1
         base = job.base if takes_full_models else job.model.base or job.model
         kind = HostKind(dataclasses.replace(without_batches, model=base, label=""), placement, is_capped)
         asked = HostBatch(kind, job.label, uuid.uuid4().hex, 0, job.model, b"", progress, actors, joins=False)
