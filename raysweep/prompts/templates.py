@@ -388,15 +388,15 @@ def special_tokens(tokenizer: Any) -> dict[str, int]:
 
 def arguments_of(chat_template: str) -> frozenset[str]:
     """Return the arguments that a chat template reads beside `RESERVED` ones."""
-    return _variables(_GENERATION.sub("", chat_template)) - RESERVED
+    loops = ("jinja2.ext.loopcontrols",)  # which transformers has, too
+    return _variables(_GENERATION.sub("", chat_template), loops) - RESERVED
 
 
 @cache
-def _variables(text: str) -> frozenset[str]:
+def _variables(text: str, extensions: tuple[str, ...] = ()) -> frozenset[str]:
     import jinja2.meta
 
-    environment = jinja2.Environment(extensions=["jinja2.ext.loopcontrols"])  # as transformers has it
-    return frozenset(jinja2.meta.find_undeclared_variables(environment.parse(text)))
+    return frozenset(jinja2.meta.find_undeclared_variables(jinja2.Environment(extensions=extensions).parse(text)))
 
 
 def shows_system(name: str) -> bool:

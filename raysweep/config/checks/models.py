@@ -324,9 +324,6 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
     if CHAT in asked and not has_chat_template(tokenizer):
         yield asked[CHAT], f"the tokenizer of {model.path} has no chat template; {way}"
         return
-    if CHAT in asked and (unread := list(_unread(model, tokenizer, place))):
-        yield from unread
-        return
     if lacking := list(token_mistakes(config, model, resolved.architecture, tokenizer.get_vocab(), place)):
         yield from lacking
         return
@@ -342,6 +339,8 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
     except UsageError as error:
         yield (*place, "system_prompt" if model.system_prompt else "template"), str(error)
         return
+    if CHAT in asked:
+        yield from _unread(model, tokenizer, place)
     yield from _without_turns(config, model, tokenizer)
     for name in encoding:
         for source in config.training.row_sources if config.training else ():
