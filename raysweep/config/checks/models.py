@@ -33,6 +33,7 @@ from raysweep.config.training import ONLY
 from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, continues
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
+from raysweep.models.architectures.shape import shape_of
 from raysweep.models.families.base import FAMILIES, ModelFamily, fields_of, ia3_targets
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.hub import model_config
@@ -195,6 +196,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
                 f"PEFT knows no modules of {model_type} models that IA3 scales, such as {model.name}; name them as "
                 f"`recipes.{name}.ia3.targets`",
             )
+    yield from _unequal_heads(config, model, resolved, place)
     mistakes = list(_unloadable(config, model, resolved, place))
     yield from mistakes
     if any(not isinstance(text, Doubt) for _, text in mistakes):
@@ -269,6 +271,21 @@ def _in_parallel(config: SweepConfig, model: ModelConfig, place: KeyPath) -> Ite
     if config.resources.processes == "trial" and in_trial:
         own = "with `resources.processes: trial` a model writes on those of a training; leave that out"
         yield path, f"{of_one_node}, and {own}"
+
+
+def _unequal_heads(
+    config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath
+) -> Iterator[Mistake]:
+    """Yield where the GPUs that share a model can't have equally many heads each, which vLLM refuses."""
+    with suppress(UsageError):  # another check says that it is no number of GPUs
+        number, shape = config.sharing(model), shape_of(model_config((resolved.base or resolved).ref()) or {})
+        if number > 1 and shape is not None and shape.heads % number:
+            numbers = ", ".join(str(few) for few in range(1, shape.heads + 1) if shape.heads % few == 0)
+            yield (
+                (*place, "generator") if model.generator else ("evaluation", "generator"),
+                f"{model.name} has {shape.heads} attention heads, of which {number} GPUs can't have equally many "
+                f"(`tensor_parallel`); give one of {numbers}",
+            )
 
 
 def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
