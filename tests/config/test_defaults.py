@@ -148,7 +148,7 @@ def test_no_option_writes_the_default_of_a_config_key_or_a_record():
         (models.RecipeConfig, Recipe, 33),
         (models.LoraConfig, LoraSettings, 7),
         (models.Ia3Config, Ia3Settings, 2),
-        (models.ModelConfig, ModelRef, 5),
+        (models.ModelConfig, ModelRef, 6),
         (schema.EvaluationConfig, Decoding, 6),
         (schema.ExecutionConfig, Sandbox, 5),
         (schema.RecoveryConfig, Recovery, 3),
