@@ -232,7 +232,9 @@ def torch_dtype(name: str) -> Any:
 
 
 def _load_full(ref: ModelRef) -> Any:
-    """Raise UnfitModel if its files lack weights, which transformers would make up at random."""
+    """Raise UnfitModel if its files are damaged or lack weights, which transformers would make up at random."""
+    from safetensors import SafetensorError
+
     require_read(ref)
     require_numbers(ref)
     dtype = torch_dtype(ref.dtype)
@@ -248,6 +250,9 @@ def _load_full(ref: ModelRef) -> Any:
             **attending(ref),
             **cache_alone(ref.location),
         )
+    except SafetensorError as error:
+        said = f"the model {ref.location} can't be loaded: its weights are damaged ({first_line(error)})"
+        raise UnfitModel(f"{said}; copy or download it again") from error
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise

@@ -102,6 +102,14 @@ def test_what_still_fails_at_load_names_the_model_and_the_way_out(tmp_path):
         load_model(resolve(str(tmp_path)).ref())
 
 
+def test_weights_that_are_cut_off_are_told_with_their_folder_and_not_tried_again(tmp_path):
+    make_random("llama", tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    with pytest.raises(UnfitModel, match=rf"model {tmp_path} can't be loaded: its weights are damaged .*copy"):
+        load_model(resolve(str(tmp_path)).ref())
+
+
 @pytest.mark.parametrize(("names", "message"), LACKING)
 def test_weights_that_files_lack_are_told_without_reading_any(names, message, tmp_path):
     make_random("llama", tmp_path, tie_word_embeddings=False, num_hidden_layers=2)
