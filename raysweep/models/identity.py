@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json, sha256, text_sha
 from raysweep.models.hub import hub_config, read_json
 from raysweep.records import ModelRef
@@ -22,12 +23,19 @@ LOCATION_FIELDS = ("_name_or_path", "name_or_path", "base_model_name_or_path", "
 
 
 def fingerprint(ref: ModelRef) -> dict[str, Any]:
-    """Identify a model's content for keys, without any path: file hashes of a folder, id and commit of a hub model."""
+    """Identify a model's content for keys, without any path: file hashes of a folder, id and commit of a hub model.
+
+    Raises:
+        UsageError: this user may not read a file of the folder.
+    """
     folder = Path(ref.location).expanduser()
     content: dict[str, Any] = {"kind": str(ref.kind)}
     if folder.is_dir():
         files = {path for pattern in IDENTITY for path in folder.glob(pattern) if path.is_file()}
-        content["files"] = {str(path.relative_to(folder)): _content_sha(path) for path in sorted(files)}
+        try:
+            content["files"] = {str(path.relative_to(folder)): _content_sha(path) for path in sorted(files)}
+        except PermissionError as error:
+            raise UsageError(f"no model at {ref.location}: this user may not read its {error.filename}") from None
     else:
         content["hub"] = ref.location
         content["commit"] = hub_config(ref.location, ref.revision)[1]

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json
 from raysweep.models.identity import fingerprint
 from raysweep.records import ModelKind, ModelRef
@@ -79,3 +80,12 @@ def test_a_config_may_have_numbers_that_json_lacks(tmp_path):
     assert found[0] == found[3] and len(set(found)) == 5
     (tmp_path / "adapter_config.json").write_text('{"lora_alpha": Infinity, "loftq_config": {"a": {"b": NaN}}}')
     assert canonical_json(fingerprint(ModelRef(str(tmp_path)))) not in found
+
+
+def test_files_that_this_user_may_not_read_are_told_with_the_model(folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("raysweep.models.identity.sha256", refuse)  # tests may run as root, who reads everything
+    with pytest.raises(UsageError, match=f"no model at {folder}: this user may not read its {folder}/"):
+        fingerprint(ModelRef(str(folder)))
