@@ -29,7 +29,7 @@ COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray", "astroid": "pylint", "isort
 """Packages that a declared one brings along wherever it takes or gives their objects."""
 OTHERS = {"flair": "0.12.2"}
 """Packages that only other packages import, each with a release that an installer must not fall back to."""
-TOOLS = {"check-jsonschema", "mypy", "ruff", "pandas-stubs", "syrupy", "types-PyYAML"}
+TOOLS = {"check-jsonschema", "mypy", "ruff", "pandas-stubs", "syrupy", "types-PyYAML", "uv"}
 """Development tools that no test imports."""
 
 
