@@ -20,6 +20,8 @@ from raysweep.records import ModelRef
 NF4, INT8 = FORMATS = "nf4", "int8"
 QUANTIZERS = ("bitsandbytes",)
 """The packages whose versions decide what quantized layers compute."""
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+"""Where it is installed, PEFT imports it, and it warns of kernels that it would fetch, and of casts in each product."""
 
 
 def loading_options(quantize: str | None, dtype: Any) -> dict[str, Any]:
@@ -54,7 +56,6 @@ def missing_quantizer(quantize: str, on_gpu: bool) -> str:
     """
     what = f"`quantize: {quantize}` needs bitsandbytes"
     way = install_extra("quantize")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of casts in each product
     try:
         import bitsandbytes
         import torch
