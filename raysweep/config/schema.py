@@ -391,6 +391,12 @@ class SweepConfig(Strict):
         named += [f"recipe {name}" for name in used if name in self.recipes and self.recipes[name].precision == "tf32"]
         return f"matrix products in tf32 ({', '.join(named)})" if named else ""
 
+    @property
+    def in_few_bits(self) -> str:
+        """The models whose bases are quantized as they are loaded, in words; empty if there are none."""
+        held = [f"{model.name} in {model.quantize}" for model in self.models if model.quantize]
+        return f"bases quantized by bitsandbytes ({', '.join(held)})" if held else ""
+
     def recipe_of(self, name: str) -> RecipeConfig | None:
         """Return a recipe, or one of a group's, which differ in numbers only; None if there is none of the name."""
         if name in self.recipes:

@@ -324,7 +324,7 @@ def _assumptions(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> I
         if not is_measured and not any(of.training.gpus or of.generation.gpus for of in needs):
             yield WITHOUT_GPUS
     yield from costs.assumptions
-    yield from filter(None, [plan.config.in_tf32])
+    yield from filter(None, [plan.config.in_tf32, plan.config.in_few_bits])
     if plan.config.keep_models in DROPPED_LATER:
         yield DROPPED_LATER[plan.config.keep_models]
 

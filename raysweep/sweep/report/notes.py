@@ -199,6 +199,7 @@ def signature(
         ", ".join(others),
         f"linted by {linter}" if linter else "",
         config.in_tf32,
+        config.in_few_bits,
         f"limited to the first {count(evaluation.limit, 'problem')} of a set" if evaluation.limit is not None else "",
     ]
     return "; ".join(filter(None, parts))

@@ -30,6 +30,8 @@ def test_models_in_few_bits_have_models_and_completions_of_their_own(tmp_path: P
             done = finished(start(path, store, temporary))
             assert done.returncode == 0, done.stderr
     assert "training" not in done.stderr and "generating" not in done.stderr, "all of it is there"
+    report = (store / "sweeps" / "nano" / "report.html").read_text()
+    assert "bases quantized by bitsandbytes (four in nf4, eight in int8)" in report
     stages = [name.partition("/")[0] for name in committed(store)]
     assert stages.count("base_model") == 1, "one base, in three forms"
     assert stages.count("model") == 3
