@@ -169,8 +169,8 @@ def _parts_line(parts: TrainingParts) -> str:
     shown = ", ".join(f"{name} {size(amount)}" for name, amount in {**held, **passing}.items())
     largest = f"{count(parts.rows, 'row')} of {parts.width:,} tokens" if parts.rows else "none, not even of one row"
     return (
-        f"{parts.model}, recipe {parts.recipe}, memory on {parts.on}: {shown}; at most {size(memory.peak)} at once of "
-        f"{size(parts.room)}; the largest pass that fits: {largest}"
+        f"{parts.model}, recipe {parts.recipe}, memory on {parts.on}: {shown}; with what a block computes at most "
+        f"{size(memory.peak)} of {size(parts.room)}; the largest pass that fits: {largest}"
     )
 
 

@@ -127,6 +127,7 @@ class PlanCosts:
     """What a plan takes. `cells`: by their ids, whether they exist or not. The others: what the estimates assume.
 
     `teachers`: what their answers take, by the ids of the tasks that make them. `pairs`: by the keys of encoded pairs.
+    `rows`: by the keys of training rows.
     """
 
     cells: Mapping[str, CellCost]
@@ -134,6 +135,7 @@ class PlanCosts:
     of_hours: str
     teachers: Mapping[str, CellCost] = field(default_factory=dict)
     pairs: Mapping[str, PairsCost] = field(default_factory=dict)
+    rows: Mapping[str, RowFacts] = field(default_factory=dict)
 
     def wall_hours(self, plan: SweepPlan) -> dict[str, Mapping[str, float]]:
         """Return the hours that cells and teachers' answers take, by accelerator, by the ids of their tasks."""
@@ -146,7 +148,7 @@ def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
     cells = {cell.cell.id: costs.cell(cell) for cell in plan.cells}
     teachers = {answers.task: costs.teacher(answers) for answers in plan.teachers}
     pairs = {encoded.node.key: costs.pairs(encoded) for encoded in plan.encoded_pairs}
-    return PlanCosts(cells, tuple(costs.assumptions()), costs.of_hours(), teachers, pairs)
+    return PlanCosts(cells, tuple(costs.assumptions()), costs.of_hours(), teachers, pairs, costs.known_rows)
 
 
 def plan_work(config: SweepConfig, lacking: Sequence[ArtefactPlan]) -> dict[str, dict[str, float]]:
@@ -457,6 +459,10 @@ class _Costs:
         if key not in self._rows:
             self._rows[key] = source.source, row_facts(self._config, source.source)
         return self._rows[key][1]
+
+    @property
+    def known_rows(self) -> dict[str, RowFacts]:
+        return {key: facts for key, (_, facts) in self._rows.items()}
 
     def set_rows(self, training_set: TrainingSetPlan) -> int:
         choice = training_set.choice

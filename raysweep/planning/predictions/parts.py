@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from raysweep.config.schema import SweepConfig
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.predictions.costs import base_shape, predicted_memory
 from raysweep.planning.predictions.rooms import room_of_worker
+from raysweep.planning.predictions.sizes import RowFacts
 from raysweep.trainers.memory import TrainingMemory, tokens_that_fit
 
 MOST_ROWS = 4096
@@ -33,21 +34,28 @@ class TrainingParts:
     width: int
 
 
-def training_parts(config: SweepConfig, cells: Iterable[CellPlan]) -> tuple[TrainingParts, ...]:
-    """Return the parts of each model and recipe whose training asks for an accelerator of known memory."""
+def training_parts(
+    config: SweepConfig, cells: Iterable[CellPlan], rows: Mapping[str, RowFacts]
+) -> tuple[TrainingParts, ...]:
+    """Return the parts of each model and recipe whose training asks for an accelerator of known memory.
+
+    `rows`: what is known of training rows, by their keys.
+    """
     parts: dict[tuple[str, str], TrainingParts] = {}
     for cell in cells:
         recipe, shape, names = cell.recipe, base_shape(cell.base), (cell.base.name, cell.cell.recipe)
-        if recipe is None or not cell.is_fine_tuned or shape is None or names in parts:
+        if recipe is None or cell.training_set is None or shape is None or names in parts:
             continue
         asked = config.asked("training", *names)
         room = room_of_worker(asked, is_here=False)
-        memory = predicted_memory(shape, recipe, bool(asked.gpus), room=room.bytes if room else None)
+        facts = rows[cell.training_set.rows.node.key]
+        available = room.bytes if room else None
+        memory = predicted_memory(shape, recipe, bool(asked.gpus), facts.weighted, available, facts.tokens)
         if not asked.gpus or room is None or memory is None:
             continue
         longest = shape.positions or recipe.max_tokens
         width = min(recipe.max_tokens, longest)
         largest = dataclasses.replace(recipe, batch_size=MOST_ROWS * recipe.workers, micro_batch_size=None)
-        rows = tokens_that_fit(shape, largest, longest, room.bytes) // width
-        parts[names] = TrainingParts(*names, room.source, room.bytes, memory, rows, width)
+        most = tokens_that_fit(shape, largest, longest, room.bytes) // width
+        parts[names] = TrainingParts(*names, room.source, room.bytes, memory, most, width)
     return tuple(parts.values())

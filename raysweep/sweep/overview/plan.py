@@ -280,7 +280,7 @@ def plan_facts(
         unused_settings=tuple(unused_settings([*plan.cells, *plan.teachers])),
         faster=tuple(faster_ways(plan.config, plan.cells, could_generate)),
         steps=_steps(plan, costs.cells),
-        parts=training_parts(plan.config, plan.cells),
+        parts=training_parts(plan.config, plan.cells, costs.rows),
         teachers=_teachers(plan, lacking, costs, there),
         encoded=tuple(PairsFacts(item.node.label, costs.pairs[item.node.key]) for item in encoded),
         costs=() if elsewhere else _priced(plan, lacking, costs),

@@ -138,7 +138,7 @@ def _lora_function() -> Any:
             low = kept @ a.t()
             out = rows @ weight.t() if bias is None else torch.addmm(bias, rows, weight.t())
             out.addmm_(low, b.t(), alpha=scale)
-            ctx.save_for_backward(kept, mask, None if state else weight, a, b, low)
+            ctx.save_for_backward(kept, mask, weight if state is None else None, a, b, low)
             return out.view(*x.shape[:-1], -1)
 
         @staticmethod

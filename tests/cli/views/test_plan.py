@@ -322,6 +322,27 @@ def test_models_of_an_unknown_size_are_named_where_nothing_is_known_of_them(alon
     assert "are not known" not in told(small(), tmp_path, capsys)
 
 
+def test_a_line_says_what_the_memory_of_a_training_is_taken_by_and_which_pass_fits(alone, cli, tmp_path):
+    """Of 32B parameters in 4, 8 and 16 bits on one card of 80 GB."""
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 16)
+    models = [
+        {
+            "name": held,
+            "path": "Qwen/Qwen2.5-Coder-32B",
+            "dtype": "bfloat16",
+            "quantize": quantize,
+            "recipes": ["qlora"],
+        }
+        for held, quantize in {"four": "nf4", "eight": "int8", "whole": None}.items()
+    ]
+    rows = f"training.source.path={tmp_path}/rows.jsonl"
+    given = [rows, "recipes.qlora.kernels=plain", f"models={json.dumps(models)}"]
+    sets = [part for text in given for part in ("--set", text)]
+    code, out, _ = cli("plan", str(CONFIGS / "qlora-32b.yaml"), "--storage", str(tmp_path / "store"), *sets)
+    found = re.findall(r"memory on the accelerator A100 or H100: weights (\S+ GiB).* pass that fits: (\d+) row", out)
+    assert (code, found) == (0, [("18.4 GiB", "9"), ("32.5 GiB", "6"), ("61.5 GiB", "1")])
+
+
 def test_a_line_says_what_problems_lack_in_their_environment(tmp_path, capsys):
     path = str(problem_set(tmp_path, "import json", "import absent_a").path)
     evaluation = {"problems": [{"name": "jsonl", "as": "mine", "path": path, "environment": "here"}]}
