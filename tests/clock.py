@@ -10,7 +10,8 @@ class Clock:
     """Stands in for the module `time` where a module of raysweep has imported it; all else is the module's own."""
 
     def __init__(self) -> None:
-        self._time, self._monotonic = time.time(), time.monotonic()
+        # whole seconds, so that sums and differences of such are exact: a minute later is not 59.999 s later
+        self._time, self._monotonic = time.time(), float(round(time.monotonic()))
         self._due: list[tuple[float, Callable[[], object]]] = []
 
     def sleep(self, seconds: float) -> None:
