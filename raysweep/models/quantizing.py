@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from raysweep.errors import RaysweepError, first_line, install_extra
@@ -18,6 +19,12 @@ from raysweep.models.hub import model_file, quantization
 from raysweep.records import ModelRef
 
 NF4, INT8 = FORMATS = "nf4", "int8"
+QUANTIZATION: Mapping[str, Mapping[str, Any]] = {
+    NF4: {"load_in_4bit": True, "bnb_4bit_quant_type": NF4, "bnb_4bit_use_double_quant": True},
+    INT8: {"load_in_8bit": True},
+}
+"""transformers' names for the formats, which other tools take too, such as lm-eval."""
+CARD = "README.md"
 QUANTIZERS = ("bitsandbytes",)
 """The packages whose versions decide what quantized layers compute."""
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -40,10 +47,9 @@ def loading_options(quantize: str | None, dtype: Any) -> dict[str, Any]:
     on_gpu = torch.cuda.is_available()
     if why := missing_quantizer(quantize, on_gpu):
         raise RaysweepError(why)
-    four_bits = {"bnb_4bit_quant_type": NF4, "bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": dtype}
-    how = {"load_in_4bit": True, **four_bits} if quantize == NF4 else {"load_in_8bit": True}
+    of_dtype = {"bnb_4bit_compute_dtype": dtype} if quantize == NF4 else {}
     return {
-        "quantization_config": BitsAndBytesConfig(**how),
+        "quantization_config": BitsAndBytesConfig(**QUANTIZATION[quantize], **of_dtype),
         "device_map": {"": torch.cuda.current_device() if on_gpu else "cpu"},
     }
 
@@ -103,12 +109,22 @@ def number_of(weights: Any) -> int:
     return int(weights.numel()) if state is None else int(state.shape.numel())
 
 
+def note_on_card(adapter: Path, quantize: str) -> None:
+    """Add to an adapter's README.md in which format its base was held, in the words that PEFT has for it.
+
+    PEFT itself lost them: it asks a dict for the attribute `quantization_config` (0.21, `create_or_update_model_card`).
+    """
+    path, how = adapter / CARD, "\n".join(f"- {name}: {value}" for name, value in QUANTIZATION[quantize].items())
+    said = f"The following `bitsandbytes` quantization config was used during training:\n{how}\n"
+    path.write_text(f"{path.read_text() if path.is_file() else ''}\n\n## Training procedure\n\n{said}")
+
+
 def trained_in(adapter: ModelRef) -> str:
     """Return in which format an adapter's base was held in training, as its card says: nf4, fp4 or int8; else "".
 
-    PEFT writes its base's quantization into README.md, and tools on it their settings, such as axolotl.
+    raysweep's own cards say it, those of older releases of PEFT, and settings that tools such as axolotl write there.
     """
-    path = model_file(adapter, "README.md")
+    path = model_file(adapter, CARD)
     card = path.read_text(errors="replace") if path else ""
     if re.search(r"load_in_4bit\W+true", card, re.IGNORECASE):
         kind = re.search(r"bnb_4bit_quant_type\W+(\w+)", card)

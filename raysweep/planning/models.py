@@ -386,7 +386,7 @@ def _adapted(base: BasePlan, recipe: Recipe, label: str) -> tuple[int, Any]:
 
     network = _network(base)
     total = _count(network)
-    job = TrainJob(base.ref or ModelRef(""), base.family, recipe, Path(), Path(), 0, label)
+    job = TrainJob(base.ref or ModelRef("", quantize=base.quantize), base.family, recipe, Path(), Path(), 0, label)
     try:
         with torch.device("meta"):
             return total, TRAINERS.get(recipe.trainer)().add_adapter(network, job)  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from typing_extensions import override
 from raysweep.errors import HopelessError, did_you_mean
 from raysweep.models.adapters import untie_if_changed, wrapped
 from raysweep.models.loading import architecture_of, auto_model
+from raysweep.models.quantizing import note_on_card
 from raysweep.records import ModelKind
 from raysweep.trainers.base import Services, Trainer, TrainJob
 from raysweep.trainers.checks import check_adapter_acts, check_saved
@@ -71,6 +72,8 @@ class AdapterTrainer(Trainer):
         if services.rank == 0:
             model.save_pretrained(job.out, save_embedding_layers=False, state_dict=weights)
             sort_names(job.out / SETTINGS, model.active_peft_config)
+            if job.base.quantize:
+                note_on_card(job.out, job.base.quantize)
             tokenizer.save_pretrained(job.out)
             check_saved(job.out, [{name} for name in names], untrained=loop.uncalled)
         return {**counts, ADAPTED: modules, WEIGHTS: total}

@@ -62,6 +62,8 @@ class Lora(AdapterTrainer):
         if not isinstance(targets, str):
             require_modules(model, list(targets), "lora.targets", job.family)
         require_modules(model, list(lora.modules_to_save or ()), "lora.modules_to_save", job.family)
+        if job.base.quantize:
+            _require_whole(model, lora.modules_to_save or (), job.base.quantize)
         if lora.preset == "study" and not isinstance(targets, str):
             targets = [*targets, output_layer(model)]
         copied = [*(embeddings_of(model, job.family) if lora.train_embeddings else []), *(lora.modules_to_save or [])]
@@ -74,6 +76,16 @@ class Lora(AdapterTrainer):
             lora_dropout=lora.dropout,
             target_modules=targets if isinstance(targets, str) else list(dict.fromkeys(targets)),
             modules_to_save=list(dict.fromkeys(copied)) or None,
+        )
+
+
+def _require_whole(model: Any, names: Collection[str], quantize: str) -> None:
+    """Raise HopelessError if full copies are to be trained of linear layers that are quantized."""
+    held = linear_layers(model, but=(output_layer(model),))
+    if wrong := [name for name in names if name.rpartition(".")[2] in held]:
+        raise HopelessError(
+            f"`lora.modules_to_save` trains all of {wrong[0]!r}, which is held in `quantize: {quantize}`; name it in "
+            "`targets`, which trains updates of it, or leave `quantize` out"
         )
 
 

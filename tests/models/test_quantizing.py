@@ -39,7 +39,9 @@ def adapter(base, tmp_path_factory):
 
 
 @pytest.mark.parametrize("quantize", CONFIGS)
-def test_linear_layers_of_blocks_are_held_in_so_many_bits(quantize, base):
+@pytest.mark.parametrize("family", ["llama", pytest.param("t5", marks=pytest.mark.long)])
+def test_linear_layers_of_blocks_are_held_in_so_many_bits(family, quantize, base, tmp_path):
+    base = base if family == "llama" else make_tiny(family, tmp_path, d_model=128, d_ff=256)
     network, _ = load_model(dataclasses.replace(base, quantize=quantize))
     shape = shape_of(load_model(base)[0].config.to_dict())
     assert sum(number_of(weights) for weights in network.parameters()) == shape.weights

@@ -9,6 +9,9 @@ import torch
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+from raysweep.errors import HopelessError
+from raysweep.models.quantizing import trained_in
+from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.services import FolderServices
 from raysweep.testing.tiny import make_tiny
 from raysweep.testing.trainers import TrainerContract
@@ -66,6 +69,20 @@ def test_losses_are_those_of_pefts_own_loop(quantize, make_job):
     train(dataclasses.replace(job, base=dataclasses.replace(job.base, quantize=quantize)), services)
     ours = [report.loss for report in services.reports]
     assert ours == pytest.approx(theirs, abs=1e-6), "of the same rows, seeds and optimizer"
+
+
+@pytest.mark.parametrize("quantize", ["nf4", "int8"])
+def test_an_adapter_says_in_which_format_its_base_was_held(quantize, make_job):
+    job = make_job("llama", trainer="lora", steps=1, lora=LORA)
+    train(dataclasses.replace(job, base=dataclasses.replace(job.base, quantize=quantize)))
+    assert trained_in(ModelRef(str(job.out), ModelKind.ADAPTER)) == quantize
+
+
+def test_a_whole_copy_of_a_quantized_layer_is_refused(make_job):
+    lora = {"targets": ["q_proj"], "modules_to_save": ["lm_head", "down_proj"]}
+    job = make_job("llama", trainer="lora", steps=1, lora=lora)
+    with pytest.raises(HopelessError, match="trains all of 'down_proj', which is held in `quantize: nf4`; name it in"):
+        train(dataclasses.replace(job, base=dataclasses.replace(job.base, quantize="nf4")))
 
 
 def test_fused_kernels_train_the_same_adapter_but_for_rounding(make_job, tmp_path):

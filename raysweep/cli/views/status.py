@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,6 +18,8 @@ from raysweep.cli.views.console import new_console, print_json
 from raysweep.cli.views.progress import Display
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, read_work
 from raysweep.engine.time_left import TimeLeft
+from raysweep.errors import StoreError
+from raysweep.models.quantizing import QUANTIZATION
 from raysweep.sweep.folder import SweepFolder, capabilities_text
 from raysweep.sweep.overview.progress import progress_of, with_done
 from raysweep.sweep.overview.status import (
@@ -80,13 +83,21 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
         console.print(f"trained on CPUs with {capabilities_text(status.cpu_capabilities)}", soft_wrap=True)
     elif status.cpu_capabilities is None:
         console.print("the kinds of CPUs that trained the models are in the report", soft_wrap=True)
-    _print_models([cell for cell in status.cells if cell.model], console)
+    made = [cell for cell in status.cells if cell.model]
+    _print_models(made, _held(folder) if any(cell.base for cell in made) else {}, console)
     for text, dropped in (
         (DROPPED_TEXT, [cell.cell for cell in status.cells if cell.dropped and not _is_unchosen(cell)]),
         (NOT_CHOSEN_TEXT, [cell.cell for cell in status.cells if cell.dropped and _is_unchosen(cell)]),
     ):
         if dropped:
             console.print(f"\n{text}:\n  {', '.join(dropped)}", soft_wrap=True)
+
+
+def _held(folder: SweepFolder) -> dict[str, str]:
+    """Return in which format the bases of models are held, by the models' names, where these are quantized."""
+    with contextlib.suppress(StoreError):  # of a config that can't be read, which a state doesn't need
+        return {model.name: model.quantize for model in folder.config().models if model.quantize}
+    return {}
 
 
 def _is_unchosen(cell: CellStatus) -> bool:
@@ -169,7 +180,8 @@ def _state(item: CellStatus | SharedStatus) -> Text:
     return Text(f"{item.state}{amount}", style=_STYLES.get(item.state, ""))
 
 
-def _print_models(cells: Sequence[CellStatus], console: Console) -> None:
+def _print_models(cells: Sequence[CellStatus], held: Mapping[str, str], console: Console) -> None:
+    """`held`: see `_held`."""
     if cells:
         console.print()
     if len(cells) > LISTED:
@@ -191,6 +203,13 @@ def _print_models(cells: Sequence[CellStatus], console: Console) -> None:
         console.print(
             f"\nload an adapter and generate, BASE being its base model's path or id:\n{_ADAPTER}", soft_wrap=True
         )
+        for name, quantize in held.items():
+            how = ", ".join(f"{key}={value!r}" for key, value in QUANTIZATION[quantize].items())
+            console.print(
+                f"the base of {name}'s adapters was held in {quantize}: load it with "
+                f"quantization_config=transformers.BitsAndBytesConfig({how})",
+                soft_wrap=True,
+            )
 
 
 def print_cell(folder: SweepFolder, name: str, as_json: bool) -> None:

@@ -10,10 +10,11 @@ from raysweep.config.document import KeyPath
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import Doubt, MissingInput
+from raysweep.generators.base import TRANSFORMERS
 from raysweep.machine import gpus
 from raysweep.models.finding import ResolvedModel
 from raysweep.models.hub import quantization
-from raysweep.models.quantizing import NF4, method_of, missing_quantizer, trained_in
+from raysweep.models.quantizing import FORMATS, NF4, method_of, missing_quantizer, trained_in
 from raysweep.records import ModelKind
 from raysweep.trainers.base import FUSED
 from raysweep.trainers.kinds import kind_of, rewrites
@@ -37,6 +38,10 @@ def quantized_mistakes(
     for name in dict.fromkeys(model.recipes):
         if why := _unfit(config, name, model.quantize):
             yield (*place, "recipes"), f"{what}, and recipe {name!r} {why}, or {instead}"
+    generator = (model.generator or config.evaluation.generator).name
+    if model.quantize and generator != TRANSFORMERS:
+        why = f"generator {generator} takes weights as files have them; take generator {TRANSFORMERS}"
+        yield (*place, "quantize"), f"{why}, or leave `quantize` out"
     if model.quantize is not None:
         asked = [config.asked(stage, model.name, name) for stage in ("training", "generation") for name in _all(model)]
         on_gpu = any(stage.gpus for stage in asked)
@@ -51,7 +56,9 @@ def adapter_doubts(model: ModelConfig, resolved: ResolvedModel, written: Mapping
     trained = trained_in(resolved.ref())
     if not trained or trained == model.quantize:
         return
-    way = f"`quantize: {trained}` holds it so, too" if trained in ("nf4", "int8") else "raysweep has no such format"
+    way = "raysweep has no such format"
+    if trained in FORMATS:
+        way = f"`quantize: {trained}` holds it so, too (of `evaluate`: --set models.0.quantize={trained})"
     held = f"in `quantize: {model.quantize}`" if model.quantize else "whole"
     yield Doubt(
         f"the adapter {resolved.location} was trained on a base in {trained}, as its README.md says, and is put on one "

@@ -147,7 +147,17 @@ class Shape:
         """Bytes of all weights in memory as a model is run, with `number` for each that isn't quantized."""
         if self.linear_bytes is None:
             return self.weights * number
-        return round(self.linear_weights * self.linear_bytes) + (self.weights - self.linear_weights) * number
+        whole = self._in_float32
+        packed = self.linear_weights - whole
+        return round(packed * self.linear_bytes) + whole * 4 + (self.weights - self.linear_weights) * number
+
+    @property
+    def _in_float32(self) -> int:
+        """Weights of linear layers that transformers quantizes in no model: the MLP's second one of a T5."""
+        if self.model_type != "t5":
+            return 0
+        inputs, outputs = self.linear_layers["down"]
+        return inputs * outputs * self.number_of("down")
 
     @property
     def largest_unpacked(self) -> int:

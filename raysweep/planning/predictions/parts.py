@@ -11,7 +11,8 @@ from raysweep.planning.plan import CellPlan
 from raysweep.planning.predictions.costs import base_shape, predicted_memory
 from raysweep.planning.predictions.rooms import room_of_worker
 from raysweep.planning.predictions.sizes import RowFacts
-from raysweep.trainers.memory import TrainingMemory, tokens_that_fit
+from raysweep.trainers.base import objective_of
+from raysweep.trainers.memory import MARGIN, Batch, TrainingMemory, tokens_that_fit, training_memory
 
 MOST_ROWS = 4096
 """Of a batch; more are not looked for."""
@@ -56,6 +57,9 @@ def training_parts(
         longest = shape.positions or recipe.max_tokens
         width = min(recipe.max_tokens, longest)
         largest = dataclasses.replace(recipe, batch_size=MOST_ROWS * recipe.workers, micro_batch_size=None)
-        most = tokens_that_fit(shape, largest, longest, room.bytes) // width
+        of_row = objective_of(recipe).tokens(width, width) // width  # a pair is two sequences
+        least = training_memory(shape, largest, Batch(of_row, width), on_gpu=True).peak
+        fits = least * MARGIN <= room.bytes
+        most = tokens_that_fit(shape, largest, longest, room.bytes) // width // of_row if fits else 0
         parts[names] = TrainingParts(*names, room.source, room.bytes, memory, most, width)
     return tuple(parts.values())

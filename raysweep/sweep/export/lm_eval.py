@@ -25,6 +25,7 @@ from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.machine import VERSION
+from raysweep.models.quantizing import QUANTIZATION
 from raysweep.problems.base import PROBLEMS
 from raysweep.rows.parquet import ROWS, row_count
 from raysweep.sweep.export.scores import CellScores, TestSetScores, higher_is_better
@@ -136,14 +137,6 @@ def _generation(config: SweepConfig) -> dict[str, Any]:
     )
 
 
-QUANTIZED: Mapping[str | None, Mapping[str, Any]] = {
-    None: {},
-    "nf4": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True},
-    "int8": {"load_in_8bit": True},
-}
-"""lm-eval's arguments of a model in transformers that quantizes it as raysweep does."""
-
-
 def _generator(config: SweepConfig, model: ModelConfig) -> str:
     """Return what wrote the completions; lm-eval calls a model of transformers ``hf``."""
     name = (model.generator or config.evaluation.generator).name
@@ -158,7 +151,7 @@ def _model_config(config: SweepConfig, model: ModelConfig, cell: CellScores) -> 
             "pretrained": model.path or model.name,
             "dtype": dtype,
             **({"tf32": True} if model.dtype == "tf32" else {}),
-            **QUANTIZED[model.quantize],
+            **(QUANTIZATION[model.quantize] if model.quantize else {}),
             "recipe": pair.recipe,
             "training_set": pair.training_set,
             "seed": pair.seed,

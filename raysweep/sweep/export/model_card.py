@@ -19,6 +19,7 @@ from raysweep.analysis.tables.frame import Number
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.machine import VERSION
+from raysweep.models.quantizing import QUANTIZATION
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, Score
 from raysweep.sweep.export.scores import CellScores, TestSetScores
@@ -128,6 +129,15 @@ def _described(pair: GridRow, training_label: str) -> str:
     return f"`{pair.model}`, fine-tuned on {training_label} with the recipe `{pair.recipe}` and seed {pair.seed}"
 
 
+def _held(config: SweepConfig, name: str) -> str:
+    """Return how to hold the base of a model as it was held; empty: as its files have it."""
+    quantize = next((model.quantize for model in config.models if model.name == name), None)
+    if quantize is None:
+        return ""
+    how = ", ".join(f"{key}={value!r}" for key, value in QUANTIZATION[quantize].items())
+    return f"Its base was held in {quantize}, for training and for these numbers: `BitsAndBytesConfig({how})`."
+
+
 def _text(config: SweepConfig, cell: CellScores, signature: str) -> str:
     pair, words = cell.pair, order_of(config)
     what = _described(pair, words.training_label(pair.training_set))
@@ -148,6 +158,7 @@ def _text(config: SweepConfig, cell: CellScores, signature: str) -> str:
         f"# {cell.id}\n\n{what}. Evaluated by raysweep {VERSION} in the sweep `{config.name}`, on clean and on "
         "perturbed prompts. RD is the share of clean pass@1 that is lost, `drop` perturbed minus clean "
         f"pass@1.\n\n{limited}" + "\n".join(f"| {' | '.join(row)} |" for row in table),
+        *filter(None, [_held(config, pair.model)]),
         *([OVER_SEEDS] if several else []),
         *(["Left out:\n\n" + "\n".join(left_out)] if left_out else []),
         "How the numbers were made:\n\n" + "\n".join(f"- {label}: {text}" for label, text in lines),

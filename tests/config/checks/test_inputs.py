@@ -493,6 +493,8 @@ def test_vllm_runs_what_transformers_cannot_load_and_has_no_beam_search(tmp_path
     assert not any("Llava" in line for line in found), "vLLM itself may be missing here"
     found = of_own_model(AWQ, "models.0.recipes=[]", "models.0.generator=vllm")
     assert not any("awq" in line for line in found)
+    found = of_own_model(LLAMA, NF4, "models.0.generator=vllm")
+    assert any("models.0.quantize: generator vllm takes weights as files have them" in line for line in found)
     found = findings(NANO, "evaluation.beams=4", "evaluation.generator=vllm")
     assert any("evaluation.generator: generator vllm has no beam search" in finding for finding in found)
     assert load_config(NANO, ["evaluation.beams=10", "evaluation.samples=10"]).evaluation.decoding(1).beams == 10
