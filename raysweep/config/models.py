@@ -31,7 +31,7 @@ from raysweep.config.resources import StagesConfig
 from raysweep.config.training import PerturbationName
 from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES
-from raysweep.prompts.templates import NATIVE, RESERVED, PromptTemplate, shows_system
+from raysweep.prompts.templates import CHAT, RAW, RESERVED, PromptTemplate, shows_system
 from raysweep.records import ModelRef, Spec
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Ia3Settings, LoraSettings, Recipe
 from raysweep.trainers.editors.base import EDITORS
@@ -344,13 +344,18 @@ class ModelConfig(Strict):
         """Return the template of its fine-tuned versions' prompts. `day`: see `PromptTemplate`."""
         return PromptTemplate(self.template, self.system_prompt, tokenizer, day, self.template_arguments)
 
-    def prompted(self, generator: Spec, prompt_format: str) -> Spec:
+    def asked_in(self, *, has_chat_template: bool) -> str:
+        """Return the template in which it is asked as a teacher or rewriter: its own form, or its chat template."""
+        if self.template != CHAT and PromptTemplate(self.template).needs_tokenizer:
+            return self.template
+        return CHAT if has_chat_template else RAW
+
+    def prompted(self, generator: Spec, template: str) -> Spec:
         """Return a generator that runs no weights with what it sends beside each prompt for this model.
 
-        A Jinja string that has `system` shows the system prompt itself.
+        `template`: that of these prompts; a Jinja string that has `system` shows the system prompt itself.
         """
-        shown = self.template if prompt_format == NATIVE else prompt_format
-        system = "" if shows_system(shown) else self.system_prompt
+        system = "" if shows_system(template) else self.system_prompt
         if self.has_weights or not (system or self.template_arguments):
             return generator
         args = GENERATORS.get(generator.name).prompted(generator.args, system, self.template_arguments)

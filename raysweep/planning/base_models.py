@@ -45,12 +45,12 @@ class BaseModelPlanner:
         self.base = cache(self._base)
         self.generator = cache(self._generator)
 
-    def writing_spec(self, name: str, decoding: Decoding, *, is_trained: bool = False) -> dict[str, Any]:
+    def writing_spec(self, name: str, template: str, decoding: Decoding, *, is_trained: bool = False) -> dict[str, Any]:
         """Return what a model's completions depend on beside its prompts and stop strings, for their keys.
 
-        `is_trained`: a fine-tuned version writes, whose own key stands for the weights.
+        `template`: of its prompts. `is_trained`: a fine-tuned version writes, whose own key stands for the weights.
         """
-        base, (generator, key) = self.base(name), self.generator(name)
+        base, (generator, key) = self.base(name), self.generator(name, template)
         is_artefact = is_trained or base.node is not None
         in_texts = base.traits.kept if base.traits else sorted(filter(has_meaning, base.special_tokens))
         kept = in_texts if GENERATORS.get(generator.name).needs_model else []
@@ -83,10 +83,11 @@ class BaseModelPlanner:
         except RaysweepError:  # a check of the config says why
             return {}
 
-    def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:
+    def _generator(self, model: str, template: str) -> tuple[Spec, dict[str, Any]]:
+        """Return what writes a model's answers to prompts in a template, and its key."""
         written, evaluation = self.configs[model], self._config.evaluation
         unprompted = (written.generator or evaluation.generator).spec(GENERATORS, self._config.seed)
-        generator = written.prompted(unprompted, evaluation.prompt_format)
+        generator = written.prompted(unprompted, template)
         try:
             rounds_to = INT8 if written.quantize == INT8 else written.dtype
             return generator, generator_key(generator, rounds_to, evaluation.batch_tokens)

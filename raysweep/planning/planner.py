@@ -87,13 +87,15 @@ class _Planner:
     def cell(self, cell: Cell, pairs: tuple[Pair, ...]) -> CellPlan:
         model = self.models.configs[cell.model]
         base = self.models.base(cell.model)
+        asked = self.config.evaluation.prompt_format
+        shown = template_shown(asked, False, PromptTemplate(model.template))  # only a served model needs it
         plan = CellPlan(
             cell,
             base,
             pairs=(),
-            generator=self.models.generator(cell.model)[0],
+            generator=self.models.generator(cell.model, shown.name)[0],
             decoding=self.decoding,
-            prompt_format=self.config.evaluation.prompt_format,
+            prompt_format=asked,
             template=model.template,
             system=model.system_prompt,
             day=self.config.evaluation.date or "",
@@ -232,11 +234,11 @@ class _Planner:
     def _completed(self, plan: CellPlan, extract: Extract, problem_set: str) -> SharedSpec:
         """Return the spec of a cell's completions on a problem set, at whose stop strings they end, or else whole."""
         is_trained = plan.model is not None or plan.selection is not None
-        writing = self.models.writing_spec(plan.cell.model, plan.decoding, is_trained=is_trained)
         ends: dict[str, Any] = {"answers": WHOLE}
         if not extract.needs_whole_answers:
             ends = {"stops": PROBLEMS.get(self.sets.problem_specs[problem_set].name).stops}
         shown = template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template))
+        writing = self.models.writing_spec(plan.cell.model, shown.name, plan.decoding, is_trained=is_trained)
         prompt = prompt_spec(plan, self.models.template_facts(plan.cell.model, shown.name))
         return SharedSpec({**writing, "prompt": prompt, "stop": list(plan.stop), **ends})
 

@@ -34,7 +34,6 @@ from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.programs import Limits
 from raysweep.prompts.rewriting import DECODING
 from raysweep.prompts.rewriting import VERSION as REWRITING
-from raysweep.prompts.templates import CHAT, RAW, PromptTemplate
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
@@ -208,16 +207,14 @@ class SetPlanner:
     ) -> dict[str, Any]:
         """Return the fields of an `AskingPlan`; a model with a chat template is asked through that."""
         base, model = self.models.base(name), self.models.configs[name]
-        template = CHAT if base.traits is not None and base.traits.has_chat_template else RAW
-        if PromptTemplate(model.template).needs_tokenizer and model.template != CHAT:
-            template = model.template
+        template = model.asked_in(has_chat_template=base.traits is not None and base.traits.has_chat_template)
         facts = self.models.template_facts(name, template)
         prompt = {**asks, "template": template, "system": model.system_prompt, **facts}
-        spec = {**self.models.writing_spec(name, decoding), "prompt": prompt, "stop": list(model.stop)}
+        spec = {**self.models.writing_spec(name, template, decoding), "prompt": prompt, "stop": list(model.stop)}
         return {
             "node": Node("completions", 1, spec, keys_of(base, about), label),
             "base": base,
-            "generator": self.models.generator(name)[0],
+            "generator": self.models.generator(name, template)[0],
             "template": template,
             "system": model.system_prompt,
             "day": self.config.evaluation.date or "",

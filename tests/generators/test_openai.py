@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import yaml
 
 from raysweep.cli.app import main
 from raysweep.config.loading import load_config
@@ -25,6 +26,7 @@ from raysweep.prompts.answers.reasoning import without_reasoning
 from raysweep.records import Decoding, GenerationRequest, Spec
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
+from tests.config.mistakes import findings
 from tests.paths import NANO
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="needs the package openai")
@@ -451,6 +453,44 @@ def test_a_chat_is_sent_the_models_system_prompt_and_arguments_of_its_template(s
     assert len({of.pairs[0].completions.key for of in (plain, brief, cell())}) == 3
     shown = cell(template="{{ system }} {{ instruction }}", template_arguments={})
     assert "system" not in shown.generator.args, "its template shows it"
+
+
+def beside_llama(model: dict[str, Any]) -> str:
+    return f"models={json.dumps([*yaml.safe_load(NANO.read_text())['models'], model])}"
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt_format", "asked_with", "judged_with"),
+    [
+        ("raw", "{{ system }}|{{ instruction }}", "BE BRIEF", None),
+        ("{{ system }}#{{ instruction }}", "raw", None, "BE BRIEF"),
+        ("raw", "raw", "BE BRIEF", "BE BRIEF"),
+        ("{{ system }}#{{ instruction }}", "native", None, None),
+    ],
+)
+def test_a_teachers_system_prompt_is_sent_where_its_own_prompts_do_not_show_it(
+    template, prompt_format, asked_with, judged_with
+):
+    generator = {"name": "openai", "served": "m", "url": "http://localhost:1", "api": "chat"}
+    teacher = {"name": "teacher", "generator": generator, "system_prompt": "BE BRIEF", "template": template}
+    given = [beside_llama(teacher), f"evaluation.prompt_format={json.dumps(prompt_format)}"]
+    given += ["training.source.rejected={teacher: teacher}"]
+    plan = build_plan(load_config(NANO, given))
+    judged = next(cell for cell in plan.cells if cell.cell.model == "teacher")
+    asked = next(cell.training_set.rejected.answers for cell in plan.cells if cell.training_set is not None)
+    assert asked.generator.args.get("system") == asked_with
+    assert judged.generator.args.get("system") == judged_with
+    for spec, sent in ((asked.node.spec, asked_with), (judged.pairs[0].completions.spec, judged_with)):
+        assert spec["generator"]["args"].get("system") == sent
+
+
+def test_a_teacher_that_cannot_be_sent_its_system_prompt_is_refused():
+    teacher = {"name": "teacher", "generator": {"name": "openai", "served": "m", "url": "http://localhost:1"}}
+    teacher |= {"system_prompt": "BE BRIEF"}
+    given = [beside_llama(teacher), "evaluation.prompt_format='{{ system }}|{{ instruction }}'"]
+    load_config(NANO, given)
+    (found,) = findings(NANO, *given, "training.source.rejected={teacher: teacher}")
+    assert "models.1.system_prompt: generator openai: `api: completions` continues the prompt" in found
 
 
 @pytest.mark.slow

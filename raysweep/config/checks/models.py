@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from raysweep.config.checks.attention import attention_mistakes
-from raysweep.config.checks.mistakes import Mistake, has_rejected
+from raysweep.config.checks.mistakes import Mistake, has_rejected, row_sources
 from raysweep.config.checks.quantized import adapter_doubts, quantized_mistakes
 from raysweep.config.checks.repair import (
     architecture_mistakes,
@@ -128,7 +128,8 @@ def _without_place(config: SweepConfig, model: ModelConfig, place: KeyPath) -> I
     generator = (model.generator or config.evaluation.generator).spec(GENERATORS, config.seed)
     if not model.has_weights:
         try:
-            model.prompted(generator, config.evaluation.prompt_format)
+            for template in _sent(config, model):
+                model.prompted(generator, template)
         except UsageError as error:
             yield (*place, "system_prompt" if model.system_prompt else "template_arguments"), error
         return
@@ -138,6 +139,14 @@ def _without_place(config: SweepConfig, model: ModelConfig, place: KeyPath) -> I
     if model.template_arguments and CHAT not in shown:
         why = f"only a chat template reads them, and the template is {model.template!r}; give `template: {CHAT}`"
         yield (*place, "template_arguments"), why
+
+
+def _sent(config: SweepConfig, model: ModelConfig) -> Iterator[str]:
+    """Yield the templates in which a model without weights is asked: as a teacher, and as one that is judged."""
+    if any(rows.rejected.teacher == model.name for _, rows, _ in row_sources(config) if rows.rejected):
+        yield model.asked_in(has_chat_template=False)
+    if model.judged:
+        yield template_shown(config.evaluation.prompt_format, False, PromptTemplate(model.template)).name
 
 
 def _unread(model: ModelConfig, tokenizer: Any, place: KeyPath) -> Iterator[Mistake]:
