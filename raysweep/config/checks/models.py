@@ -33,7 +33,7 @@ from raysweep.config.training import ONLY
 from raysweep.errors import Doubt, RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, continues
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
-from raysweep.models.architectures.shape import shape_of
+from raysweep.models.architectures.shape import Shape, shape_of
 from raysweep.models.families.base import FAMILIES, ModelFamily, fields_of, ia3_targets
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.hub import model_config
@@ -288,13 +288,19 @@ def _unequal_heads(
     """Yield where the GPUs that share a model can't have equally many heads each, which vLLM refuses."""
     with suppress(UsageError):  # another check says that it is no number of GPUs
         number, shape = config.sharing(model), shape_of(model_config((resolved.base or resolved).ref()) or {})
-        if number > 1 and shape is not None and shape.heads % number:
-            numbers = ", ".join(str(few) for few in range(1, shape.heads + 1) if shape.heads % few == 0)
+        if number > 1 and shape is not None and number not in (fitting := _numbers_of_gpus(shape)):
             yield (
                 (*place, "generator") if model.generator else ("evaluation", "generator"),
-                f"{model.name} has {shape.heads} attention heads, of which {number} GPUs can't have equally many "
-                f"(`tensor_parallel`); give one of {numbers}",
+                f"{model.name} has {shape.heads} attention heads and {shape.kv_heads} key-value heads, of which "
+                f"{number} GPUs can't have equally many (`tensor_parallel`); give one of "
+                f"{', '.join(map(str, fitting))}",
             )
+
+
+def _numbers_of_gpus(shape: Shape) -> list[int]:
+    """Return how many GPUs can share a model in vLLM; more GPUs than key-value heads have copies of these."""
+    heads, shared = shape.heads, shape.kv_heads
+    return [few for few in range(1, heads + 1) if heads % few == 0 and (shared % few == 0 or few % shared == 0)]
 
 
 def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:

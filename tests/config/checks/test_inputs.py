@@ -247,12 +247,16 @@ def test_gpus_that_share_a_model_must_be_those_that_its_generation_has(number, r
 def test_gpus_that_share_a_model_have_equally_many_heads(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     generator = "models.0.generator={name: vllm, python: /nowhere, tensor_parallel: "
-    sizes = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 6, "intermediate_size": 64}
-    config = json.dumps({"model_type": "llama", **sizes, "vocab_size": 320, "max_position_embeddings": 512})
-    for number, is_told in ((4, True), (3, False)):
-        told = of_own_model(config, f"{generator}{number}}}", "resources.gpus=auto", "models.0.dtype=bfloat16")
-        said = [line for line in told if "6 attention heads, of which 4 GPUs can't have equally many" in line]
-        assert bool(said) is is_told and all(line.endswith("give one of 1, 2, 3, 6") for line in said)
+    sizes = {"num_hidden_layers": 2, "intermediate_size": 64, "vocab_size": 320, "max_position_embeddings": 512}
+    for heads, shared, fitting in ((6, 6, "1, 2, 3, 6"), (40, 8, "1, 2, 4, 8, 40"), (6, 1, "1, 2, 3, 6")):
+        has = {"hidden_size": 8 * heads, "num_attention_heads": heads, "num_key_value_heads": shared}
+        config = json.dumps({"model_type": "llama", **sizes, **has})
+        for number in (2, 4, 5, 8):
+            told = of_own_model(config, f"{generator}{number}}}", "resources.gpus=auto", "models.0.dtype=bfloat16")
+            why = f"{heads} attention heads and {shared} key-value heads, of which {number} GPUs can't have equally"
+            said = [line for line in told if why in line]
+            assert bool(said) is (str(number) not in fitting.split(", "))
+            assert all(line.endswith(f"give one of {fitting}") for line in said)
 
 
 def test_attention_beside_vllm_counts_in_trainings_alone(caplog):
