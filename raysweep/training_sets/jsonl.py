@@ -17,6 +17,7 @@ from typing import Any
 from typing_extensions import override
 
 from raysweep.errors import UsageError
+from raysweep.prompts.answers.reasoning import has_reasoning
 from raysweep.records import SourceRow
 from raysweep.rows.json_files import JsonRow, content_sha, read_json_rows
 from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
@@ -33,7 +34,8 @@ class ShapedRows(TrainingSource):
         unread: names of columns, and of keys of messages, that rows have and nobody reads.
         with_system: number of rows with a system text.
         with_history: number of rows with earlier turns.
-        in_turns: a row with a system text and one with earlier turns, as far as there are such.
+        in_turns: the first row with a system text, with earlier turns, with an earlier answer that may be trained on,
+            and with reasoning in such an answer, as far as there are such.
     """
 
     def __init__(
@@ -71,12 +73,16 @@ class ShapedRows(TrainingSource):
                 if row.history:
                     self.with_history += 1
                     example.setdefault("history", row)
+                    if trained := _trained_answers(row):
+                        example.setdefault("trained", row)
+                        if "reasoning" not in example and any(map(has_reasoning, trained)):
+                            example["reasoning"] = row
                     self._masks |= bool(row.masked)
                 yield place, answer, row
 
         columns = next((list(row.fields) for row in self._file_rows()), []) if self._rejected else []
         self.size = checked_size(counted(), self._rejected, columns)
-        self.unread, self.in_turns = tuple(unread), tuple(example.values())
+        self.unread, self.in_turns = tuple(unread), tuple(dict.fromkeys(example.values()))
 
     def _placed_rows(self, unread: dict[str, None] | None) -> Iterator[tuple[str, str, SourceRow]]:
         """Yield each row with its place and its answer's column; add what isn't read to `unread`, if it is given."""
@@ -139,6 +145,11 @@ class JsonlSource(ShapedRows):
         """Return the sha256 of the uncompressed file, which rows are left out, and what is read of them."""
         read = {"drop_empty": self._drop_empty, "rejected": self._rejected}
         return {"sha256": content_sha(self._path), **read, **self._read_version()}
+
+
+def _trained_answers(row: SourceRow) -> list[str]:
+    masked = row.masked.split(",")
+    return [answer for number, answer in enumerate(row.history[1::2]) if str(number) not in masked]
 
 
 def fence_tag(output: str) -> str:

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from raysweep.config.loading import load_config
 from raysweep.planning.rows_read import rows_read
 from tests.config.mistakes import findings
@@ -45,6 +47,25 @@ def test_answers_that_have_the_loss_are_told(tmp_path):
     load_config(NANO, [*given, f"models.0.template='{same}'"])
     (found,) = findings(NANO, *given, f"models.0.template='{same.replace('{{ eos_token }}', '|')}'")
     assert "training.source: row 0000000, for model llama: with `loss_on: all` earlier" in found
+
+
+TURN = "{{ t.question }}ANSWER{{ eos_token }}"
+CHANGED = [
+    ("{{ t.answer.split('</think>')[-1] }}", "0000002"),  # as chat templates leave out reasoning
+    ("|{{ t.answer }}", "0000001"),
+]
+
+
+@pytest.mark.parametrize(("answer", "number"), CHANGED)
+def test_an_earlier_answer_that_the_template_changes_is_found_behind_rows_that_have_none(tmp_path, answer, number):
+    asked, said = {"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}
+    thought = {**said, "content": "<think>\nWell.\n</think>\nHello."}
+    earlier = ({**thought, "weight": 0}, said, thought)
+    rows = [{"messages": [asked, of, asked, said]} for of in earlier]
+    given = [source(tmp_path, *rows, *[ROW] * 16), "recipes.tiny.loss_on=all"]
+    shown = f"{{% for t in history %}}{TURN.replace('ANSWER', answer)}{{% endfor %}}{{{{ instruction }}}}"
+    (found,) = findings(NANO, *given, f"models.0.template={json.dumps(shown)}")
+    assert f"training.source: row {number}, for model llama: with `loss_on: all` earlier" in found
 
 
 def test_rows_in_turns_need_a_template_that_shows_them(tmp_path):
