@@ -11,7 +11,7 @@ import pytest
 from raysweep.cli.app import main
 from raysweep.engine.ray.cluster import local_nodes, probe, providers
 from raysweep.engine.ray.cluster.providers import Aws, Gcp
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, UsageError
 from raysweep.sweep import spot
 from tests.engine.ray.cluster.metadata_server import ACTION, MAINTENANCE, PREEMPTED, metadata_server
 
@@ -50,10 +50,10 @@ def server(monkeypatch):
         yield server
 
 
-def watched(metadata, node: Node, caplog) -> list[str]:
-    """Watch until the node ends; return what was told, without the times."""
+def watched(metadata, node: Node, caplog, *others: Node) -> list[str]:
+    """Watch until the nodes end; return what was told, without the times."""
     with caplog.at_level(logging.INFO):
-        spot.drain_when_announced(metadata, [node])
+        spot.drain_when_announced(metadata, [node, *others])
     return [record.getMessage().split(" ", 2)[2] for record in caplog.records]
 
 
@@ -74,7 +74,7 @@ def test_an_announced_end_drains_the_node_once_and_an_earlier_one_again(server, 
     told = watched(Gcp(), node, caplog)
     assert [why for _, why in node.drains] == ["TERMINATE_ON_HOST_MAINTENANCE", "preempted"]
     assert [round((until - started) / 30) for until, _ in node.drains] == [120, 1]
-    assert told[1] in ("preempted: drained the node, 30 s left", "preempted: drained the node, 29 s left")
+    assert told[1] in [f"preempted: drained node 01234567, {left} s left" for left in (30, 29)]
 
 
 def test_a_server_that_falls_silent_and_a_head_that_refuses_are_told_once_and_asked_again(server, caplog):
@@ -92,9 +92,34 @@ def test_a_server_that_falls_silent_and_a_head_that_refuses_are_told_once_and_as
     assert told == [
         f"the metadata server answered {url}{ACTION} with '{{}}'; asks again every 0.001 s",
         "Ray's head doesn't answer; asks again every 0.001 s",
-        "stop at 2026-09-18T08:22:00Z: drained the node, 0 s left",
-        "is answered again",
+        "stop at 2026-09-18T08:22:00Z: drained node 01234567, 0 s left",
+        "nothing fails any more",
     ]
+
+
+def test_a_node_that_cannot_be_drained_or_has_ended_keeps_no_other_from_it(server, caplog):
+    refusing, ended, up = Node(4, refuses=9), Node(0), Node(6)
+    server.answers[ACTION] = 200, '{"action": "stop", "time": "2026-09-18T08:22:00Z"}'
+    told = watched(Aws(), refusing, caplog, ended, up)
+    assert [len(node.drains) for node in (refusing, ended, up)] == [0, 0, 1]
+    assert told[1:] == ["Ray's head doesn't answer; asks again every 0.001 s", "nothing fails any more"]
+
+
+def test_only_nodes_whose_head_answers_are_watched(server, monkeypatch, caplog):
+    other, node = Node(1), Node(2)
+    other.head, looked = "127.0.0.1:10", []
+    other.between = looked.append
+    server.answers[ACTION] = 404, ""
+
+    def require_reachable(address: str) -> None:
+        if address == other.head:
+            raise UsageError("no Ray answers")
+
+    monkeypatch.setattr(local_nodes, "local_nodes", lambda: [other, node])
+    monkeypatch.setattr(probe, "require_reachable", require_reachable)
+    with caplog.at_level(logging.INFO):
+        spot.watch_spot("aws")
+    assert not looked and node.looks < 0 and "leaves a node alone: no Ray answers" in caplog.text
 
 
 @pytest.mark.parametrize(
