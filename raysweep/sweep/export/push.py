@@ -111,6 +111,8 @@ def prepare_push(folder: SweepFolder, repo: str, model: str | None = None, *, pr
     if rest:
         parts.append(HubCommit(f"results of {folder.name}", rest))
     notes += [_told(caveat, names) for caveat, names in caveats.items()]
+    if not private:
+        notes += _paths_told(folder, {cells[cell][0].model for cell in scores}, rest)
     (card,) = {part.texts[CARD] for part in parts if CARD in part.texts}
     return Push(repo, private, card, tuple(parts), tuple(notes))
 
@@ -200,6 +202,15 @@ def _files_of_model(folder: SweepFolder, row: GridRow, caveats: dict[str, list[s
     path = f"{ADAPTER} names the base by a path of this machine, {base}; others must put the adapter on it themselves"
     caveats.setdefault(path, []).append(row.cell)
     return files, f"adapter, {total}"
+
+
+def _paths_told(folder: SweepFolder, models: set[str], rest: Mapping[str, str]) -> list[str]:
+    """Return that files name paths of this machine, if a sent model has one. `rest`: the sweep's own files."""
+    told = [model for model in folder.config().models if model.name in models or CONFIG in rest]
+    paths = [model.path for model in told if model.path and not is_hub_id(model.path)]
+    names = ["results_*.json", *(name for name in (CONFIG, REPORT) if name in rest)]
+    several = f"{', '.join(names[:-1])} and {names[-1]} name" if len(names) > 1 else f"{names[0]} names"
+    return [f"{several} paths of this machine, such as {paths[0]}, for all to read"] if paths else []
 
 
 def _told(caveat: str, cells: list[str]) -> str:

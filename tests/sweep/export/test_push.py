@@ -118,6 +118,25 @@ def test_of_models_that_others_cannot_load_or_that_are_gone_only_numbers_are_sen
     assert "half.base/README.md" in part.texts
 
 
+def test_for_all_to_read_it_says_which_files_name_paths_of_this_machine(folder):
+    assert prepare_push(folder, "org/small", private=False).notes == ()
+    config = folder.path / "config.yaml"
+    content = yaml.safe_load(config.read_text())
+    content["models"][1] |= {"path": "/models/llama", "generator": None}
+    config.write_text(yaml.safe_dump(content))
+    folder = open_folder("small", folder.store.root)
+    told = "name paths of this machine, such as /models/llama, for all to read"
+    assert prepare_push(folder, "org/small").notes == ()
+    push = prepare_push(folder, "org/small", private=False)
+    assert push.notes[-1] == f"results_*.json, config.yaml and report.html {told}"
+    texts = {name: text for part in push.parts for name, text in part.texts.items()}
+    named = {name for name, text in texts.items() if "/models/llama" in text}
+    assert {name.partition("results_")[0] for name in named} == {"none.base/", "config.yaml"}
+    assert prepare_push(folder, "org/small", "half.base", private=False).notes == ()
+    (note,) = prepare_push(folder, "org/small", "none.base", private=False).notes
+    assert note == "results_*.json names paths of this machine, such as /models/llama, for all to read"
+
+
 @pytest.mark.parametrize("repo", ["small", "org/small/more", "org/sma ll", "https://huggingface.co/org/small", ""])
 def test_what_is_no_name_of_a_repository_is_refused(folder, repo):
     with pytest.raises(UsageError, match="names no repository of the hub; give OWNER/NAME"):
