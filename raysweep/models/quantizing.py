@@ -132,6 +132,18 @@ def trained_in(adapter: ModelRef) -> str:
     return INT8 if re.search(r"load_in_8bit\W+true", card, re.IGNORECASE) else ""
 
 
+def unlike_trained(location: str, trained: str, quantize: str | None) -> str:
+    """Return that an adapter was trained on a base with other numbers than it is put on; empty: it wasn't.
+
+    `trained`: see `trained_in`; `quantize`: how the base is held that it is put on, whose files aren't quantized.
+    """
+    if not trained or trained == quantize:
+        return ""
+    held = f"in `quantize: {quantize}`" if quantize else "whole"
+    said = f"was trained on a base in {trained}, as its README.md says, and is put on one that is {held}"
+    return f"the adapter {location} {said}"
+
+
 def method_of(quantized: Mapping[str, Any]) -> str:
     """Return how files were quantized, by what their config says of it (see `quantization`)."""
     is_bits = quantized.get("load_in_4bit") or quantized.get("load_in_8bit")

@@ -14,7 +14,7 @@ from raysweep.generators.base import TRANSFORMERS
 from raysweep.machine import gpus
 from raysweep.models.finding import ResolvedModel
 from raysweep.models.hub import quantization
-from raysweep.models.quantizing import FORMATS, NF4, method_of, missing_quantizer, trained_in
+from raysweep.models.quantizing import FORMATS, NF4, method_of, missing_quantizer, trained_in, unlike_trained
 from raysweep.records import ModelKind
 from raysweep.trainers.base import FUSED
 from raysweep.trainers.kinds import kind_of, rewrites
@@ -54,16 +54,11 @@ def adapter_doubts(model: ModelConfig, resolved: ResolvedModel, written: Mapping
     if resolved.kind is not ModelKind.ADAPTER or quantization(written):
         return
     trained = trained_in(resolved.ref())
-    if not trained or trained == model.quantize:
-        return
     way = "raysweep has no such format"
     if trained in FORMATS:
         way = f"`quantize: {trained}` holds it so, too (of `evaluate`: --set models.0.quantize={trained})"
-    held = f"in `quantize: {model.quantize}`" if model.quantize else "whole"
-    yield Doubt(
-        f"the adapter {resolved.location} was trained on a base in {trained}, as its README.md says, and is put on one "
-        f"that is {held}; {way}"
-    )
+    if unlike := unlike_trained(resolved.location, trained, model.quantize):
+        yield Doubt(f"{unlike}; {way}")
 
 
 def _all(model: ModelConfig) -> tuple[str, ...]:

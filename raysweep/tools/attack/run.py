@@ -25,7 +25,9 @@ from raysweep.execution.runtimes import runtime_key
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, answer_of, continues, named_generator
 from raysweep.machine import versions
 from raysweep.models.finding import resolve
+from raysweep.models.hub import model_config, quantization
 from raysweep.models.identity import fingerprint
+from raysweep.models.quantizing import trained_in, unlike_trained
 from raysweep.models.traits import read_traits
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.keys import method_spec, template_spec
@@ -267,6 +269,9 @@ def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
     ref = resolve(job.model, None, job.trust_remote_code).ref()
     if misfit := read_traits(ref).misfit:
         raise UsageError(f"model {job.model} can't be run: {misfit}")
+    is_whole = ref.base is not None and not quantization(model_config(ref.base) or {})
+    if is_whole and (unlike := unlike_trained(ref.location, trained_in(ref), None)):
+        log.warning("%s; an attack has no `quantize`", unlike)
     return ref, {**fingerprint(ref), "versions": versions(GENERATORS.get(TRANSFORMERS).packages)}
 
 

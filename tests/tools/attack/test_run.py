@@ -181,6 +181,19 @@ def test_a_chat_model_is_attacked_in_its_chat_template(tmp_path):
         job(prompt_format="chat").prompter(None)
 
 
+@pytest.mark.parametrize(("card", "is_told"), [("load_in_4bit: True", True), ("", False)])
+def test_an_adapter_that_was_trained_on_a_base_in_few_bits_is_told(card, is_told, tmp_path, caplog):
+    write_scripted(tmp_path / "base", byte_tokenizer(pieces=["one"]))
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tmp_path / "base")}))
+    (adapter / "adapter_model.safetensors").write_bytes(b"0")
+    (adapter / "README.md").write_text(card)
+    attack_run._model(job(str(adapter)))
+    told = f"the adapter {adapter} was trained on a base in nf4, as its README.md says, and is put on one that is whole"
+    assert caplog.messages == [f"{told}; an attack has no `quantize`"] * is_told
+
+
 def test_tokens_without_embeddings_are_an_error_before_work(tmp_path):
     model = write_scripted(tmp_path / "model", byte_tokenizer(pieces=["one", "two"]), rows=257).location
     with pytest.raises(UsageError, match=r"can't be run: its tokenizer has 259 tokens, and it has embeddings for 257"):
