@@ -85,7 +85,7 @@ def _quantized_for_others(location: str, config: Mapping[str, Any], on_gpu: bool
 
     method = method_of(quantized)
     what, way = f"{location} is quantized ({method})", f"take its unquantized version, or {INSTEAD}"
-    if method not in AUTO_QUANTIZER_MAPPING:
+    if method != "bitsandbytes" and method not in AUTO_QUANTIZER_MAPPING:  # which has its two formats by other names
         return f"{what}, which transformers {__version__} can't read; {way}"
     try:
         quantizer = AutoHfQuantizer.from_config(dict(quantized), pre_quantized=True)

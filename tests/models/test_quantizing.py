@@ -11,6 +11,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from raysweep.models.architectures.shape import LINEAR_BYTES, shape_of
+from raysweep.models.hub import read_json
+from raysweep.models.loadable import unloadable
 from raysweep.models.loading import load_model
 from raysweep.models.quantizing import missing_quantizer, number_of, trained_in
 from raysweep.models.versions import ModelVersions
@@ -64,6 +66,15 @@ def test_an_adapter_on_it_writes_what_peft_writes(quantize, base, adapter):
     written = generator.generate([GenerationRequest(str(n), str(n), prompt) for n, prompt in enumerate(prompts)])
     assert [one.text for one in written] == texts_of_generate(theirs, tokenizer, prompts, 16)
     assert not generator.facts()["merged"], "what is merged into 4 bits is rounded to these"
+
+
+@pytest.mark.parametrize("quantize", CONFIGS)
+def test_files_that_bitsandbytes_quantized_can_be_loaded_and_compute_the_same(quantize, base, tmp_path):
+    network, tokenizer = load_model(dataclasses.replace(base, quantize=quantize))
+    network.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert unloadable(str(tmp_path), read_json(tmp_path / "config.json"), on_gpu=False) == ""
+    assert torch.equal(logits_of(load_model(ModelRef(str(tmp_path)))[0]), logits_of(network))
 
 
 def test_the_base_is_what_it_was_after_an_adapter_and_no_other_model_is_copied_into_it(base, adapter, tmp_path):

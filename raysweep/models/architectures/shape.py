@@ -153,7 +153,7 @@ class Shape:
 
     @property
     def _in_float32(self) -> int:
-        """Weights of linear layers that transformers quantizes in no model: the MLP's second one of a T5."""
+        """Weights of linear layers that stay float32 where others are quantized: the MLP's second one of a T5."""
         if self.model_type != "t5":
             return 0
         inputs, outputs = self.linear_layers["down"]
