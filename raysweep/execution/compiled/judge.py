@@ -30,7 +30,7 @@ from raysweep.execution.isolation.threads import MAX_THREADS
 from raysweep.execution.isolation.watch import OutcomeAndDetail, timeout_detail
 from raysweep.execution.messages import ProgramItem, read_frame, write_frame
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS, TEXT_CHARACTERS, Judged
-from raysweep.execution.python.outside.launcher import STARTED, End, Launch, ended, eof_without_launcher, launch, stop
+from raysweep.execution.python.outside.launcher import End, Launch, ended, eof_without_launcher, launch, stop
 from raysweep.programs import JAVA, Lane, Outcome
 
 _ASSERTION = re.compile(r": (Assertion `.*' failed)\.?\s*$", re.MULTILINE)
@@ -148,8 +148,7 @@ class CompiledJudge:
         try:
             with ours:
                 # before a JVM is ready no text of a program has run in it
-                is_java = self._language == JAVA
-                has_started = _read_byte(ours) == STARTED and (not is_java or _read_byte(ours) == READY)
+                has_started = self._language != JAVA or _read_byte(ours) == READY
                 if has_started:
                     verdict = converse(ours)
         except ProgramEnded:

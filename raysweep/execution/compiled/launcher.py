@@ -23,7 +23,7 @@ from raysweep.execution.isolation.capacity import had_disk, had_room
 from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
 from raysweep.execution.python.forks import CHANNEL, Forks, NotForked
 from raysweep.execution.python.lanes import TEXT_CHARACTERS
-from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STARTED, STOP, End, Launch, told
+from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STOP, End, Launch, told
 from raysweep.programs import Outcome
 
 MIB = 2**20
@@ -106,7 +106,6 @@ class CompiledLauncher:
         command = self._command
         self._board.close()
         os.set_inheritable(_REFUSAL, False)
-        os.write(CHANNEL, STARTED)
         if command.path:
             os.dup2(CHANNEL, 0)
             os.closerange(CHANNEL, CHANNEL + 2)
@@ -159,7 +158,6 @@ class CompiledLauncher:
             end = self._forks.run(
                 lambda: self._become(launch),
                 [channel, program, refusal],
-                lambda reason: None,
                 launch.memory,
                 timeout,
                 watch,
@@ -169,7 +167,7 @@ class CompiledLauncher:
             os.close(refusals)
             return _not_begun(Outcome.HARNESS_ERROR, f"it could not be started: {error.strerror}")
         with open(refusals, "rb") as file:  # noqa: PTH123
-            if reason := file.read().decode():
+            if reason := end.refusal or file.read().decode():
                 return _not_begun(Outcome.HARNESS_ERROR, f"it could not be started: {reason}")
         return told(self._forks, end, end.stopped or check_box())
 

@@ -7,11 +7,12 @@ largest value among the threads counts. On a kernel without it, CPU time alone i
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -24,15 +25,15 @@ FIRST_CHECK_SECONDS, CHECK_SECONDS = 0.02, 0.05  # until the first check of limi
 POLL_SECONDS = 0.001  # between two checks for the end of a process that has no pidfd
 LENGTH_BYTES, NONCE_BYTES = 4, 16  # before and after a report
 MAX_REPORT_BYTES = 64 * 2**10
+MAX_DETAIL_CHARACTERS = 1800  # of a report: it has 300, of which a lone surrogate is written by six
 OutcomeAndDetail = tuple[str, str]
 """A `raysweep.programs.Outcome`, and one line about it."""
 _KERNEL_COUNTS_WAITING = Path("/proc/self/schedstat").exists()
 
 
 class ProgramReport(NamedTuple):
-    """A report of a forked process about one program."""
+    """A report of a forked process about the next of its programs."""
 
-    number: int
     outcome: str
     detail: str
     seconds: float  # of CPU
@@ -45,15 +46,19 @@ class ProcessEnd(NamedTuple):
     status: int  # as `os.wait4` returns it
     seconds: float  # effective time since the last report, or since the start
     stopped: OutcomeAndDetail | None = None  # why it was killed, if it exceeded a limit
+    refusal: str = ""  # why it could not be started, so that no program ran
 
 
 class ReportPipe:
-    """Reads reports from a pipe; from the first one without the right nonce on, everything is dropped."""
+    """Reads reports from a pipe, which programs may find. From the first that is none on, everything is dropped.
 
-    def __init__(self, descriptor: int, nonce: bytes) -> None:
-        self.descriptor, self._nonce = descriptor, nonce
+    `outcomes`: those that a report may have.
+    """
+
+    def __init__(self, descriptor: int, nonce: bytes, outcomes: Set[str]) -> None:
+        self.descriptor, self._nonce, self._outcomes = descriptor, nonce, outcomes
         self._data = bytearray()
-        self._broken = False
+        self.is_broken = False
 
     def read(self) -> bool:
         """Read the available bytes; return False when the pipe is closed."""
@@ -61,25 +66,33 @@ class ReportPipe:
             data = os.read(self.descriptor, MAX_REPORT_BYTES)
         except BlockingIOError:
             return True
-        if not self._broken:
+        if not self.is_broken:
             self._data += data
         return bool(data)
 
     def new_reports(self) -> list[ProgramReport]:
         reports = []
-        while len(self._data) >= LENGTH_BYTES and not self._broken:
+        while len(self._data) >= LENGTH_BYTES and not self.is_broken:
             size = int.from_bytes(self._data[:LENGTH_BYTES], "big")
-            end = LENGTH_BYTES + size
-            is_whole = len(self._data) >= end + NONCE_BYTES
-            if size > MAX_REPORT_BYTES or (is_whole and self._data[end : end + NONCE_BYTES] != self._nonce):
-                self._broken = True
-            if self._broken or not is_whole:
+            end = LENGTH_BYTES + size + NONCE_BYTES
+            if size <= MAX_REPORT_BYTES and len(self._data) < end:
                 break
-            text = self._data[LENGTH_BYTES:end].decode("utf-8", "replace")
-            number, outcome, seconds, parts, detail = text.split("\n", 4)
-            reports.append(ProgramReport(int(number), outcome, detail, float(seconds), parts))
-            del self._data[: end + NONCE_BYTES]
+            try:
+                reports.append(self._report(bytes(self._data[LENGTH_BYTES:end]), size))
+            except ValueError:
+                self.is_broken = True
+            del self._data[:end]
         return reports
+
+    def _report(self, data: bytes, size: int) -> ProgramReport:
+        """Read a report of a size, and the nonce behind it; raise ValueError if inside/child.py writes no such one."""
+        if data[size:] != self._nonce:
+            raise ValueError("another nonce")
+        outcome, seconds, parts, detail = data[:size].decode().split("\n", 3)
+        report = ProgramReport(outcome, detail, float(seconds), parts)
+        if outcome not in self._outcomes or not 0 <= report.seconds < math.inf or len(detail) > MAX_DETAIL_CHARACTERS:
+            raise ValueError("not a report")
+        return report
 
 
 class ExitWaiter:
@@ -217,6 +230,10 @@ class Watch:
         cpu = usage.ru_utime + usage.ru_stime - self._cpu_before
         seconds = max(cpu, wall - waiting) if wall > FIRST_CHECK_SECONDS and _KERNEL_COUNTS_WAITING else cpu
         return ProcessEnd(status, max(seconds, self._measured), stopped)
+
+    @property
+    def has_broken_reports(self) -> bool:
+        return self._reports is not None and self._reports.is_broken
 
     def _read_reports(self, seconds: float) -> bool:
         """Read reports for `seconds`; return True as soon as the process has ended."""

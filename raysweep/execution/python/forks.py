@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import math
+import mmap
 import os
 import resource
 import socket
@@ -35,7 +36,6 @@ from raysweep.execution.python.lanes import ANSWERS, REQUESTS
 
 CONTROL, RULES = 12, 13  # descriptors: the socket between judge and launcher, and Landlock's rules
 CHANNEL = 3  # descriptor on which a fork talks to its judge; the others of a program are 0, 1 and 2
-NOT_STARTED = 125  # exit code of a fork that could not apply the layers
 _TICKS = 4
 """The kernel's limit of CPU time is so many times a program's own, which the watch keeps: it counts a whole tick of its
 clock for whoever runs at the tick, so beside other processes it ends a program that has used less than the limit."""
@@ -55,6 +55,7 @@ class Forks:
         self.layers, self.box = layers, box
         self._own_size = 0  # bytes of address space of this process, added to each program's limit
         self._kills = _out_of_memory_kills()
+        self._refusal = mmap.mmap(-1, mmap.PAGESIZE)  # where a fork writes why no program runs in it
 
     def prepare(self, numpy: bool) -> None:
         if numpy and "numpy" not in sys.modules:
@@ -66,7 +67,6 @@ class Forks:
         self,
         run: Callable[[], None],
         descriptors: Sequence[int],
-        not_started: Callable[[str], None],
         memory: int,
         cpu_seconds: float,
         watch: Callable[[int], Watch],
@@ -76,10 +76,10 @@ class Forks:
         """Run a function in a fork and wait for its end; then kill and remove everything that it left.
 
         `run`: called in the fork; must end the process. `descriptors`: what the fork gets as CHANNEL and the numbers
-        after it, in ascending order; closed here. `not_started`: called in the fork with the reason if the layers can't
-        be applied. `memory`: limit in bytes, beyond what this process uses. `cpu_seconds`: limit of CPU time, which the
-        kernel enforces only where the watch doesn't, see `_TICKS`. `watch`: returns the watch of a process. `limits`:
-        see `Watch.wait`. `collect`: called when its processes have ended, while its folder is still there.
+        after it, in ascending order; closed here. `memory`: limit in bytes, beyond what this process uses.
+        `cpu_seconds`: limit of CPU time, which the kernel enforces only where the watch doesn't, see `_TICKS`. `watch`:
+        returns the watch of a process. `limits`: see `Watch.wait`. `collect`: called when its processes have ended,
+        while its folder is still there.
 
         Raises:
             NotForked: of what was to run nothing is left.
@@ -94,7 +94,7 @@ class Forks:
             self.box.renew_folder()
             raise NotForked(error.errno, error.strerror) from error
         if pid == 0:
-            self._run_in_fork(run, descriptors, not_started, memory + self._own_size, _TICKS * math.ceil(cpu_seconds))
+            self._run_in_fork(run, descriptors, memory + self._own_size, _TICKS * math.ceil(cpu_seconds))
         _close(descriptors)
         try:
             end = watch(pid).wait(limits)
@@ -102,7 +102,9 @@ class Forks:
             self.box.kill_processes()
         collect()
         self.box.renew_folder()
-        return end
+        refusal = self._refusal[:].rstrip(b"\0")
+        self._refusal[: len(refusal)] = bytes(len(refusal))
+        return end._replace(refusal=refusal.decode("utf-8", "replace"))
 
     def was_short_of_memory(self) -> bool:
         """Return True if the kernel has killed a process for want of memory since the last call."""
@@ -113,23 +115,23 @@ class Forks:
         self,
         run: Callable[[], None],
         descriptors: Sequence[int],
-        not_started: Callable[[str], None],
         memory: int,
         cpu_seconds: int,
     ) -> NoReturn:
         try:
-            for number, descriptor in enumerate(descriptors, CHANNEL):
-                os.dup2(descriptor, number)
-            lower_limit(resource.RLIMIT_CPU, cpu_seconds)
-            lower_limit(resource.RLIMIT_AS, memory)
             try:
+                for number, descriptor in enumerate(descriptors, CHANNEL):
+                    os.dup2(descriptor, number)
+                lower_limit(resource.RLIMIT_CPU, cpu_seconds)
+                lower_limit(resource.RLIMIT_AS, memory)
                 if self.layers.has_loopback:
                     enter_own_network()
                 self.layers.apply(os.getpid())
                 os.closerange(CHANNEL + len(descriptors), 256)
             except BaseException as error:  # not the program's fault, since it never ran
-                not_started(f"it could not be started: {error}")
-                os._exit(NOT_STARTED)
+                self._refusal.write((str(error) or type(error).__name__).encode()[: mmap.PAGESIZE])
+                os._exit(1)
+            self._refusal.close()  # no program can write there
             run()
         finally:
             os._exit(127)

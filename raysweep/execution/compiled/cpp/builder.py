@@ -290,9 +290,7 @@ class CppBuilder:
             return Watch(pid, self._requests, exceeded, False)
 
         try:
-            end = self._forks.run(
-                run, [], lambda reason: None, COMPILE_MEMORY, COMPILE_SECONDS, watch, lambda _: (wall, wall), collect
-            )
+            end = self._forks.run(run, [], COMPILE_MEMORY, COMPILE_SECONDS, watch, lambda _: (wall, wall), collect)
         except NotForked:
             return None
         return _Compiled(bytes(output), end, said.decode("utf-8", "replace"))

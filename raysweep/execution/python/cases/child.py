@@ -62,7 +62,7 @@ def run_alone(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -
     if hosts and outcome != "passed":
         detail = f"it asked for the network ({hosts[0]}); {detail}"
     flush(streams)
-    report(0, outcome, detail, 0.0, parts)
+    report(outcome, detail, 0.0, parts)
     end_process(0)
 
 
@@ -85,7 +85,7 @@ def _run(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -> tup
         exec(tests, names)
         kinds = [value for value in names.values() if _is_case(value) and id(value) not in of_program]
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(kind) for kind in kinds)
-        result = _Ends(lambda *ended: report(0, PROGRESS, _listed(*ended), 0.0, ",".join(ended[0])))
+        result = _Ends(lambda *ended: report(PROGRESS, _listed(*ended), 0.0, ",".join(ended[0])))
         suite.run(result)
     except BaseException as error:
         return *outcome_of(error, {PROGRAM: text}, frame_of), ""

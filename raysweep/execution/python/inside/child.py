@@ -41,7 +41,7 @@ from raysweep.execution.python.processes import (
 )
 from raysweep.execution.python.screen import code_objects, is_pure, sets_attributes
 
-Reporter = Callable[[int, str, str, float, str], None]
+Reporter = Callable[[str, str, float, str], None]
 
 
 def run_alone(text: str, tests: PreparedTests | None, report: Reporter, frame_of: FrameOf) -> None:
@@ -56,15 +56,15 @@ def run_alone(text: str, tests: PreparedTests | None, report: Reporter, frame_of
         if outcome == "passed" and copies_builtins and not _builtins_are_unchanged():
             outcome, detail = "exception", "the program changed the built-in functions of libraries"
     flush(streams)
-    report(0, outcome, detail, 0.0, parts)
+    report(outcome, detail, 0.0, parts)
     end_process(0)
 
 
 def run_together(
-    items: Sequence[tuple[int, str, PreparedTests | None]], report: Reporter, frame_of: FrameOf, output_bytes: int
+    items: Sequence[tuple[str, PreparedTests | None]], report: Reporter, frame_of: FrameOf, output_bytes: int
 ) -> None:
     largest = prepare_process()
-    for number, text, tests in items:
+    for text, tests in items:
         reseed()
         forget_equal_keys()
         began, parts = process_time(), ""
@@ -82,7 +82,7 @@ def run_together(
                     outcome = NEEDS_OWN_PROCESS
             else:
                 outcome = NEEDS_OWN_PROCESS
-        report(number, outcome, detail, process_time() - began, parts)
+        report(outcome, detail, process_time() - began, parts)
         if has_grown(largest):
             break
     _exit(0)
@@ -172,16 +172,16 @@ _PRIVATE_BUILTINS, _PLAIN_BUILTINS = private_builtins(), dict(_ORIGINAL_BUILTINS
 
 
 def reporter(descriptor: int, nonce: bytes) -> Reporter:
-    """Return a function that writes a report to a pipe: length, number, outcome, seconds, parts, detail; nonce.
+    """Return a function that writes a report to a pipe: length, outcome, seconds, parts, detail; nonce.
 
     The nonce comes last: a program that delays the report, to find the nonce meanwhile, delays only what is worthless.
     """
     pid = getpid()
 
-    def report(number: int, outcome: str, detail: str, seconds: float, parts: str) -> None:
+    def report(outcome: str, detail: str, seconds: float, parts: str) -> None:
         if getpid() != pid:  # in a fork that the program made
             return
-        line = f"{number}\n{outcome}\n{seconds:.6f}\n{parts}\n{detail[:DETAIL_CHARACTERS]}"
+        line = f"{outcome}\n{seconds:.6f}\n{parts}\n{detail[:DETAIL_CHARACTERS]}"
         text = line.encode("utf-8", "backslashreplace")
         write(descriptor, len(text).to_bytes(4, "big") + text)
         write(descriptor, nonce)

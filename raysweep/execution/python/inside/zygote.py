@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence, Set
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -22,8 +22,16 @@ from raysweep.execution.isolation.watch import (
     timeout_detail,
 )
 from raysweep.execution.messages import ProgramItem
-from raysweep.execution.python.forks import CHANNEL, NOT_STARTED, Forks
-from raysweep.execution.python.lanes import PROGRESS, REQUESTS, SLOW_SECONDS, TEXT_CHARACTERS, Judged, Lanes
+from raysweep.execution.python.forks import CHANNEL, Forks
+from raysweep.execution.python.lanes import (
+    OF_PROGRAMS,
+    PROGRESS,
+    REQUESTS,
+    SLOW_SECONDS,
+    TEXT_CHARACTERS,
+    Judged,
+    Lanes,
+)
 from raysweep.programs import Outcome
 
 
@@ -57,7 +65,7 @@ class Zygote(Lanes):
             self._forks.prepare(numpy=any("numpy" in item.text for item in items))
 
     def run_together(self, items: Sequence[ProgramItem]) -> Sequence[ProgramReport]:
-        programs = [(item.number, item.text, self._tests[item.tests]) for item in items]
+        programs = [(item.text, self._tests[item.tests]) for item in items]
         time_limits = [min(SLOW_SECONDS, item.timeout / 4) for item in items]
 
         def run(report: Any) -> None:
@@ -67,7 +75,8 @@ class Zygote(Lanes):
             index = min(done, len(items) - 1)
             return time_limits[index], items[index].wall
 
-        return self._fork(run, items[0], sum(time_limits), limits, several=True)[0]
+        outcomes = OF_PROGRAMS | {self._harness.child.NEEDS_OWN_PROCESS}
+        return self._fork(run, items[0], sum(time_limits), limits, outcomes, several=True)[0].reported
 
     def run_alone(self, item: ProgramItem) -> Judged:
         """Judge a program in its own process.
@@ -76,17 +85,19 @@ class Zygote(Lanes):
         the tests that passed are known only if the tests ended, or tell it after each.
         """
         tests, box = self._tests[item.tests], self._forks.box
+        limits, outcomes = (item.timeout, item.wall), OF_PROGRAMS | {PROGRESS}
 
         def run(report: Any) -> None:
             self._harness.child.run_alone(item.text, tests, report, self._harness.frame_of)
 
         for last_try in (False, True):
-            reports, end = self._fork(run, item, item.timeout, lambda done: (item.timeout, item.wall), several=False)
+            watch, end = self._fork(run, item, item.timeout, lambda done: limits, outcomes, several=False)
             killed = not end.stopped and end.status == signal.SIGKILL
             if last_try or not killed or not self._forks.was_short_of_memory():
                 break
         stopped = end.stopped or box.exceeded_limit(item.output, item.timeout)
-        outcome, detail = stopped or _outcome_of_end(reports, end, item.timeout)
+        outcome, detail = stopped or _outcome_of_end(watch, end, item.timeout)
+        reports = watch.reported
         parts = next((report.parts for report in reports if (report.outcome, report.detail) == (outcome, detail)), None)
         if parts is None and (ended := [report for report in reports if report.outcome == PROGRESS]):
             detail, parts = f"{detail}; {ended[-1].detail}"[:TEXT_CHARACTERS], ended[-1].parts
@@ -98,8 +109,9 @@ class Zygote(Lanes):
         item: ProgramItem,
         cpu_seconds: float,
         limits: Callable[[int], tuple[float, float]],
+        outcomes: Set[str],
         several: bool,
-    ) -> tuple[list[ProgramReport], ProcessEnd]:
+    ) -> tuple[Watch, ProcessEnd]:
         """Run a function in a fork behind the layers.
 
         The limits of memory and output, and of CPU time where seccomp is missing, are those of `item`. `Forks.run` and
@@ -108,23 +120,20 @@ class Zygote(Lanes):
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         nonce = os.urandom(16)
+        pipe = ReportPipe(reading, nonce, outcomes)
         box, watched = self._forks.box, list[Watch]()
 
         def check_box() -> OutcomeAndDetail | None:
             return box.exceeded_limit(item.output, item.timeout)
 
         def watch(pid: int) -> Watch:
-            watched.append(Watch(pid, REQUESTS, check_box, several, reports=ReportPipe(reading, nonce)))
+            watched.append(Watch(pid, REQUESTS, check_box, several, reports=pipe))
             return watched[0]
-
-        def not_started(reason: str) -> None:
-            self._harness.child.reporter(CHANNEL, nonce)(0, str(Outcome.HARNESS_ERROR), reason, 0.0, "")
 
         try:
             end = self._forks.run(
                 lambda: run(self._harness.child.reporter(CHANNEL, nonce)),
                 [writing],
-                not_started,
                 item.memory,
                 cpu_seconds,
                 watch,
@@ -132,17 +141,20 @@ class Zygote(Lanes):
             )
         finally:
             os.close(reading)
-        return watched[0].reported, end
+        return watched[0], end
 
 
-def _outcome_of_end(reports: Iterable[ProgramReport], end: ProcessEnd, timeout: float) -> OutcomeAndDetail:
+def _outcome_of_end(watch: Watch, end: ProcessEnd, timeout: float) -> OutcomeAndDetail:
+    if end.refusal:
+        return Outcome.HARNESS_ERROR, f"it could not be started: {end.refusal}"
     if end.seconds > timeout:
         return Outcome.TIMEOUT, timeout_detail(timeout)
     code = os.waitstatus_to_exitcode(end.status)
     if code < 0:
         return Outcome.KILLED, f"signal {signal.strsignal(-code)}"
-    for report in reports:
-        broken = report.outcome == Outcome.HARNESS_ERROR
-        if code == (NOT_STARTED if broken else 0) and report.outcome in list(Outcome):
+    if watch.has_broken_reports:
+        return Outcome.KILLED, "it sent something else than a report"
+    for report in watch.reported:
+        if code == 0 and report.outcome != PROGRESS:
             return report.outcome, report.detail
     return Outcome.KILLED, f"it ended with exit code {code} before its tests did"

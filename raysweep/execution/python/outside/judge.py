@@ -19,7 +19,6 @@ from raysweep.execution.board import Board
 from raysweep.execution.isolation.kernel import current_core, return_memory
 from raysweep.execution.isolation.watch import OutcomeAndDetail, ProgramReport, timeout_detail
 from raysweep.execution.messages import ProgramItem
-from raysweep.execution.python.forks import NOT_STARTED
 from raysweep.execution.python.lanes import SLOW_SECONDS, Judged, Lanes
 from raysweep.execution.python.outcomes import PARTS, TESTS, outcome_of, parts_passed
 from raysweep.execution.python.outside.ahead import Ahead
@@ -123,7 +122,7 @@ class Judge(Lanes):
         unusual = outcome in (Outcome.MEMORY, Outcome.KILLED) or detail.startswith("RecursionError")
         if unusual or not fits:
             outcome, detail = NEEDS_OWN_PROCESS, detail or "it left something"
-        return ProgramReport(item.number, outcome, detail, session.cpu_seconds - before, session.parts)
+        return ProgramReport(outcome, detail, session.cpu_seconds - before, session.parts)
 
     def _limit(self, item: ProgramItem) -> float:
         """Return the seconds that tests may work: as long as a program, since some compute the expected values."""
@@ -212,6 +211,8 @@ def _raise_what_tests_caught(session: Session) -> None:
 
 
 def _outcome_of_end(session: Session, end: End, timeout: float) -> OutcomeAndDetail:
+    if end.refusal:
+        return Outcome.HARNESS_ERROR, f"it could not be started: {end.refusal}"
     if end.stopped:
         return end.stopped[0], end.stopped[1]
     if end.seconds > timeout:
@@ -221,6 +222,4 @@ def _outcome_of_end(session: Session, end: End, timeout: float) -> OutcomeAndDet
         return Outcome.KILLED, f"it sent something else than an answer: {session.malformed}"
     if code < 0:
         return Outcome.KILLED, f"signal {signal.strsignal(-code)}"
-    if code == NOT_STARTED and not session.has_started:
-        return Outcome.HARNESS_ERROR, "it could not be started"
     return Outcome.KILLED, f"it ended with exit code {code} before its tests did"

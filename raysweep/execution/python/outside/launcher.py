@@ -21,8 +21,6 @@ from raysweep.execution.python.outside.ahead import Ahead
 
 STOP = b"stop"
 """A judge's request to kill the process that it launched."""
-STARTED = b"+"
-"""The first byte from a fork: the layers are applied."""
 MESSAGE_BYTES = 2**16
 
 
@@ -47,6 +45,7 @@ class End(NamedTuple):
     short_of_memory: bool  # the kernel has killed a process since the last end
     stderr: str = ""
     last_words: str = ""  # the end of stderr, of a program in Java or C++
+    refusal: str = ""  # why no program ran
 
 
 class Launcher:
@@ -94,7 +93,6 @@ class Launcher:
 
         def run() -> None:
             board.close()
-            os.write(CHANNEL, STARTED)
             self._serve_candidate(CHANNEL, self._ahead, launch.together, launch.output)
 
         def check_box() -> OutcomeAndDetail | None:
@@ -116,7 +114,6 @@ class Launcher:
         end = self._forks.run(
             run,
             [channel],
-            lambda reason: None,
             launch.memory,
             longest,
             watch,
@@ -127,7 +124,8 @@ class Launcher:
 
 def told(forks: Forks, end: ProcessEnd, stopped: OutcomeAndDetail | None) -> End:
     killed = end.status == signal.SIGKILL and not stopped
-    return End(list(stopped) if stopped else None, end.status, end.seconds, killed and forks.was_short_of_memory())
+    short = killed and forks.was_short_of_memory()
+    return End(list(stopped) if stopped else None, end.status, end.seconds, short, refusal=end.refusal)
 
 
 def launch(control: socket.socket, request: Launch, *files: int) -> socket.socket:

@@ -8,6 +8,7 @@ end its session: with `killed` if the text is malformed, or as its process ended
 from __future__ import annotations
 
 import builtins
+import math
 import select
 import socket
 import sys
@@ -26,7 +27,6 @@ from raysweep.execution.python.outside.beside import MAX_BESIDE, Beside, values_
 from raysweep.execution.python.outside.changes import replace_items
 from raysweep.execution.python.outside.codec import BYTES, Malformed, decoded, encoded
 from raysweep.execution.python.outside.kinds import plain_data, read_library
-from raysweep.execution.python.outside.launcher import STARTED
 from raysweep.execution.python.outside.plain import CALLABLE, ITERATOR, NotPlain, Plain
 from raysweep.execution.python.outside.set_order import SetOrder
 from raysweep.execution.python.processes import NEEDS_OWN_PROCESS
@@ -72,7 +72,7 @@ class Session:
         self.cpu_seconds = 0.0  # of the program's process, as it says
         self.malformed = ""  # what was wrong with the program's answer
         self.received = 0  # bytes of answers
-        self.has_started = self.has_ended = False
+        self.has_ended = False
         self._begin(None)
 
     def _begin(self, tests: AskedTests | None) -> None:
@@ -349,11 +349,12 @@ class Session:
             return
         if answer is not None:
             self._board.begin_judges_turn()
-            if type(answer) is not list or len(answer) != 3 or answer[0] != "done" or type(answer[2]) is not float:
+            self._take_seconds(answer)
+            if len(answer) != 2 or answer[0] != "done":
                 self._end("not an answer")
             self._is_done = True
             self._add_records()
-            self._left_nothing, self.cpu_seconds = answer[1] is True, answer[2]
+            self._left_nothing = answer[1] is True
 
     def _ask(self, request: bytes) -> list[Any]:
         """Send a request and return the answer without its last field, the process's CPU seconds."""
@@ -366,10 +367,16 @@ class Session:
         self._send(request)
         answer = self._receive(None)
         self._board.begin_judges_turn()
+        self._take_seconds(answer)
+        return answer  # type: ignore[no-any-return]
+
+    def _take_seconds(self, answer: Any) -> None:
+        """Take the process's CPU seconds off an answer's end; end the session if they can't be those."""
         if type(answer) is not list or not answer or type(answer[-1]) is not float:
             self._end("not an answer")
+        if not self.cpu_seconds <= answer[-1] < math.inf:
+            self._end("not a time")
         self.cpu_seconds = answer.pop()
-        return answer
 
     def _send(self, data: bytes) -> None:
         try:
@@ -399,9 +406,6 @@ class Session:
                     more = b""
             if not more:
                 self._end()
-            if not self.has_started:
-                self.has_started = more[:1] == STARTED
-                more = more[1:]
             self._data += more
             self.received += len(more)
         data = bytes(self._data[4:])
