@@ -95,8 +95,8 @@ class Program:
 class Limits:
     """Limits of one program.
 
-    Effective time is CPU time, or wall time minus the time spent waiting for a core, whichever is larger
-    (docs/execution-design.md).
+    Effective time is CPU time, or wall time minus the time spent waiting for a core, whichever is larger. Both count
+    all threads and child processes of the program (docs/execution-design.md).
     """
 
     timeout: float = 5.0  # seconds of effective time

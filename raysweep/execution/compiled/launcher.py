@@ -151,8 +151,7 @@ class CompiledLauncher:
             return box.exceeded_limit(launch.output, timeout)
 
         def watch(pid: int) -> Watch:
-            threaded, board = self._command.path != "", self._board
-            return Watch(pid, self._control.fileno(), check_box, False, board=board, stoppable=True, threaded=threaded)
+            return Watch(pid, self._control.fileno(), check_box, False, board=self._board, stoppable=True)
 
         try:
             end = self._forks.run(

@@ -1,8 +1,8 @@
 """Watches a forked process until it ends and measures its effective time: the time it would take on an idle machine.
 
-Effective time is CPU time, or wall time minus the time spent waiting for a core, whichever is larger; so sleeping
-counts and other processes don't. The kernel measures the waiting in the second field of /proc/PID/schedstat; the
-largest value among the threads counts. On a kernel without it, CPU time alone is effective time.
+Effective time is the CPU time of a program's threads and processes, or wall time without the time that they waited for
+a core, whichever is larger; so sleeping counts and other processes don't. The kernel measures the waiting in the second
+field of each thread's schedstat. On a kernel without it, CPU time alone is effective time.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from raysweep.execution.board import Board
+from raysweep.execution.isolation.process_tree import cpu_seconds, cpu_seconds_of_ended, descendants, stat_fields
 from raysweep.execution.isolation.threads import exceeded_threads
 from raysweep.programs import Outcome
 
@@ -26,6 +27,7 @@ POLL_SECONDS = 0.001  # between two checks for the end of a process that has no 
 LENGTH_BYTES, NONCE_BYTES = 4, 16  # before and after a report
 MAX_REPORT_BYTES = 64 * 2**10
 MAX_DETAIL_CHARACTERS = 1800  # of a report: it has 300, of which a lone surrogate is written by six
+SECOND = 10**9  # nanoseconds
 OutcomeAndDetail = tuple[str, str]
 """A `raysweep.programs.Outcome`, and one line about it."""
 _KERNEL_COUNTS_WAITING = Path("/proc/self/schedstat").exists()
@@ -126,22 +128,72 @@ class ExitWaiter:
             os.close(self.descriptor)
 
 
-class JointWaiting:
-    """How long threads that wait for one another have waited for a core.
+class Waiting:
+    """How long a program's threads and processes have waited for a core, as far as that is known.
 
-    It is the sum of their values, but at no moment more than the time that had passed by then: many threads that wait
-    at the same time, which a program can arrange, give nothing for later sleep.
+    They may wait for one another, so what each has waited is added up, but never beyond the time that has passed since
+    none of them waited: many that wait at the same time, which a program can arrange, give nothing for earlier or later
+    sleep. What ends between two samples has used CPU time that no sample has: it is taken to have waited for that as
+    long as the others have for theirs.
     """
 
     def __init__(self) -> None:
-        self.of_threads: dict[str, float] = {}  # seconds, by thread, also of those that ended
-        self._at_once = 0.0  # beyond the time that had passed
+        self.seconds = 0.0
+        self._tasks: dict[str, tuple[int, int]] = {}  # of the last sample, by number of a thread
+        self._ran = self._waited = 0  # nanoseconds of all threads, also of those that ended
+        self._counted = self._unseen = 0.0  # nanoseconds of waiting in `seconds`, and on a core that no sample has
+        self._settled = 0.0, 0.0  # `seconds` and the time that had passed when none of them waited
 
-    def seconds(self, passed: float) -> float:
-        """Return the seconds of waiting, when so many seconds have passed."""
-        total = sum(self.of_threads.values())
-        self._at_once = max(self._at_once, total - passed)
-        return total - self._at_once
+    def sample(self, pids: Iterable[int]) -> bool:
+        """Read what the threads of processes have waited so far; return True if one of them runs or waits now.
+
+        The kernel adds a wait only when it ends.
+        """
+        tasks: dict[str, tuple[int, int]] = {}
+        is_runnable = False
+        for pid in pids:
+            with suppress(OSError):
+                for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+                    with suppress(OSError, IndexError):  # it has just ended
+                        is_runnable |= stat_fields(f"/proc/{pid}/task/{thread}/stat")[0] == b"R"
+                        with open(f"/proc/{pid}/task/{thread}/schedstat") as file:  # noqa: PTH123
+                            ran, waited = map(int, file.read().split()[:2])
+                        tasks[thread] = ran, waited
+        self.add(tasks)
+        return is_runnable
+
+    def add(self, tasks: dict[str, tuple[int, int]]) -> None:
+        """Add what threads had since the last sample; `tasks`: their nanoseconds on a core, and of waiting for one."""
+        for thread, now in tasks.items():
+            before = self._tasks.get(thread, (0, 0))
+            if now < before:  # the number is of another thread
+                before = (0, 0)
+            self._ran += now[0] - before[0]
+            self._waited += now[1] - before[1]
+        self._tasks = tasks
+
+    def update(self, passed: float, cpu: float, *, is_settled: bool) -> float:
+        """Return the seconds of waiting of a program that has used so much CPU time, when so many seconds have passed.
+
+        `is_settled`: none of its threads waited when `sample` was called, which was not before then.
+        """
+        before, since = self._settled
+        self.seconds = min(self.seconds + self._new(cpu), before + passed - since)
+        if is_settled:
+            self._settled = self.seconds, passed
+        return self.seconds
+
+    def begin(self, cpu: float) -> None:
+        """Count what is waited from now on alone, for the next program of a process that has used so much CPU time."""
+        self._new(cpu)
+        self.seconds, self._settled = 0.0, (0.0, 0.0)
+
+    def _new(self, cpu: float) -> float:
+        """Return the seconds of waiting since the last call, with those of threads that ended between two samples."""
+        unseen = max(self._unseen, cpu * SECOND - self._ran)
+        new = self._waited - self._counted + (unseen - self._unseen) * self._waited / max(1, self._ran)
+        self._counted, self._unseen = self._waited, unseen
+        return new / SECOND
 
 
 class Watch:
@@ -158,7 +210,6 @@ class Watch:
         first_program: the board's count of programs when the first of them has begun.
         stoppable: a message on `requests` asks to kill the process. It is left there.
         cores: those that the process may use once it has turned out not to be quick; until then it stays where it is.
-        threaded: its threads wait for one another, as a JVM's do, so that each one's waiting for a core counts.
     """
 
     def __init__(
@@ -173,7 +224,6 @@ class Watch:
         first_program: int = 0,
         stoppable: bool = False,
         cores: set[int] | None = None,
-        threaded: bool = False,
     ) -> None:
         self.pid, self._reports, self._board, self._check_box = pid, reports, board, check_box
         self._several = several
@@ -187,10 +237,10 @@ class Watch:
         self._poll.register(requests, select.POLLIN if stoppable else 0)  # 0: reports only that it was closed
         self._is_asked_to_stop = False
         self._cores = cores
-        # A program starts at `_program_start` with the waiting and the CPU time that the process had by then.
+        # A program starts at `_program_start` with the CPU time that the process had by then.
         self._process_start = self._program_start = time.monotonic()
-        self._waiting_before = self._cpu_before = self._largest_waiting = 0.0
-        self._joint = JointWaiting() if threaded else None
+        self._cpu_before = 0.0
+        self._waiting = Waiting()
         self._measured = 0.0  # effective seconds at the last check: the final figure is not below it
         self._first_program = first_program
         self._programs_done = 0
@@ -210,8 +260,6 @@ class Watch:
                     os.sched_setaffinity(self.pid, self._cores)
                 self._cores = None
             self._look_at_board()
-            if self._joint is not None:
-                self._waiting()  # of threads that may have ended by the next check
             in_time = limits(self._programs_done)
             stopped = self._exceeded_time(*in_time) or exceeded_threads([self.pid]) or self._check_box()
         if stopped or self._is_asked_to_stop:
@@ -220,15 +268,18 @@ class Watch:
                 pass
         self._look_at_board()
         wall = self._wall()
-        waiting = self._waiting() - self._waiting_before if wall > FIRST_CHECK_SECONDS else 0.0
+        if wall > FIRST_CHECK_SECONDS:
+            self._waiting.sample([self.pid])
         while self._reports is not None and self._reports.read():
             if not select.select([self._reports.descriptor], [], [], 0)[0]:
                 break
         self.reported += self._reports.new_reports() if self._reports is not None else []
         self._exit.close()
         _, status, usage = os.wait4(self.pid, 0)
-        cpu = usage.ru_utime + usage.ru_stime - self._cpu_before
-        seconds = max(cpu, wall - waiting) if wall > FIRST_CHECK_SECONDS and _KERNEL_COUNTS_WAITING else cpu
+        seconds = usage.ru_utime + usage.ru_stime - self._cpu_before
+        if wall > FIRST_CHECK_SECONDS and _KERNEL_COUNTS_WAITING:
+            waiting = self._waiting.update(wall, seconds + self._cpu_before, is_settled=True)
+            seconds = max(seconds, wall - waiting)
         return ProcessEnd(status, max(seconds, self._measured), stopped)
 
     @property
@@ -269,7 +320,9 @@ class Watch:
     def _start_next_program(self, done: int) -> None:
         self._programs_done = done
         if (now := time.monotonic()) - self._process_start > FIRST_CHECK_SECONDS:
-            self._waiting_before, self._cpu_before = self._waiting(), own_cpu_seconds(self.pid)
+            self._cpu_before = own_cpu_seconds(self.pid)
+            self._waiting.sample([self.pid])
+            self._waiting.begin(self._cpu_before)
         self._program_start, self._measured = now, 0.0
 
     def _wall(self) -> float:
@@ -278,56 +331,16 @@ class Watch:
         return max(0.0, time.monotonic() - self._program_start - judges)
 
     def _exceeded_time(self, seconds: float, wall_seconds: float) -> OutcomeAndDetail | None:
-        wall, effective = self._wall(), own_cpu_seconds(self.pid) - self._cpu_before
+        wall, pids = self._wall(), [self.pid, *descendants(self.pid)]
+        is_runnable = self._waiting.sample(pids)
+        cpu = own_cpu_seconds(self.pid) + sum(map(cpu_seconds, pids[1:])) + cpu_seconds_of_ended(self.pid)
+        waiting = self._waiting.update(wall, cpu, is_settled=not is_runnable)
+        self._measured = cpu - self._cpu_before
         if wall > wall_seconds:
             return Outcome.TIMEOUT, f"more than {wall_seconds:g} s of wall time"
-        if effective <= seconds < wall and _KERNEL_COUNTS_WAITING and not self._is_runnable():
-            effective = wall - (self._waiting() - self._waiting_before)
-        self._measured = effective
-        return (Outcome.TIMEOUT, timeout_detail(seconds)) if effective > seconds else None
-
-    def _is_runnable(self) -> bool:
-        """Return True if a thread runs or waits for a core; the kernel adds its current wait only when it ends."""
-        with suppress(OSError, IndexError):
-            threads = os.listdir(f"/proc/{self.pid}/task")  # noqa: PTH208
-            return any(_state_of_thread(f"/proc/{self.pid}/task/{thread}/stat") == b"R" for thread in threads)
-        return False
-
-    def _waiting(self) -> float:
-        """Return the seconds that the process has waited for a core: the largest value among its threads so far.
-
-        Where they wait for one another it is their `JointWaiting`.
-        """
-        waiting = self._largest_waiting
-        with suppress(OSError, IndexError):
-            for thread in os.listdir(f"/proc/{self.pid}/task"):  # noqa: PTH208
-                with open(f"/proc/{self.pid}/task/{thread}/schedstat") as file:  # noqa: PTH123
-                    seconds = int(file.read().split()[1]) / 1e9
-                waiting = max(waiting, seconds)
-                if self._joint is not None:
-                    self._joint.of_threads[thread] = seconds
-        if self._joint is not None:
-            waiting = max(waiting, self._joint.seconds(self._wall()))
-        self._largest_waiting = waiting
-        return waiting
-
-
-def _state_of_thread(path: str) -> bytes:
-    """Return the letter of a thread's state.
-
-    It stands after the thread's name, which a program can choose: no copy of that may stay in the memory of this
-    process, where the next program would find it.
-    """
-    buffer = bytearray(512)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.preadv(descriptor, [buffer], 0)
-    finally:
-        os.close(descriptor)
-    start = buffer.rfind(b")") + 2
-    state = bytes(buffer[start : start + 1])
-    buffer[:] = bytes(len(buffer))
-    return state
+        if _KERNEL_COUNTS_WAITING and not is_runnable:
+            self._measured = max(self._measured, wall - waiting)
+        return (Outcome.TIMEOUT, timeout_detail(seconds)) if self._measured > seconds else None
 
 
 def own_cpu_seconds(pid: int) -> float:
