@@ -128,20 +128,36 @@ class ExitWaiter:
             os.close(self.descriptor)
 
 
+class Task(NamedTuple):
+    """A thread, as a sample finds it."""
+
+    ran: int  # nanoseconds on a core
+    waited: int  # nanoseconds of waiting for one
+    is_runnable: bool  # it runs or waits now
+
+
+_NEW = Task(0, 0, is_runnable=False)
+
+
 class Waiting:
     """How long a program's threads and processes have waited for a core, as far as that is known.
 
     They may wait for one another, so what each has waited is added up, but never beyond the time that has passed since
     none of them waited: many that wait at the same time, which a program can arrange, give nothing for earlier or later
-    sleep. What ends between two samples has used CPU time that no sample has: it is taken to have waited for that as
-    long as the others have for theirs.
+    sleep.
+
+    A thread that ends takes with it what it has waited since the last sample. If it ran or waited then, one of them is
+    taken to have waited until now whenever none used CPU time. And CPU time that no sample has is taken to have been
+    waited for as long as the rest.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._tasks: dict[str, tuple[int, int]] = {}  # of the last sample, by number of a thread
+        self._tasks: dict[str, Task] = {}  # of the last sample, by number of a thread
         self._ran = self._waited = 0  # nanoseconds of all threads, also of those that ended
         self._counted = self._unseen = 0.0  # nanoseconds of waiting in `seconds`, and on a core that no sample has
+        self._has_lost = False  # a thread that ran or waited at the last sample but one has ended
+        self._before = 0.0, 0.0  # the time that had passed, and the CPU time, at the last update
         self._settled = 0.0, 0.0  # `seconds` and the time that had passed when none of them waited
 
     def sample(self, pids: Iterable[int]) -> bool:
@@ -149,27 +165,27 @@ class Waiting:
 
         The kernel adds a wait only when it ends.
         """
-        tasks: dict[str, tuple[int, int]] = {}
-        is_runnable = False
+        tasks: dict[str, Task] = {}
         for pid in pids:
             with suppress(OSError):
                 for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
                     with suppress(OSError, IndexError):  # it has just ended
-                        is_runnable |= stat_fields(f"/proc/{pid}/task/{thread}/stat")[0] == b"R"
+                        is_runnable = stat_fields(f"/proc/{pid}/task/{thread}/stat")[0] == b"R"
                         with open(f"/proc/{pid}/task/{thread}/schedstat") as file:  # noqa: PTH123
                             ran, waited = map(int, file.read().split()[:2])
-                        tasks[thread] = ran, waited
+                        tasks[thread] = Task(ran, waited, is_runnable)
         self.add(tasks)
-        return is_runnable
+        return any(task.is_runnable for task in tasks.values())
 
-    def add(self, tasks: dict[str, tuple[int, int]]) -> None:
-        """Add what threads had since the last sample; `tasks`: their nanoseconds on a core, and of waiting for one."""
+    def add(self, tasks: dict[str, Task]) -> None:
+        """Add what threads have run and waited since the last sample."""
         for thread, now in tasks.items():
-            before = self._tasks.get(thread, (0, 0))
-            if now < before:  # the number is of another thread
-                before = (0, 0)
-            self._ran += now[0] - before[0]
-            self._waited += now[1] - before[1]
+            before = self._tasks.get(thread, _NEW)
+            if now[:2] < before[:2]:  # the number is of another thread
+                before = _NEW
+            self._ran += now.ran - before.ran
+            self._waited += now.waited - before.waited
+        self._has_lost = any(task.is_runnable for thread, task in self._tasks.items() if thread not in tasks)
         self._tasks = tasks
 
     def update(self, passed: float, cpu: float, *, is_settled: bool) -> float:
@@ -177,8 +193,12 @@ class Waiting:
 
         `is_settled`: none of its threads waited when `sample` was called, which was not before then.
         """
+        new, (passed_before, cpu_before) = self._new(cpu), self._before
+        if self._has_lost:
+            new = max(new, passed - passed_before - (cpu - cpu_before))
         before, since = self._settled
-        self.seconds = min(self.seconds + self._new(cpu), before + passed - since)
+        self.seconds = min(self.seconds + new, before + passed - since)
+        self._before = passed, cpu
         if is_settled:
             self._settled = self.seconds, passed
         return self.seconds
@@ -186,7 +206,7 @@ class Waiting:
     def begin(self, cpu: float) -> None:
         """Count what is waited from now on alone, for the next program of a process that has used so much CPU time."""
         self._new(cpu)
-        self.seconds, self._settled = 0.0, (0.0, 0.0)
+        self.seconds, self._settled, self._before = 0.0, (0.0, 0.0), (0.0, cpu)
 
     def _new(self, cpu: float) -> float:
         """Return the seconds of waiting since the last call, with those of threads that ended between two samples."""

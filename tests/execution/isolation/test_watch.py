@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.execution.isolation.watch import SECOND, Waiting
+from raysweep.execution.isolation.watch import SECOND, Task, Waiting
+
+
+def task(ran: float, waited: float, *, is_runnable: bool = False) -> Task:
+    return Task(int(ran * SECOND), int(waited * SECOND), is_runnable)
 
 
 def after(waiting: Waiting, passed: float, *waited: float, ran: float = 0.1, is_settled: bool = False) -> float:
     """Return the seconds of waiting once threads have waited so long, and each has run for a while."""
-    waiting.add({str(at): (int(ran * SECOND), int(seconds * SECOND)) for at, seconds in enumerate(waited)})
+    waiting.add({str(at): task(ran, seconds) for at, seconds in enumerate(waited)})
     return waiting.update(passed, ran * len(waited), is_settled=is_settled)
 
 
@@ -30,13 +34,13 @@ def test_threads_that_wait_at_the_same_time_give_nothing_for_sleep():
 def test_a_thread_that_got_the_number_of_another_one_has_waited_too():
     waiting = Waiting()
     assert after(waiting, 9.0, 0.5, ran=0.2) == 0.5
-    waiting.add({"0": (SECOND // 10, SECOND // 4)})
+    waiting.add({"0": task(0.1, 0.25)})
     assert waiting.update(9.0, 0.3, is_settled=False) == pytest.approx(0.75)
 
 
 def test_what_ends_between_two_samples_has_waited_as_the_others_have():
     waiting = Waiting()
-    waiting.add({"1": (SECOND, 3 * SECOND)})
+    waiting.add({"1": task(1.0, 3.0)})
     assert waiting.update(9.0, 2.0, is_settled=False) == 6.0
     assert waiting.update(9.0, 2.0, is_settled=False) == 6.0
     assert waiting.update(9.0, 4.0, is_settled=False) == 9.0
@@ -47,3 +51,13 @@ def test_the_next_program_of_a_process_begins_with_no_waiting():
     assert after(waiting, 9.0, 0.5) == 0.5
     waiting.begin(0.1)
     assert after(waiting, 1.0, 0.75) == 0.25
+
+
+def test_a_thread_that_ends_while_it_waits_has_waited_until_its_end():
+    waiting = Waiting()
+    waiting.add({"1": task(0.0, 0.0), "2": task(0.5, 0.0, is_runnable=True)})
+    assert waiting.update(1.0, 0.5, is_settled=False) == 0.0
+    waiting.add({"1": task(0.0, 0.0)})
+    assert waiting.update(2.0, 0.75, is_settled=False) == 0.75
+    waiting.add({"1": task(0.0, 0.0)})
+    assert waiting.update(4.0, 0.75, is_settled=True) == 0.75
