@@ -36,7 +36,7 @@ _ALLOWED_CALLS = {
     "getpid": (39, 172), "sendfile": (40, 71), "recvfrom": (45, 207), "shutdown": (48, 210),
     "getsockname": (51, 204), "getpeername": (52, 205), "getsockopt": (55, 209), "exit": (60, 93),
     "wait4": (61, 260), "uname": (63, 160), "flock": (73, 32), "fsync": (74, 82), "fdatasync": (75, 83),
-    "truncate": (76, 45), "ftruncate": (77, 46), "getdents": (78, -1), "getcwd": (79, 17), "chdir": (80, 49),
+    "ftruncate": (77, 46), "getdents": (78, -1), "getcwd": (79, 17), "chdir": (80, 49),
     "fchdir": (81, 50), "rename": (82, -1), "mkdir": (83, -1), "rmdir": (84, -1), "creat": (85, -1),
     "unlink": (87, -1), "symlink": (88, -1), "readlink": (89, -1), "umask": (95, 166), "gettimeofday": (96, 169),
     "getrlimit": (97, 163), "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174),
@@ -59,9 +59,9 @@ _ALLOWED_CALLS = {
     "statx": (332, 291), "rseq": (334, 293), "close_range": (436, 436),
     "faccessat2": (439, 439), "futex_waitv": (449, 449),
 }  # fmt: skip
-_ALLOWED_IF_READ_ONLY = {  # Landlock doesn't restrict them: allowed only where mounts outside the box are read-only
-    "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "utime": (132, -1), "utimes": (235, -1),
-    "futimesat": (261, -1), "utimensat": (280, 88),
+_ALLOWED_IF_READ_ONLY = {  # Landlock doesn't restrict them, or only since Linux 6.2: allowed where other mounts are
+    "truncate": (76, 45), "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "utime": (132, -1),
+    "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88),
 }  # fmt: skip
 # name: (numbers, index of the argument, its allowed values); other values are refused
 _ALLOWED_BY_VALUE = {
@@ -75,19 +75,20 @@ _ALLOWED_BY_VALUE = {
     "prlimit64": ((302, 261), 2, (0,)),  # reading limits
     "fcntl": ((72, 25), 1, (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1034)),  # neither owners nor leases
 }
-# name: (numbers, index of the argument, its refused bit). A file without a name (O_TMPFILE) leaves no trace in its
-# folder, but the numbers of later files tell of it. `openat2`, whose flags are in memory, isn't allowed at all.
-_ALLOWED_WITHOUT_BIT = {"open": ((2, -1), 1, 0x40_0000), "openat": ((257, 56), 2, 0x40_0000)}
+# name: (numbers, index of the flags). A file without a name (O_TMPFILE) leaves no trace in its folder, but the numbers
+# of later files tell of it. Before Linux 6.2, Landlock lets O_TRUNC empty a file that is opened for reading alone.
+# `openat2`, whose flags are in memory, isn't allowed at all.
+_OPENING = {"open": ((2, -1), 1), "openat": ((257, 56), 2)}
+_WRITING, _TRUNC, _TMPFILE = 0b11, 0x200, 0x40_0000
 _ALLOWED_FOR_JUDGES = {"sendmsg": (46, 211)}
 _ALLOWED_TO_EXECUTE = {"execve": (59, 221), "arch_prctl": (158, -1)}
 _ALLOWED_TO_FORK = {"clone": (56, 220), "fork": (57, -1), "vfork": (58, -1)}
-_ALLOWED_FOR_SCRIPTS = {  # links, attributes of files, sessions, timers, watches of files
+_ALLOWED_FOR_SCRIPTS = {  # links, attributes of files, sessions, timers; no watches, which need no right of Landlock's
     "link": (86, -1), "linkat": (265, 37), "setpgid": (109, 154), "setsid": (112, 157), "getxattr": (191, 8),
     "lgetxattr": (192, 9), "fgetxattr": (193, 10), "listxattr": (194, 11), "llistxattr": (195, 12),
     "flistxattr": (196, 13), "timer_create": (222, 107), "timer_settime": (223, 110), "timer_gettime": (224, 108),
     "timer_getoverrun": (225, 109), "timer_delete": (226, 111), "timerfd_create": (283, 85),
-    "timerfd_settime": (286, 86), "timerfd_gettime": (287, 87), "inotify_add_watch": (254, 27),
-    "inotify_rm_watch": (255, 28), "signalfd4": (289, 74), "inotify_init1": (294, 26),
+    "timerfd_settime": (286, 86), "timerfd_gettime": (287, 87), "signalfd4": (289, 74),
 }  # fmt: skip
 _ALLOWED_ALONE = {  # in namespaces of their own: signals to any process that they see, sockets, pipes with names
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "bind": (49, 200), "listen": (50, 201),
@@ -131,8 +132,9 @@ def program(
         leaves[numbers[column]] = [allow]
     for numbers, argument, values in _ALLOWED_BY_VALUE.values():
         leaves[numbers[column]] = _one_of(argument, values)
-    for numbers, argument, bit in _ALLOWED_WITHOUT_BIT.values():
-        leaves[numbers[column]] = [_step(_LOAD, _ARGUMENTS + 8 * argument), _step(_ANY_BIT, bit, 1), allow, refuse]
+    for numbers, argument in _OPENING.values():
+        tests = [_step(_ANY_BIT, _TMPFILE, 3), _step(_ANY_BIT, _TRUNC, 0, 1), _step(_ANY_BIT, _WRITING, 0, 1)]
+        leaves[numbers[column]] = [_step(_LOAD, _ARGUMENTS + 8 * argument), *tests, allow, refuse]
     leaves[(56, 220)[column]] = [_step(_LOAD, _ARGUMENTS), _step(_ANY_BIT, _CLONE_THREAD, 0, 1), allow, refuse]
     calls = {"arch_prctl": _ALLOWED_TO_EXECUTE["arch_prctl"]} if starts else {}
     calls |= _ALLOWED_TO_EXECUTE if Starts.PATHS in starts else {}
