@@ -14,10 +14,16 @@ from raysweep.execution.isolation.seccomp import Starts
 
 NLTK_DATA = "nltk_data"
 """The folder of an environment in which nltk's data is found."""
-_IN_ENVIRONMENT = ("bin", "share", "etc", NLTK_DATA, "pyvenv.cfg")
+_IN_ENVIRONMENT = ("bin", "share", "etc/fonts", "ssl/certs", "ssl/cert.pem", "ssl/openssl.cnf", NLTK_DATA, "pyvenv.cfg")
+_CERTIFICATES = (  # and OpenSSL's settings, wherever distributions have them; keys lie in folders beside them
+    "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem", "/etc/ssl/openssl.cnf", "/etc/ssl/openssl.cnf.d",
+    "/etc/pki/tls/certs", "/etc/pki/tls/openssl.cnf", "/etc/pki/tls/openssl.d", "/etc/pki/ca-trust/extracted",
+    "/etc/crypto-policies", "/etc/ca-certificates/extracted", "/var/lib/ca-certificates",
+)  # fmt: skip
+_CGROUP = ("cpu.max", "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "memory.max", "memory/memory.limit_in_bytes")
 _READABLE = (
-    "/usr/share", "/usr/local/share", "/usr/include", "/etc/fonts", "/etc/mime.types", "/etc/ssl", "/etc/localtime",
-    "/etc/passwd", "/etc/group", "/sys/fs/cgroup", "/sys/devices/system/cpu",
+    "/usr/share", "/usr/local/share", "/usr/include", "/etc/fonts", "/etc/mime.types", "/etc/localtime", "/etc/passwd",
+    "/etc/group", "/sys/devices/system/cpu", *_CERTIFICATES, *(f"/sys/fs/cgroup/{name}" for name in _CGROUP),
 )  # fmt: skip
 _EXECUTABLE = ("/bin", "/usr/bin", "/usr/local/bin", "/lib", "/lib64", "/usr/lib", "/usr/lib64")
 
