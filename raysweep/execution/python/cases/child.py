@@ -40,7 +40,10 @@ __all__ = ["prepare", "reporter", "run_alone"]
 
 MODULE = "__test__"
 _SHORTEST = 40  # characters of a test's name and message, however many fail
-_NETWORK = {"socket.connect": 1, "socket.sendto": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0}
+_NETWORK = {
+    "socket.connect": 1, "socket.sendto": 1, "socket.sendmsg": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0,
+    "socket.gethostbyaddr": 0, "socket.getnameinfo": 0,
+}  # fmt: skip
 """Events of Python's audit that ask for a host, each with the place of its name or address."""
 _HERE = ("", "localhost", "0.0.0.0", "::", "::1", "ip6-localhost")
 

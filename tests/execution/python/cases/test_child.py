@@ -91,6 +91,10 @@ def test_what_asks_for_the_network_is_named(slot):
     patched = "with patch('urllib.request.urlopen', return_value=1): self.assertIsNone(f())"
     verdict = run(slot, "import urllib.request\ndef f(): urllib.request.urlopen('http://raysweep.invalid')", patched)
     assert verdict.outcome is Outcome.PASSED
+    for call in ("gethostbyaddr('192.0.2.1')", "getnameinfo(('192.0.2.1', 80), 8)"):
+        assert (
+            "it asked for the network (192.0.2.1)" in run(slot, f"import socket\ndef f(): socket.{call}", "f()").detail
+        )
 
 
 SCRIPTS = {
@@ -103,6 +107,13 @@ SCRIPTS = {
     "a server": "import socket\ndef f():\n    s = socket.create_server(('127.0.0.1', 0))\n"
     "    return socket.create_connection(s.getsockname())",
     "a large file": "def f(): return open('a', 'wb').write(bytes(50 * 2**20))",
+    "a program of its own": "import subprocess\ndef f():\n    open('a', 'w').write('#!/bin/sh\\necho 1')\n"
+    "    os.chmod('a', 0o700)\n    return subprocess.check_output(['./a']) and subprocess.call('./a', shell=True) == 0",
+    "localhost": "import socket\ndef f():\n    s = socket.create_server(('localhost', 0))\n"
+    "    socket.create_connection(('localhost', s.getsockname()[1]))\n"
+    "    return socket.gethostbyaddr('127.0.0.1')[0] == socket.gethostname() == 'localhost'",
+    "certificates": "import ssl\ndef f(): return ssl.create_default_context().verify_mode",
+    "what the machine does": "def f(): return 'cpu' in open('/proc/stat').read() and os.listdir('/proc/self/fd')",
 }
 
 
