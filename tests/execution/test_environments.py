@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import venv
 from pathlib import Path
 
@@ -47,6 +48,23 @@ def test_programs_run_in_two_environments_with_other_versions_of_a_package(tmp_p
         pytest.raises(UsageError, match=r"the environment 'two' \(.*two/bin/python\) on "),
     ):
         executor.run(programs, Limits())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
+def test_programs_write_in_the_folder_in_which_their_environment_lies(folder):
+    text = "import subprocess\ndef f():\n    for name in ('/tmp/a', '/dev/shm/a'): open(name, 'x').write('a')\n"
+    text += "    return subprocess.check_output([sys.executable, '-c', 'import versioned; print(versioned.VERSION)'])"
+    body = "self.assertEqual(f(), b'1.0\\n'); self.assertRaises(OSError, open, sys.executable + '.new', 'w')"
+    cases = f"import unittest\nclass T(unittest.TestCase):\n    def test_f(self): {body}"
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        sandbox = Sandbox(require=Level.LIMITS, environments=(("one", an_environment(Path(made, "one"), "1.0")),))
+        with Executor(1, sandbox) as executor:
+            if executor.level() < Level.STRONG:
+                pytest.skip("this machine has no namespaces, in which a script has /tmp of its own")
+            programs = [Program(f"{text}  # {at}", cases, environment="one", cases=True) for at in range(2)]
+            verdicts = executor.run(programs, Limits(memory_mib=4096))
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 2, verdicts
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.cleanup import remove_folder
-from raysweep.execution.isolation.layers import BOX_MIB, Layers, mount_empty_disk
+from raysweep.execution.isolation.layers import BOX_MIB, Layers
 from raysweep.execution.isolation.process_tree import cpu_seconds, descendants, kill_descendants
 from raysweep.execution.isolation.threads import exceeded_threads
 from raysweep.execution.isolation.watch import OutcomeAndDetail
@@ -111,10 +111,7 @@ class Box:
             if layers.own_disk:
                 while self._disks:
                     kernel.unmount(self._disks.pop())
-                for folder in layers.own_folders:
-                    os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # a box may be in a folder that is new
-                    mount_empty_disk(folder)
-                    self._disks.append(folder)
+                self._disks.extend(layers.mount_disks())
                 if layers.is_script:
                     layers.allow_box()
             else:

@@ -16,7 +16,7 @@ from functools import cache
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x0002_0000, 0x0400_0000, 0x0800_0000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x1000_0000, 0x2000_0000, 0x4000_0000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 36, 38
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 0x20, 0x4000, 0x4_0000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 32, 4096, 2**14, 2**18
 MNT_DETACH = 2
 MACHINE = platform.machine()
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
@@ -54,7 +54,10 @@ def unshare(flags: int) -> None:
 
 
 def mount(kind: str | None, path: str, flags: int, options: str = "") -> None:
-    """Mount a file system of a kind (such as tmpfs) at a path; None changes the flags of the mount that is there."""
+    """Mount a file system of a kind (such as tmpfs) at a path; None changes the flags of the mount that is there.
+
+    With MS_BIND, `kind` is the file or folder that is shown at the path, too.
+    """
     source = kind.encode() if kind else None
     _checked("mount", _LIBC.mount(source, path.encode(), source, ctypes.c_ulong(flags), options.encode() or None))
 

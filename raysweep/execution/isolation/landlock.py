@@ -34,20 +34,20 @@ def ruleset(
     writable: Iterable[str],
     executable: Iterable[str] = (),
     *,
-    sockets: bool = False,
+    alone: bool = False,
 ) -> int:
     """Return a descriptor of rules that allow to list, read and write below these paths and refuse all other files.
 
     `listable`: folders, whose names alone may be listed. `writable`: everything but executing and making special files
     is allowed there. `executable`: files, or folders of them, which may be read too; one in memory (`memfd_create`)
-    needs no such right. `sockets`: TCP is allowed, and sockets and pipes with names where one may write. Paths that
-    don't exist are skipped.
+    needs no such right. `alone`: a script has namespaces of its own; TCP is allowed, and where one may write also to
+    execute, and sockets and pipes with names. Paths that don't exist are skipped.
 
     Raises:
         OSError: Landlock is missing or switched off.
     """
     version, rights = abi(), _all_rights()
-    fields = [rights, _TCP if version >= 4 and not sockets else 0, _SCOPES if version >= 6 else 0]
+    fields = [rights, _TCP if version >= 4 and not alone else 0, _SCOPES if version >= 6 else 0]
     attributes = struct.pack("=QQQ", *fields)[: 24 if version >= 6 else 16 if version >= 4 else 8]
     rules = kernel.call("landlock_create_ruleset", _CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
     for path in listable:
@@ -55,15 +55,15 @@ def ruleset(
     for path in readable:
         _allow(rules, path, (_READ | _READ_DIR) & rights)
     for path in writable:
-        allow_writing(rules, path, sockets=sockets)
+        allow_writing(rules, path, alone=alone)
     for path in executable:
         _allow(rules, path, (_READ | _READ_DIR | _EXECUTE) & rights)
     return rules
 
 
-def allow_writing(rules: int, path: str, *, sockets: bool = False) -> None:
+def allow_writing(rules: int, path: str, *, alone: bool = False) -> None:
     """Add a path to the writable ones of `ruleset`, for processes to which the rules are applied afterwards."""
-    _allow(rules, path, _all_rights() & ~(_MAKE_DEVICES if sockets else _MAKE_SPECIAL) & ~_EXECUTE)
+    _allow(rules, path, _all_rights() & ~(_MAKE_DEVICES if alone else _MAKE_SPECIAL | _EXECUTE))
 
 
 def restrict(rules: int) -> None:

@@ -14,10 +14,11 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from raysweep.execution.isolation import kernel, landlock, seccomp
 from raysweep.execution.isolation.seccomp import Starts
@@ -35,7 +36,18 @@ SHARED_FOLDERS = ("/tmp", "/dev/shm")
 """Where scripts write beside their working folder; the latter is for semaphores and memory that processes share."""
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo")
-_PROC = "/proc"  # of namespaces of its own: no other process is in it
+_PROC_FILES = (
+    "cpuinfo", "diskstats", "filesystems", "loadavg", "meminfo", "partitions", "stat", "swaps", "uptime", "version",
+    "vmstat",
+)  # fmt: skip
+"""Files of /proc that libraries read. The others, such as those of keys, addresses and settings, are the machine's."""
+_OWN_FILES = {
+    "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+}
+"""What programs see in namespaces of their own in place of the machine's: the machine's name is localhost, too."""
+_SHOWN = ("/proc", *_OWN_FILES)  # to scripts in namespaces of their own
+_RESTRICTED = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
@@ -62,11 +74,14 @@ class Layers:
     namespaces: bool = False
     may_fork: bool = False  # seccomp allows to start processes
     is_script: bool = False  # a program may start some, see `Starts.SCRIPTS`
-    shared: Sequence[str] = ()  # of `SHARED_FOLDERS`, those that scripts get a disk of their own for
+    shared: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    """Those of `SHARED_FOLDERS` that scripts get disks of their own for, with names and descriptors of the folders in
+    them that scripts need, such as that of an environment."""
     missing: dict[str, str] = field(default_factory=dict)
     numbers: Numbers = field(default_factory=Numbers)
     make_rules: Callable[[], int] | None = None  # returns a descriptor of Landlock's rules
     _boxes: int = 0  # new ones so far
+    _handlers: dict[int, Any] = field(default_factory=dict)  # of signals that the process that forks programs ignores
 
     @property
     def has_loopback(self) -> bool:
@@ -98,7 +113,27 @@ class Layers:
             os.dup2(rules, self.rules)
             os.close(rules)
         for folder in self.own_folders:
-            landlock.allow_writing(self.rules, folder, sockets=self.has_loopback)
+            landlock.allow_writing(self.rules, folder, alone=self.has_loopback)
+
+    def mount_disks(self) -> Iterator[str]:
+        """Mount an empty disk at each of the folders that programs may write in, and give its path once it is there."""
+        for folder in self.own_folders:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # a box may be in a folder that is new
+            mount_empty_disk(folder, executable=self.is_script)
+            yield folder
+            for name, descriptor in self.shared.get(folder, {}).items():
+                os.mkdir(f"{folder}/{name}")  # noqa: PTH102
+                kernel.mount(f"/proc/self/fd/{descriptor}", f"{folder}/{name}", kernel.MS_BIND | kernel.MS_REC)
+
+    def ignore_signals(self) -> None:
+        """Ignore what programs may send to this process, which forks them: Landlock refuses it since Linux 6.12 only.
+
+        The kernel drops signals to the first process of a namespace that it has no handler for. A fork gets the
+        handlers back.
+        """
+        if self.has_loopback:
+            numbers = [number for number in signal.valid_signals() if callable(signal.getsignal(number))]
+            self._handlers = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
 
     def apply(self, pid: int) -> None:
         """Apply the layers to this process, `pid`, for the rest of its life.
@@ -106,6 +141,10 @@ class Layers:
         The order matters: a later layer forbids the system calls that the earlier ones need.
         """
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.has_loopback:
+            os.setsid()  # else the slot's other processes are in its group, to which it may send signals
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         if self.rules is not None:
             landlock.restrict(self.rules)
         kernel.drop_capabilities()
@@ -148,33 +187,42 @@ def enter_namespaces(layers: Layers, folder: str, without: Collection[str]) -> C
 
 
 def _mount(layers: Layers, folder: str, packages: list[str]) -> None:
-    restricted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     kernel.unshare(kernel.CLONE_NEWNS)  # not in the keeper, which has to remove the folder
     kernel.mount(None, "/", kernel.MS_REC | kernel.MS_PRIVATE)
     # Mounted apart, since a mount can't become read-only while one of its files is open for writing.
-    kernel.mount("proc", folder, restricted)
+    kernel.mount("proc", folder, _RESTRICTED)
     layers.numbers.limit(Path(folder))
     kernel.unmount(folder)
-    kernel.mount("proc", "/proc", restricted)
+    kernel.mount("proc", "/proc", _RESTRICTED)
     entries = [entry for library in _library_folders(packages) for entry in os.scandir(library)]
-    for entry in entries:
-        if _is_hidden(entry) and entry.is_dir() and not _is_folder_of_packages(entry):
-            kernel.mount("tmpfs", entry.path, restricted | kernel.MS_RDONLY, "size=4k,nr_inodes=1")
+    hidden = [entry for entry in entries if _is_hidden(entry) and entry.is_dir() and not _is_folder_of_packages(entry)]
+    machines = [entry for entry in os.scandir("/proc") if not (entry.is_symlink() or entry.name.isdigit())]
+    for entry in [*hidden, *(entry for entry in machines if entry.name not in _PROC_FILES)]:
+        if entry.is_dir():
+            kernel.mount("tmpfs", entry.path, _RESTRICTED | kernel.MS_RDONLY, "size=4k,nr_inodes=1")
+        else:
+            kernel.mount(os.devnull, entry.path, kernel.MS_BIND)
     try:
         kernel.make_read_only("/")
         layers.read_only = True
     except OSError:  # an older kernel: seccomp then refuses the calls that Landlock doesn't cover
         pass
-    kernel.mount("tmpfs", folder, restricted, "size=4k,nr_inodes=3,mode=755")
+    kernel.mount("tmpfs", folder, _RESTRICTED, "size=16k,nr_inodes=5,mode=755")
     os.mkdir(layers.box)  # noqa: PTH102
-    kernel.mount("tmpfs", folder, restricted | kernel.MS_RDONLY | kernel.MS_REMOUNT)  # what lies there would stay
+    socket.sethostname("localhost")
+    for path, text in _OWN_FILES.items():
+        own = Path(folder, Path(path).name)
+        own.write_text(text)
+        if Path(path).exists():
+            kernel.mount(str(own), path, kernel.MS_BIND)
+    kernel.mount("tmpfs", folder, _RESTRICTED | kernel.MS_RDONLY | kernel.MS_REMOUNT)  # what lies there would stay
     layers.own_disk = layers.namespaces = True
     mount_empty_disk(layers.box)
 
 
-def mount_empty_disk(box: str) -> None:
-    restricted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-    kernel.mount("tmpfs", box, restricted, f"size={BOX_MIB}m,nr_inodes={BOX_FILES},mode=700")
+def mount_empty_disk(folder: str, *, executable: bool = False) -> None:
+    flags = _RESTRICTED & ~kernel.MS_NOEXEC if executable else _RESTRICTED
+    kernel.mount("tmpfs", folder, flags, f"size={BOX_MIB}m,nr_inodes={BOX_FILES},mode=700")
 
 
 def enter_own_network() -> None:
@@ -216,13 +264,12 @@ def prepare_filters(
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     if access is not None and Starts.SCRIPTS in access.starts:
-        needed = [*_library_folders(packages), *access.executable]
+        needed = [*_library_folders(packages), *access.executable, *access.readable]
         layers.is_script = True
-        layers.shared = [
-            folder
-            for folder in SHARED_FOLDERS
-            if Path(folder).is_dir() and not any(path.startswith(f"{folder}/") for path in needed)
-        ]
+        for folder in filter(os.path.isdir, SHARED_FOLDERS):
+            below = {path[len(folder) + 1 :].partition("/")[0] for path in needed if path.startswith(f"{folder}/")}
+            names = [name for name in below if Path(folder, name).is_dir()]
+            layers.shared[folder] = {name: os.open(f"{folder}/{name}", os.O_PATH) for name in names}
     try:
         if "landlock" in without:
             raise OSError(0, "switched off")
@@ -230,14 +277,14 @@ def prepare_filters(
         readable, listable = [*given.readable, *_DEVICES], [*given.listable]
         folders = _library_folders(packages) if given.libraries else []
         if layers.namespaces:  # empty mounts cover SOLUTION_PACKAGES, and each rule costs time in every fork
-            readable += [*folders, *([_PROC] if Starts.SCRIPTS in given.starts else [])]
+            readable += [*folders, *(_SHOWN if layers.is_script else ())]
         else:
             listable += folders
             shown = (entry for folder in folders for entry in os.scandir(folder))
             readable += [entry.path for entry in shown if not _is_hidden(entry)]
         readable += _LIBRARIES if given.libraries else ()
-        rules, sockets = (listable, readable, [*writable, "/dev/null"], given.executable), layers.has_loopback
-        layers.make_rules = lambda: landlock.ruleset(*rules, sockets=sockets)
+        rules, alone = (listable, readable, [*writable, "/dev/null"], given.executable), layers.has_loopback
+        layers.make_rules = lambda: landlock.ruleset(*rules, alone=alone)
         layers.rules = layers.make_rules()
     except OSError as error:
         layers.missing["landlock"] = str(error.strerror)

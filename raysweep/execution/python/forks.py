@@ -210,5 +210,5 @@ def isolated(
 
 def _unallowed_file() -> str:
     """Return a file that scripts may not read, though this process may: its own executable is one that they start."""
-    files = (f"{Path(__file__).parents[1]}/__init__.py", "/etc/hostname", "/etc/hosts", "/etc/os-release")
+    files = (f"{Path(__file__).parents[1]}/__init__.py", "/etc/hostname", "/etc/os-release")
     return next((file for file in files if os.access(file, os.R_OK)), os.path.realpath(sys.executable))

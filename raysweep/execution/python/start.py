@@ -198,6 +198,7 @@ def _import_for_cases(forks: Forks, names: list[str]) -> None:
         with suppress(Exception, SystemExit):  # programs that import it will raise the same
             importlib.import_module(name)
     forks.box.renew_folder()
+    forks.layers.ignore_signals()
 
 
 def _import_modules(packages: list[str]) -> None:

@@ -7,9 +7,15 @@ import os
 import platform
 import subprocess
 import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from raysweep.execution import slot
+from raysweep.execution.pool import Executor
+from raysweep.programs import Level, Limits, Outcome, Program, Sandbox, Verdict
 from tests.patience import PATIENCE
 
 REFUSING = """
@@ -48,3 +54,73 @@ def test_programs_are_judged_where_no_pidfd_is_to_be_had():
     assert made.returncode == 0, made.stderr
     wanted = ["passed", "failed", "timeout", "timeout", "killed", *["passed"] * 30, "output_limit"]
     assert [json.loads(line) for line in made.stdout.splitlines()] == [wanted, wanted]
+
+
+HOLDING = (
+    "from raysweep.execution.isolation import landlock; newest = landlock.abi(); landlock.abi = lambda: min({}, newest)"
+)
+BODIES = {
+    "signals to the first process and its group": """
+        import signal
+        for number in signal.valid_signals():
+            with suppress(PermissionError):
+                os.kill(1, number)
+        with self.assertRaises(KeyboardInterrupt):
+            os.killpg(os.getpgrp(), signal.SIGINT)
+        """,
+    "keys of the machine": """
+        self.assertRaises(OSError, os.listdir, "/etc/ssl/private")
+        self.assertTrue(ssl.create_default_context().verify_mode)
+        for name in ("keys", "key-users", "cmdline", "kallsyms", "config.gz"):
+            with suppress(FileNotFoundError), open(f"/proc/{name}", "rb") as file:
+                self.assertEqual(file.read(), b"")
+        self.assertEqual(os.listdir("/proc/sys"), [])
+        """,
+    "watches of folders": """
+        libc = ctypes.CDLL(None, use_errno=True)
+        for call in (libc.inotify_init, lambda: libc.inotify_init1(0), lambda: libc.fanotify_init(0, 0)):
+            self.assertEqual((call(), ctypes.get_errno()), (-1, errno.EPERM))
+        """,
+    "files for reading alone": """
+        for call in (lambda: os.truncate(FILE, 0), lambda: os.open(FILE, os.O_RDONLY | os.O_TRUNC)):
+            with self.assertRaises(OSError):
+                call()
+        """,
+}
+
+
+@contextmanager
+def held(abi: int, *without: str) -> Iterator[Executor]:
+    """A slot in a kernel whose Landlock is no newer than this."""
+    with pytest.MonkeyPatch.context() as patch, Executor(1, Sandbox(require=Level.LIMITS), without) as executor:
+        patch.setattr(slot, "_START_CODE", slot._START_CODE.replace("from ", f"{HOLDING.format(abi)}; from ", 1))
+        executor.level()
+        yield executor
+
+
+def run(executor: Executor, *bodies: str) -> list[Verdict]:
+    head = "import ctypes, errno, os, ssl, unittest\nfrom contextlib import suppress\n"
+    methods = (f"    def test_it(self):\n{textwrap.indent(textwrap.dedent(body), ' ' * 8)}" for body in bodies)
+    programs = [Program("", f"{head}class T(unittest.TestCase):\n{method}", cases=True) for method in methods]
+    return executor.run(programs, Limits(memory_mib=4096))
+
+
+@pytest.mark.slow
+@pytest.mark.apart
+@pytest.mark.parametrize("abi", [1, 3, 6])
+def test_a_script_reaches_nothing_more_where_landlock_is_old(abi, tmp_path):
+    (tmp_path / "site-packages").mkdir()
+    file = tmp_path / "site-packages" / "precious.py"
+    file.write_text("precious")
+    bodies = [body.replace("FILE", repr(str(file))) for body in BODIES.values()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(file.parent))
+        with held(abi) as executor:
+            if executor.level() < Level.STRONG:
+                pytest.skip("this machine has no namespaces")
+            killed, *verdicts = run(executor, "import os\nos.killpg(0, 9)", *bodies, "pass")
+        with held(abi, "namespaces") as executor:
+            verdicts += run(executor, bodies[-1])
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 6, verdicts
+    assert (killed.outcome, killed.detail) == (Outcome.KILLED, "signal Killed")
+    assert file.read_text() == "precious"
