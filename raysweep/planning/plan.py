@@ -320,14 +320,15 @@ class ReferencesPlan(ArtefactPlan):
     """The verdicts on a problem set's reference solutions: where each problem's tests run, and its time limit.
 
     `limits`: limits of the reference solutions, and of problems without one. `factor`: time limit divided by the
-    reference solution's time; None: all problems have the limit of `limits`. `limit`: number of problems, from the
-    first; None: all.
+    reference solution's time; None: all problems have the limit of `limits`. `least`: see `ProblemSet.least_timeout`.
+    `limit`: number of problems, from the first; None: all.
     """
 
     node: Node
     problem_set: Spec
     limits: Limits
     factor: float | None
+    least: float
     sandbox: Sandbox
     limit: int | None
 

@@ -36,7 +36,7 @@ from raysweep.planning.plan import (
 )
 from raysweep.planning.quality import quality_plans
 from raysweep.planning.sets import SetPlanner
-from raysweep.problems.base import PROBLEMS
+from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.programs import Lane, Limits
 from raysweep.prompts.answers.ways import Extract, way_of
 from raysweep.prompts.repair.styles import answers_in
@@ -279,8 +279,8 @@ class _Planner:
         return self.config.execution.limits(PROBLEMS.get(self.sets.problem_specs[problem_set].name).limits)
 
     def _references(self, problem_set: str) -> ReferencesPlan:
-        follows = PROBLEMS.get(self.sets.problem_specs[problem_set].name).limit_by_reference
-        factor = self.config.execution.reference_factor if follows else None
+        least = PROBLEMS.get(self.sets.problem_specs[problem_set].name).least_timeout
+        factor = self.config.execution.reference_factor
         limits = self._limits(problem_set)
         limit = self.config.evaluation.limit
         spec: dict[str, Any] = {
@@ -290,9 +290,10 @@ class _Planner:
             **self.sets.runtime_key(problem_set),
             "limit": limit,
         }
+        spec |= {"least": least} if factor and least != ProblemSet.least_timeout else {}
         node = Node("references", 1, spec, (), f"references of {problem_set}")
         sandbox = dataclasses.replace(self.sandbox, lane=Lane.STRICT)
-        return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox, limit)
+        return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, least, sandbox, limit)
 
     def _encoded_pairs(self, plan: CellPlan, recipe: Recipe, rows: TrainingSetPlan) -> EncodedPairsPlan | None:
         """Return the plan of a set's pairs that all recipes share; None where a recipe encodes its rows itself.

@@ -59,9 +59,9 @@ class ProblemSet(ABC):
     """Arguments by the word that stands for them behind the set's name on a command line: ``bigcodebench-hard``."""
     asks: bool = False
     """Whether its prompts ask for a program in words (`Problem.begins_program` is False), which need a template."""
-    limit_by_reference: ClassVar[bool] = True
-    """Whether a problem's time limit may follow its reference's time; False where importing libraries takes most of a
-    program's time."""
+    least_timeout: ClassVar[float] = 1.0
+    """Seconds below which no problem's time limit falls where it follows its reference's time: more where importing
+    libraries takes most of a program's time."""
     cases: ClassVar[bool] = False
     """Whether tests are unittest cases in the program's module (`Program.cases`), which always run in isolated mode."""
     requirements: ClassVar[Path | None] = None

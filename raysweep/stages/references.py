@@ -5,8 +5,8 @@ Tests run outside the program's process wherever the reference solution has the 
 
 A problem's time limit is a multiple of its reference solution's time, so that endless programs end early. Limits are
 rounded up to coarse steps, so that a slightly different measurement usually gives the same limit, and none is below
-1 s. The rule is EvalPlus's, https://github.com/evalplus/evalplus. Both are measured once for each store, in the strict
-lane, and are an artefact, so all cells of a sweep have the same limits on every machine.
+`ProblemSet.least_timeout`. The rule is EvalPlus's, https://github.com/evalplus/evalplus. Both are measured once for each
+store, in the strict lane, and are an artefact, so all cells of a sweep have the same limits on every machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from raysweep.engine.base import ExecuteJob, ProgramBatch, Work
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.oracle import inside_refused, judge_references, oracle_of
 from raysweep.planning.plan import PairPlan, ReferencesPlan
-from raysweep.problems.base import PROBLEMS
+from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.inside import inside_reasons
 from raysweep.problems.packages import lacking_modules, without_packages
 from raysweep.programs import COMPILED, Limits, Oracle, Outcome, Program, Verdict
@@ -28,7 +28,6 @@ from raysweep.records import Problem, ReferenceRun
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.storage.store import Store
 
-MIN_SECONDS = 1.0
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
 """Time limits are these numbers times powers of ten."""
 BATCH_PROGRAMS, COMPILED_PROGRAMS = 16, 2
@@ -63,7 +62,7 @@ def make_references(plan: ReferencesPlan, work: Work) -> None:
             raise RaysweepError(f"the reference solution of {problem.task_id} could not be run: {verdict.detail}")
         timeout = plan.limits.timeout
         if verdict.outcome is Outcome.PASSED and plan.factor is not None:
-            timeout = rounded_timeout(verdict.seconds, plan.factor, timeout)
+            timeout = rounded_timeout(verdict.seconds, plan.factor, timeout, plan.least)
         judged_so = problem.task_id, verdict.outcome.value, verdict.seconds, timeout, oracle.value, verdict.detail
         rows.append(ReferenceRun(*judged_so))
     for problem in all_problems:
@@ -113,9 +112,9 @@ def settings_of(pair: PairPlan, store: Store) -> Callable[[str, Program], tuple[
     return settings
 
 
-def rounded_timeout(seconds: float, factor: float, limit: float) -> float:
-    """Return `factor` times a reference solution's seconds, rounded up to a step, between MIN_SECONDS and `limit`."""
-    timeout = max(MIN_SECONDS, factor * seconds)
+def rounded_timeout(seconds: float, factor: float, limit: float, least: float = ProblemSet.least_timeout) -> float:
+    """Return `factor` times a reference solution's seconds, rounded up to a step, between `least` and `limit`."""
+    timeout = max(least, factor * seconds)
     scale = 10.0 ** math.floor(math.log10(timeout))
     return min(limit, next(step * scale for step in STEPS if step * scale >= timeout))
 

@@ -60,14 +60,15 @@ def test_programs_are_taken_out_of_answers_to_prompts_that_ask_in_words_in_any_t
     assert ways == {("complete", "none"), ("instruct", "auto")}
 
 
-def test_a_set_whose_programs_mostly_import_keeps_its_limit_whatever_the_references_take(tmp_path):
+def test_the_limit_of_a_set_whose_programs_mostly_import_falls_less_far(tmp_path):
     entry = f"{{name: bigcodebench, path: {write_rows(tmp_path / 'tasks.jsonl')}, environment: here}}"
     plan = build_plan(load_config(NANO, [f"evaluation.problems=[minicode, {entry}]", HERE]))
     references = {pair.pair.problem_set: pair.references for cell in plan.cells for pair in cell.pairs}
-    assert {name: (one.factor, one.limits.timeout) for name, one in references.items()} == {
-        "minicode": (4.0, 1.0),
-        "bigcodebench": (None, 30.0),
+    assert {name: (one.factor, one.least, one.limits.timeout) for name, one in references.items()} == {
+        "minicode": (4.0, 1.0, 1.0),
+        "bigcodebench": (4.0, 30.0, 240.0),
     }
+    assert [one.node.spec.get("least") for one in references.values()] == [None, 30.0]
 
 
 ALL = {"base", "model", "training_set", "test_set", "completions", "results"}

@@ -98,7 +98,7 @@ def test_the_fingerprint_follows_what_programs_depend_on_and_not_the_environment
 
 
 def test_limits_and_what_a_sweep_asks_of_the_set(tmp_path):
-    assert BigCodeBench.limits == Limits(timeout=30, memory_mib=4096) and not BigCodeBench.limit_by_reference
+    assert BigCodeBench.limits == Limits(timeout=240, memory_mib=4096) and BigCodeBench.least_timeout == 30
     assert bigcodebench(tmp_path, split="instruct").asks and not bigcodebench(tmp_path).asks
     assert bigcodebench(tmp_path, environment="bcb").runtime == "bcb"
 

@@ -1,4 +1,4 @@
-"""Limits from reference times: at least a second, in steps, never above the fixed limit."""
+"""Limits from reference times: at least a second or what the set says, in steps, never above the fixed limit."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ from raysweep.stages.references import rounded_timeout
 )
 def test_a_limit_is_the_next_step_above_the_multiple(seconds, factor, most, limit):
     assert rounded_timeout(seconds, factor, most) == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(("seconds", "limit"), [(1.0, 30.0), (8.0, 50.0), (30.0, 150.0), (70.0, 240.0)])
+def test_a_limit_is_no_shorter_than_the_least_one_of_its_set(seconds, limit):
+    assert rounded_timeout(seconds, 4, 240, least=30) == limit
+    assert rounded_timeout(seconds, 4, 10, least=30) == 10

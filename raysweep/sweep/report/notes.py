@@ -20,7 +20,6 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Level, Oracle, Outcome
 from raysweep.prompts.answers.found import in_words
 from raysweep.records import Leak, ReferenceRun
-from raysweep.stages.references import MIN_SECONDS
 from raysweep.storage.store import Store
 from raysweep.sweep.report.names import words_of
 from raysweep.training_sets.leakage import DEVELOPER_PATCH
@@ -88,12 +87,10 @@ def _cautions(config: SweepConfig) -> Iterator[Line]:
 
 def _limits(config: SweepConfig) -> Iterator[Line]:
     for problems in config.evaluation.problems:
-        limits = config.execution.limits(PROBLEMS.get(problems.name).limits)
-        follows = PROBLEMS.get(problems.name).limit_by_reference
-        factor = config.execution.reference_factor if follows else None
-        reference = ""
-        if factor and limits.timeout > MIN_SECONDS:
-            least = f"{MIN_SECONDS:g} s at least"
+        problem_set, factor = PROBLEMS.get(problems.name), config.execution.reference_factor
+        limits, reference = config.execution.limits(problem_set.limits), ""
+        if factor and limits.timeout > problem_set.least_timeout:
+            least = f"{problem_set.least_timeout:g} s at least"
             reference = f", or {factor:g} times its reference solution's time if that is less, but {least}"
         yield (
             f"limits of a program on {problems.label}",
