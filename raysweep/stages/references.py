@@ -5,8 +5,8 @@ Tests run outside the program's process wherever the reference solution has the 
 
 A problem's time limit is a multiple of its reference solution's time, so that endless programs end early. Limits are
 rounded up to coarse steps, so that a slightly different measurement usually gives the same limit, and none is below
-`ProblemSet.least_timeout`. The rule is EvalPlus's, https://github.com/evalplus/evalplus. Both are measured once for each
-store, in the strict lane, and are an artefact, so all cells of a sweep have the same limits on every machine.
+`ProblemSet.least_timeout`. The rule is EvalPlus's, https://github.com/evalplus/evalplus. Both are measured once for
+each store, in the strict lane, and are an artefact, so all cells of a sweep have the same limits on every machine.
 """
 
 from __future__ import annotations
