@@ -247,8 +247,7 @@ class ExecutionConfig(Strict):
     output_kib: Annotated[Count, UnitMark("KiB")] | None = None
     """Limit of stdout, and of stderr."""
     reference_factor: Annotated[Factor, UnitMark("x the reference's time")] | None = 4.0
-    """Limit of the programs on a problem with a reference, at least 1 s (bigcodebench: 30 s), at most `timeout`; null:
-    `timeout` for all."""
+    """Limit where a problem has a reference, at least 1 s (bigcodebench: 30 s), at most `timeout`; null: `timeout`."""
     lane: Literal["strict", "shared"] = SANDBOX.lane.value
     """`strict`: isolated mode, a process for each program; `shared`: batched mode, harmless programs share one."""
     require: Literal["limits", "partial", "filtered", "strong"] = SANDBOX.require.value
