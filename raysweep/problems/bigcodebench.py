@@ -53,6 +53,8 @@ STOP = {
 Source: https://github.com/bigcode-project/bigcodebench/blob/main/bigcodebench/provider/utility.py
 """
 _COLUMNS = ("complete_prompt", "instruct_prompt", "code_prompt")
+_ANNOTATION_COLUMNS = ("prompt", "instruction", "prompt_wo_doc")
+"""What the same columns are called in the files with which BigCodeBench's rows were written, in the same order."""
 _PASS = "\n    pass\n"
 
 
@@ -132,12 +134,18 @@ class BigCodeBench(FileSet):
     @classmethod
     @override
     def recognises(cls, row: Mapping[str, Any]) -> bool:
-        """Rows with both prompts and the code that calibrates."""
-        return row.keys() >= {*_COLUMNS}
+        """Rows with both prompts and the code that calibrates, also under the names that `problem` refuses."""
+        return row.keys() >= {*_COLUMNS} or row.keys() >= {*_ANNOTATION_COLUMNS}
 
     @override
     def problem(self, row: JsonRow) -> Problem:
-        if not self.recognises(row.fields):
+        if row.fields.keys() >= {*_ANNOTATION_COLUMNS} and not row.fields.keys() & {*_COLUMNS}:
+            names = ", ".join(f"`{old}` to `{new}`" for old, new in zip(_ANNOTATION_COLUMNS, _COLUMNS, strict=True))
+            raise UsageError(
+                f"{row.place}: the columns are those of BigCodeBench's annotation repository; rename {names}, or take "
+                "hf_data/BigCodeBench.jsonl.gz of that repository, which has the published ones"
+            )
+        if not row.fields.keys() >= {*_COLUMNS}:
             lacking = next(name for name in _COLUMNS if name not in row.fields)
             raise UsageError(
                 f"{row.place}: the row has no `{lacking}`, so it is none of BigCodeBench; it has "

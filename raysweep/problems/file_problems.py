@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.execution.python.source_names import declared_names, tasks_named_as_builtins
+from raysweep.execution.python.source_names import bound_names, declared_names, tasks_named_as_builtins
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS, LANGUAGES, PYTHON, Program
 from raysweep.prompts.regions import merge
@@ -46,6 +46,7 @@ _TESTS_IN = {
 """What tests in a compiled language have, and none in Python."""
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _HELPERS = (*_IMPORTS, ast.FunctionDef)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _NO_CASES = (
     "it defines no class that derives from unittest.TestCase and has a method whose name begins with test; add one"
 )
@@ -268,11 +269,13 @@ def reference_of(row: JsonRow) -> str | None:
 
 def check_tests(problems: Iterable[Problem], place: str) -> None:
     """Raise UsageError (place, task) for the first problem without tests, or with tests that don't compile."""
-    for problem in problems:
-        if not problem.test.strip():
-            raise UsageError(f"{place}: problem {problem.task_id!r} has no `test`, so its programs can't be tested")
-        if problem.language == PYTHON and (reason := _test_error(problem) or _lacks_tests(problem)):
-            raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't be run: {reason}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an invalid escape sequence gives a SyntaxWarning and compiles
+        for problem in problems:
+            if not problem.test.strip():
+                raise UsageError(f"{place}: problem {problem.task_id!r} has no `test`, so its programs can't be tested")
+            if problem.language == PYTHON and (reason := _test_error(problem) or _lacks_tests(problem)):
+                raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't be run: {reason}")
 
 
 def multipl_e_problem(row: JsonRow, stop: Sequence[str]) -> Problem:
@@ -343,7 +346,7 @@ def _lacks_tests(problem: Problem) -> str:
     if program.cases:
         return "" if _has_cases(ast.parse(program.tests)) else _NO_CASES
     called = f"\ncheck({problem.entry_point})"
-    if not program.tests.endswith(called) or re.search(r"\bcheck\b", problem.test):
+    if not program.tests.endswith(called) or {"check", "*"} & {*bound_names(_outer(ast.parse(problem.test)))}:
         return ""
     way = "def check(candidate): pass` behind its asserts"
     if cases := re.search(r"^class (\w+)\(.*TestCase\)", problem.test, re.MULTILINE):
@@ -352,6 +355,13 @@ def _lacks_tests(problem: Problem) -> str:
             f"{cases[1]}).run(result); assert result.wasSuccessful()`"
         )
     return f"it defines no function `check`, which is called with the candidate; add `{way}"
+
+
+def _outer(tests: ast.Module) -> list[ast.stmt]:
+    """Return the statements outside of functions and classes, and these with their heads."""
+    flat = [one for one in tests.body if isinstance(one, _DEFINITIONS)]
+    nested = (node for one in tests.body if not isinstance(one, _DEFINITIONS) for node in ast.walk(one))
+    return [*flat, *(node for node in nested if isinstance(node, ast.stmt))]
 
 
 def _has_cases(tests: ast.Module) -> bool:
@@ -371,9 +381,7 @@ def _test_error(problem: Problem) -> str:
     """Return why a problem's tests, or the call of its entry point, don't compile, or "". Runs nothing."""
     tests = problem.assemble("").tests
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an invalid escape sequence gives a SyntaxWarning and compiles
-            compile(tests, "<test>", "exec", dont_inherit=True)
+        compile(tests, "<test>", "exec", dont_inherit=True)
     except SyntaxError as error:
         if (error.lineno or 0) > len(problem.test.split("\n")):
             return f"check({problem.entry_point}) is no call; correct `entry_point`"

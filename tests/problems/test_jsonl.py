@@ -101,6 +101,7 @@ def test_tests_that_cannot_judge_are_found_before_work_starts(tmp_path, changed,
     [
         "import unittest\nclass Cases(unittest.TestCase):\n    def test(it):\n        it.assertEqual(twice(2), 4)\n",
         "assert twice(2) == 4\n",
+        "# check the result\nclass Tool:\n    def check(self):\n        pass\nassert twice(2) == 4\n",
     ],
 )
 def test_tests_without_a_check_are_refused_with_a_line_that_makes_them_one(tmp_path, test):
@@ -117,7 +118,11 @@ def test_tests_without_a_check_are_refused_with_a_line_that_makes_them_one(tmp_p
 
 def test_tests_that_compile_with_a_warning_or_hold_texts_in_other_languages_judge(tmp_path):
     warned = "def check(f):\n    assert f('\\d') is not '\\d'\n"
-    for test in (warned, 'TEXT = """\n#include <x>\nclass Main {\n"""\n' + ROW["test"]):
+    for test in (
+        warned,
+        f"if True:\n    {ROW['test'].replace(chr(10), chr(10) + '    ')}",
+        'TEXT = """\n#include <x>\nclass Main {\n"""\n' + ROW["test"],
+    ):
         problem_set(tmp_path, {**ROW, "test": test}).check(judged=True)
 
 
