@@ -16,11 +16,13 @@ https://huggingface.co/datasets/bigcode/bigcodebench, https://huggingface.co/dat
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,7 +33,7 @@ from raysweep.execution.python.source_names import imported_modules
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.file_problems import FileProblem, FileSet, full_path, reference_of
 from raysweep.programs import Limits, Program
-from raysweep.prompts.regions import split_instruction
+from raysweep.prompts.regions import merge, split_instruction
 from raysweep.records import Problem, Segment
 from raysweep.rows.hub import DataSetRef
 from raysweep.rows.json_files import JsonRow
@@ -56,6 +58,10 @@ _COLUMNS = ("complete_prompt", "instruct_prompt", "code_prompt")
 _ANNOTATION_COLUMNS = ("prompt", "instruction", "prompt_wo_doc")
 """What the same columns are called in the files with which BigCodeBench's rows were written, in the same order."""
 _PASS = "\n    pass\n"
+_QUOTED = r"""'(?:[^'\n]|\b'\b)*(?:\n(?:[^'\n]|\b'\b)*)?'|"[^"\n]*(?:\n[^"\n]*)?\""""
+_EXCEPTIONS = r"[A-Z]\w*(?:Error|Exception|Warning)|Exception|Warning|KeyboardInterrupt|SystemExit|StopIteration"
+_ASKED = re.compile(rf"(?<![\w'\"])[rbfu]?(?:{_QUOTED})(?![\w'\"])|\b(?:{_EXCEPTIONS})\b")
+"""What tests compare with as it stands: literals in quotes, over at most two lines, and names of exceptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,7 @@ class BigCodeBench(FileSet):
     hub = SUBSETS["full"]
     file = "a file with the columns of its rows, one JSON object a line"
     requirements = REQUIREMENTS
+    words = 2
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "full": {},
         "hard": {"subset": "hard"},
@@ -184,8 +191,24 @@ class BigCodeBench(FileSet):
 
     @override
     def segments(self, problem: Problem) -> list[Segment]:
-        """Of a description all is natural but the code in it; of code, the docstring's text."""
-        return split_instruction(problem.prompt) if self.asks else super().segments(problem)
+        """Of a description all is natural but the code in it; of code, the docstring's text; none of both, `_ASKED`."""
+        return _without_asked(split_instruction(problem.prompt) if self.asks else super().segments(problem))
+
+
+def _without_asked(segments: Sequence[Segment]) -> list[Segment]:
+    """Return segments with what tests may ask for as verbatim text; a literal may begin in one and end in another."""
+    before = sum(len(segment.text) for segment in takewhile(lambda segment: not segment.natural, segments))
+    kept = [match.span() for match in _ASKED.finditer("".join(segment.text for segment in segments), before)]
+    cuts = {edge for span in kept for edge in span}
+    pieces, start = [], 0
+    for segment in segments:
+        end = start + len(segment.text)
+        edges = [start, *sorted(cut for cut in cuts if start < cut < end), end]
+        for begin, stop in pairwise(edges):
+            is_kept = any(first <= begin and stop <= last for first, last in kept)
+            pieces.append(Segment(segment.text[begin - start : stop - start], segment.natural and not is_kept))
+        start = end
+    return merge(pieces)
 
 
 @lru_cache(maxsize=2048)

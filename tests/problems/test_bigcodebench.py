@@ -115,6 +115,34 @@ def test_prose_alone_is_perturbed(tmp_path, split):
         assert "task_func" not in natural and "import" not in natural
 
 
+SAYS = (
+    "Write 'the sum isn't there' and \"two\nwhole lines\" into the users' file of the owners' choice, or raise a "
+    "ValueError, requests' HTTPError or KeyboardInterrupt with a 'message of user_id here'. Return an Error's text."
+)
+
+
+@pytest.mark.parametrize("split", ["complete", "instruct"])
+def test_literals_and_names_of_exceptions_which_tests_may_ask_for_stay(tmp_path, split):
+    prompt = f'{ROW["code_prompt"]}\n    """{SAYS}"""\n' if split == "complete" else SAYS
+    problems = bigcodebench(tmp_path, {**ROW, f"{split}_prompt": prompt}, split=split)
+    segments = problems.segments(problems.problems()[0])
+    assert "".join(segment.text for segment in segments) == prompt
+    natural = [segment.text for segment in segments if segment.natural]
+    assert natural == [
+        "Write ",
+        " and ",
+        " into the users' file of the owners' choice, or raise a ",
+        ", requests' ",
+        " or ",
+        " with a ",
+        ". Return an Error's text.",
+    ]
+    for method in ("C1", "C2", "C3", "W1"):
+        (row,) = build_test_set(problems, Spec(method), seed=1)
+        for kept in ("'the sum isn't there'", '"two\nwhole lines"', "ValueError", "'message of user_id here'"):
+            assert kept in row.prompt
+
+
 @pytest.mark.parametrize("split", ["complete", "instruct"])
 def test_perturbed_prompts_are_written_where_the_set_reads_them(tmp_path, split):
     problems = bigcodebench(tmp_path, split=split)
