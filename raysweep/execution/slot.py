@@ -360,7 +360,7 @@ class SlotProcess:
                     raise NotStarted(f"a process for programs can't be started: {why}") from error
 
     def _first_message(self, without: Collection[str], patience: float) -> dict[str, Any]:
-        self._folder = tempfile.mkdtemp(prefix="raysweep-")
+        self._folder = tempfile.mkdtemp(prefix="raysweep_")  # a task of BigCodeBench splits paths at hyphens
         self._marker = os.urandom(16).hex()
         self._sent_tests = set()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process's pipes

@@ -67,7 +67,7 @@ def test_each_program_has_the_right_outcome_and_leaves_nothing(corpus):
     named = {verdict.detail.partition(";")[0] for verdict in found if "the network" in verdict.detail}
     assert named == {"it asked for the network (example.com)"}
     left = (set(Path("/tmp").iterdir()) | set(Path("/dev/shm").iterdir())) - before
-    assert not [path for path in left if path.name.startswith("raysweep-")]
+    assert not [path for path in left if path.name.startswith("raysweep_")]
     running = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
     assert "sleep 1000" not in running
 

@@ -203,4 +203,4 @@ def test_the_death_of_the_parent_ends_its_programs_and_removes_its_folder(end, w
     os.kill(parent.pid, end)
     parent.wait()
     assert eventually(lambda: not any(process.is_running() for process in below))
-    assert folder.name.startswith("raysweep-") and eventually(lambda: not folder.exists())
+    assert folder.name.startswith("raysweep_") and eventually(lambda: not folder.exists())
