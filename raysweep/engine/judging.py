@@ -1,24 +1,42 @@
 """Judges distinct programs: each runs once, and one whose verdict is known doesn't run at all.
 
-Cells, code inside a stage (attacks, trainers) and `raysweep execute` judge through `judge_distinct`; they differ in
-what runs the programs and in where verdicts are kept. A `ProgramJudge` runs them on an engine and keeps verdicts in the
-store's cache. A harness error is no verdict: it is passed on and never kept, so its program runs again in the next
-call.
+Cells, reference solutions, code inside a stage (attacks, trainers) and `raysweep execute` judge through
+`judge_distinct`; they differ in what runs the programs and in where verdicts are kept. A `ProgramJudge` runs them on an
+engine and keeps verdicts in the store's cache; a stage that may be killed has it write them block by block, too. A
+harness error is no verdict: it is passed on and never kept, so its program runs again in the next call.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from raysweep.engine.base import ExecuteJob, ProgramBatch, Stages
 from raysweep.engine.progress import ProgressFile
 from raysweep.programs import Limits, Outcome, Program, Sandbox, Verdict
-from raysweep.storage.verdicts import Question, VerdictCache
+from raysweep.storage.blocks import Blocks
+from raysweep.storage.files import Files
+from raysweep.storage.verdicts import Question, VerdictCache, serves
+
+LARGEST_BLOCK, CASES_BLOCK = 256, 2
+"""The most programs in a block, which take some tenths of a second where they are quick, so that the milliseconds of a
+Ray call don't matter; and the problems in one of unittest programs, which take seconds each: they import, draw, wait.
+Those of one problem stay together, since they share imports."""
 
 K = TypeVar("K")
 Keep = Callable[[Mapping[K, Verdict]], None]
 """Stores verdicts, each under the key of its program."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Verdicts on a stage's programs, and the programs that this attempt did not run."""
+
+    verdicts: Mapping[Question, Verdict]
+    resumed: frozenset[Question]  # judged by an earlier attempt
+    reused: frozenset[Question]  # judged by any sweep; from the verdict cache
 
 
 def judge_distinct(
@@ -76,9 +94,44 @@ class ProgramJudge:
         items = ((question, program, question.limits) for question, program in programs.items())
         return judge_distinct(items, lambda question: question not in known, run, keep_in_both)
 
+    def judge(self, programs: Mapping[Question, Program], files: Files, smallest_block: int, stage: str) -> Judged:
+        """Return a verdict for each program, or a harness error; report the progress under the name of a stage.
+
+        `files`: the folder in which an attempt after a kill finds the blocks of verdicts that were written as they
+        came. `smallest_block`: how many programs, but unittest programs, are sent to a slot together at least.
+        """
+        blocks = Blocks(files, _verdict)
+        stored = blocks.read()
+        resumed = {
+            question: stored[question.key]
+            for question in programs
+            if question.key in stored and serves(stored[question.key], question.oracle, self._sandbox)
+        }
+        reused = self.known(programs.keys())
+        self.keep({question: verdict for question, verdict in resumed.items() if question not in reused})
+        verdicts = {**reused, **resumed}
+        self._stages.count_reused("programs", len(verdicts))
+        self._progress.update(stage, len(verdicts), len(programs))
+
+        def keep(judged: Mapping[Question, Verdict]) -> None:
+            blocks.add({question.key: verdict for question, verdict in judged.items()})
+
+        cases = Counter(program.tests_sha for program in programs.values() if program.cases)
+        size = max(smallest_block, (len(programs) - len(verdicts)) // 32)
+        size = CASES_BLOCK * max(cases.values()) if cases else size
+        for rows in self.run(programs, verdicts, min(LARGEST_BLOCK, size), keep):
+            verdicts.update(rows)
+            self._progress.update(stage, len(verdicts), len(programs))
+        self.flush()
+        return Judged(verdicts, frozenset(resumed), frozenset(reused.keys() - resumed.keys()))
+
     def keep(self, verdicts: Mapping[Question, Verdict]) -> None:
         """Add verdicts to the cache, which writes them once there are many."""
         self._cache.add(verdicts)
 
     def flush(self) -> None:
         self._cache.flush()
+
+
+def _verdict(outcome: str, **more: Any) -> Verdict:
+    return Verdict(Outcome(outcome), **more)

@@ -78,12 +78,11 @@ def judging(reference: Program) -> Generator[Program, Verdict, tuple[Verdict, Or
     """Find where a problem's tests run: yield its reference solution with a place, once for each verdict it is sent."""
     found = oracle_of(reference)
     verdict = yield dataclasses.replace(reference, oracle=found)
+    if verdict.outcome is Outcome.HARNESS_ERROR:  # perhaps the machine's: it counts if it repeats
+        verdict = yield dataclasses.replace(reference, oracle=found)
     if verdict.outcome is Outcome.PASSED or found is Oracle.INSIDE:
         return verdict, found
     inside = yield dataclasses.replace(reference, oracle=Oracle.INSIDE)
-    # A harness error may have been the machine's, which is no reason to give the boundary up: it counts if it repeats.
-    if verdict.outcome is Outcome.HARNESS_ERROR:
-        verdict = yield dataclasses.replace(reference, oracle=Oracle.OUTSIDE)
     return (verdict, found) if inside.outcome is verdict.outcome else (inside, Oracle.INSIDE)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raysweep.engine.base import Work
-from raysweep.engine.judging import ProgramJudge
+from raysweep.engine.judging import Judged, ProgramJudge
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import answer_of
 from raysweep.hashing import canonical_json, text_sha
@@ -27,23 +27,13 @@ from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import problems_of
 from raysweep.stages.references import left_out, settings_of
-from raysweep.storage.blocks import Blocks
 from raysweep.storage.store import Store
-from raysweep.storage.verdicts import Question, VerdictCache, serves
+from raysweep.storage.verdicts import Question, VerdictCache
 
-SMALLEST_BLOCK, LARGEST_BLOCK = 32, 256
-"""Limits of the number of programs in a block. A large block of quick programs takes some tenths of a second, so that
-the milliseconds of a Ray call don't matter; a small cell has small blocks, so that all actors get some. An actor that
-dies loses the blocks that it has."""
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Verdicts of a cell's programs, and the programs that this attempt did not run."""
-
-    verdicts: Mapping[Question, Verdict]
-    resumed: frozenset[Question]  # judged by an earlier attempt
-    reused: frozenset[Question]  # judged by any sweep; from the verdict cache
+SMALLEST_BLOCK = 32
+"""Programs in a block of a small cell, so that all actors get some. An actor that dies loses the blocks that it has."""
+UNRUN = NOT_RUN | {Outcome.HARNESS_ERROR}
+"""Outcomes of answers for which no program of the cell ran; a harness error here is that of a reference solution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +46,7 @@ class _Asked:
     found: Found
     program: str
     is_exact: bool | None
-    lacks: str = ""  # why nothing runs: its environment lacks packages
+    left_out: Verdict | None = None  # in place of that of its program, where none runs on its problem
 
     def judged(self, verdict: Verdict) -> Result:
         return Result(
@@ -97,7 +87,8 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
         counts = _summary(questions, judged, counted, plan.pair.sandbox)
         if plan.pair.extract is not Extract.NONE:
             counts["found"] = dict(sorted(Counter(str(one.found) for one in asked).items()))
-        if lacking := {one.task_id for one in asked if one.lacks}:
+        left = [one for one in asked if one.left_out and one.left_out.outcome is Outcome.UNTESTED]
+        if lacking := {one.task_id for one in left}:
             counts["lacking_packages"] = len(lacking)
         if work.store.has(plan.node):
             work.store.remove(plan.node)  # from a weaker sandbox, or of another model; the new results are complete
@@ -111,8 +102,7 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
 def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> list[_Asked]:
     """Return what is asked of each completion: its program's verdict; collect the distinct programs in `programs`."""
     problems, settings = problems_of(pair), settings_of(pair, store)
-    has_environment = any(problem.environment for problem in problems.values())
-    lacking = left_out(pair.references, store) if has_environment else {}
+    left = left_out(pair.references, store)
     chain = str(pair.results.spec.get("toolchain", ""))
     asked = []
     for completion in store.rows(pair.completions, Completion):
@@ -123,20 +113,20 @@ def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> l
         programs.setdefault(question, replace(taken.program, oracle=oracle))
         is_another = taken.found is not Found.WRITTEN and taken.text != f"{problem.prompt}{completion.text}"
         text = taken.text if is_another else ""
-        lacks = lacking.get(problem.task_id, "")
-        asked.append(_Asked(problem.task_id, completion.sample, question, taken.found, text, taken.is_exact, lacks))
+        of = problem.task_id, completion.sample, question, taken.found, text, taken.is_exact
+        asked.append(_Asked(*of, left.get(problem.task_id)))
     return asked
 
 
 def _unrun(asked: Iterable[Iterable[_Asked]], programs: Mapping[Question, Program]) -> dict[Question, Verdict]:
-    """Return the verdicts on answers that can't be judged: without packages; of patches without one, or without tests.
+    """Return the verdicts on answers that can't be judged: left out; of patches without one, or without tests.
 
     Without tests none has a verdict, not even an answer without a patch: else it alone would count, as a failure.
     """
     verdicts = {}
-    for one in (one for of_pair in asked for one in of_pair if one.lacks or one.is_exact is not None):
-        if one.lacks:
-            verdicts[one.question] = Verdict(Outcome.UNTESTED, one.lacks)
+    for one in (one for of_pair in asked for one in of_pair if one.left_out or one.is_exact is not None):
+        if one.left_out:
+            verdicts[one.question] = one.left_out
         elif not programs[one.question].tests:
             verdicts[one.question] = Verdict(Outcome.UNTESTED)
         elif one.found is Found.NO_PATCH:
@@ -144,43 +134,22 @@ def _unrun(asked: Iterable[Iterable[_Asked]], programs: Mapping[Question, Progra
     return verdicts
 
 
-def _judge_programs(plans: Sequence[ResultsPlan], programs: Mapping[Question, Program], work: Work) -> _Judged:
+def _judge_programs(plans: Sequence[ResultsPlan], programs: Mapping[Question, Program], work: Work) -> Judged:
     """Return a verdict for each program. `plans`: the cell's, whose sandboxes are the same."""
-    store, progress, plan = work.store, work.progress, plans[0]
+    store, plan = work.store, plans[0]
     of_raysweep = [one for one in plans if "toolchain" not in one.node.spec]  # others name what runs their programs
     python, sandbox = str((of_raysweep or plans)[0].node.spec["python"]), plan.pair.sandbox
     settings_sha = text_sha(canonical_json([python, sandbox.lane, plan.node.version]))[:16]
-    blocks = Blocks(store.unfinished(plan.unit).below(f"verdicts-{settings_sha}"), _verdict)
-    stored = blocks.read()
-    resumed = {
-        question: stored[question.key]
-        for question in programs
-        if question.key in stored and serves(stored[question.key], question.oracle, sandbox)
-    }
-    judge = ProgramJudge(work.stages, progress, VerdictCache(store.files, python), sandbox)
-    reused = judge.known(programs.keys())
-    judge.keep({question: verdict for question, verdict in resumed.items() if question not in reused})
-    verdicts = {**reused, **resumed}
-    work.stages.count_reused("programs", len(verdicts))
-    progress.update("executing", len(verdicts), len(programs))
-
-    def keep(judged: Mapping[Question, Verdict]) -> None:
-        blocks.add({question.key: verdict for question, verdict in judged.items()})
-
-    size = min(LARGEST_BLOCK, max(SMALLEST_BLOCK, (len(programs) - len(verdicts)) // 32))
-    for rows in judge.run(programs, verdicts, size, keep):
-        verdicts.update(rows)
-        progress.update("executing", len(verdicts), len(programs))
-    judge.flush()
-    unjudged = [verdict.detail for verdict in verdicts.values() if verdict.outcome is Outcome.HARNESS_ERROR]
+    files = store.unfinished(plan.unit).below(f"verdicts-{settings_sha}")
+    judge = ProgramJudge(work.stages, work.progress, VerdictCache(store.files, python), sandbox)
+    judged = judge.judge(programs, files, SMALLEST_BLOCK, "executing")
+    unjudged = [verdict.detail for verdict in judged.verdicts.values() if verdict.outcome is Outcome.HARNESS_ERROR]
     if unjudged:
         raise RaysweepError(f"{len(unjudged)} programs could not be run: {unjudged[0]}; run the command again")
-    return _Judged(verdicts, frozenset(resumed), frozenset(reused.keys() - resumed.keys()))
+    return judged
 
 
-def _summary(
-    questions: Sequence[Question], judged: _Judged, counted: set[Question], sandbox: Sandbox
-) -> dict[str, Any]:
+def _summary(questions: Sequence[Question], judged: Judged, counted: set[Question], sandbox: Sandbox) -> dict[str, Any]:
     """Summarise a pair's verdicts for the manifest.
 
     ``programs_run``, its parts ``programs_shared``, ``programs_judged_again`` and ``programs_judged_otherwise``, and
@@ -191,11 +160,11 @@ def _summary(
     """
     distinct = set(questions)
     verdicts = [judged.verdicts[question] for question in questions]
-    not_run = {question for question in distinct if judged.verdicts[question].outcome in NOT_RUN}
+    not_run = {question for question in distinct if judged.verdicts[question].outcome in UNRUN}
     ran = [judged.verdicts[question] for question in distinct - judged.reused - counted - not_run]
     again = [verdict.audit for verdict in ran if verdict.audit]
     levels = Counter(  # programs never run below the required level
-        Level(verdict.level or sandbox.require) for verdict in verdicts if verdict.outcome not in NOT_RUN
+        Level(verdict.level or sandbox.require) for verdict in verdicts if verdict.outcome not in UNRUN
     )
     return {
         "rows": len(questions),
@@ -218,7 +187,3 @@ def _summary(
 
 def _counts(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(filter(None, names)).items()))
-
-
-def _verdict(outcome: str, **more: Any) -> Verdict:
-    return Verdict(Outcome(outcome), **more)

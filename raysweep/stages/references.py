@@ -7,17 +7,21 @@ A problem's time limit is a multiple of its reference solution's time, so that e
 rounded up to coarse steps, so that a slightly different measurement usually gives the same limit, and none is below
 `ProblemSet.least_timeout`. The rule is EvalPlus's, https://github.com/evalplus/evalplus. Both are measured once for
 each store, in the strict lane, and are an artefact, so all cells of a sweep have the same limits on every machine.
+Verdicts are written as they come and kept in the store's verdict cache: a kill loses the last few, and no completion
+equal to a solution runs.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from raysweep.engine.base import ExecuteJob, ProgramBatch, Work
+from raysweep.engine.base import Work
+from raysweep.engine.judging import ProgramJudge
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.oracle import inside_refused, judge_references, oracle_of
+from raysweep.metrics.verdicts import NO_VERDICTS
 from raysweep.planning.plan import PairPlan, ReferencesPlan
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.inside import inside_reasons
@@ -27,6 +31,7 @@ from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem, ReferenceRun
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.storage.store import Store
+from raysweep.storage.verdicts import Question, VerdictCache
 
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
 """Time limits are these numbers times powers of ten."""
@@ -38,33 +43,26 @@ batches are small enough to give each slot some, and the progress counts batches
 def make_references(plan: ReferencesPlan, work: Work) -> None:
     """Run the reference solutions; write where each problem's tests run, and its time limit.
 
-    A problem whose solution does not pass keeps the plan's limit. One whose environment lacks packages isn't run.
+    A problem whose solution does not pass keeps the plan's limit. No program runs on one whose environment lacks
+    packages, or whose solution has a harness error twice while others have a verdict.
 
     Raises:
-        RaysweepError: a solution could not be judged.
+        RaysweepError: no solution could be judged.
         UsageError: the tests of a problem have to run inside, and the config refuses that.
     """
     all_problems = [one for one in _problems(plan) if one.test or not isinstance(one, RepairProblem)]
     lacking = lacking_modules(all_problems, plan.sandbox)
-    solved = [problem for problem in all_problems if problem.reference is not None]
-    problems = [problem for problem in solved if problem.task_id not in lacking]
-    programs = [problem.assemble(problem.reference or "") for problem in problems]
-    sandbox = dataclasses.replace(plan.sandbox, require_oracle=Oracle.INSIDE)
-    anywhere = dataclasses.replace(plan, sandbox=sandbox)
-
-    def run(wanted: Sequence[Program]) -> list[Verdict]:
-        return list(_verdicts(anywhere, wanted, work))
-
-    judged = judge_references(programs, run)
+    problems = [one for one in all_problems if one.reference is not None and one.task_id not in lacking]
+    judged = _judged(plan, [problem.assemble(problem.reference or "") for problem in problems], work)
     rows: list[ReferenceRun] = []
-    for problem, (verdict, oracle) in zip(problems, judged, strict=True):
-        if verdict.outcome is Outcome.HARNESS_ERROR:
-            raise RaysweepError(f"the reference solution of {problem.task_id} could not be run: {verdict.detail}")
-        timeout = plan.limits.timeout
-        if verdict.outcome is Outcome.PASSED and plan.factor is not None:
-            timeout = rounded_timeout(verdict.seconds, plan.factor, timeout, plan.least)
+    for problem, (verdict, timeout, oracle) in zip(problems, judged, strict=True):
         judged_so = problem.task_id, verdict.outcome.value, verdict.seconds, timeout, oracle.value, verdict.detail
         rows.append(ReferenceRun(*judged_so))
+    unjudged = [row for row in rows if row.outcome == Outcome.HARNESS_ERROR]
+    for row in unjudged:
+        work.progress.note(f"no program runs on {row.task_id}: {_unjudged(row)}")
+    if unjudged and len(unjudged) == len(rows):
+        raise RaysweepError(f"no reference solution could be run, such as that of {rows[0].task_id}: {rows[0].detail}")
     for problem in all_problems:
         if modules := lacking.get(problem.task_id):
             oracle = oracle_of(problem.assemble(problem.reference or ""))
@@ -89,9 +87,13 @@ def stored_inside_reasons(plan: ReferencesPlan, store: Store) -> dict[str, str]:
     return inside_reasons(_problems(plan), {row.task_id: row.oracle for row in rows})
 
 
-def left_out(plan: ReferencesPlan, store: Store) -> dict[str, str]:
-    """Return why no program runs on problems whose environment lacks packages, by task id."""
-    return {row.task_id: row.detail for row in store.rows(plan.node, ReferenceRun) if row.outcome == Outcome.UNTESTED}
+def left_out(plan: ReferencesPlan, store: Store) -> dict[str, Verdict]:
+    """Return, in place of a verdict, why no program runs on a problem, by task id; see `make_references`."""
+    rows = [row for row in store.rows(plan.node, ReferenceRun) if row.outcome in NO_VERDICTS]
+    return {
+        row.task_id: Verdict(Outcome(row.outcome), row.detail if row.outcome == Outcome.UNTESTED else _unjudged(row))
+        for row in rows
+    }
 
 
 def settings_of(pair: PairPlan, store: Store) -> Callable[[str, Program], tuple[Oracle, Limits]]:
@@ -119,19 +121,39 @@ def rounded_timeout(seconds: float, factor: float, limit: float, least: float = 
     return min(limit, next(step * scale for step in STEPS if step * scale >= timeout))
 
 
+def _unjudged(row: ReferenceRun) -> str:
+    return f"its reference solution could not be run: {row.detail}"
+
+
 def _problems(plan: ReferencesPlan) -> Sequence[Problem]:
     return PROBLEMS.create(plan.problem_set).problems()[: plan.limit]
 
 
-def _verdicts(plan: ReferencesPlan, programs: Sequence[Program], work: Work) -> Iterator[Verdict]:
-    size = COMPILED_PROGRAMS if any(program.language in COMPILED for program in programs) else BATCH_PROGRAMS
-    batches = [programs[start : start + size] for start in range(0, len(programs), size)]
-    job = ExecuteJob([ProgramBatch(list(batch), [plan.limits] * len(batch)) for batch in batches], plan.sandbox)
-    done = 0
-    rows: dict[int, Sequence[Verdict]] = {}
-    for output in work.stages.execute(job, work.progress) if batches else ():
-        rows[output.index] = output.rows
-        done += len(output.rows)
-        work.progress.update("making", done, len(programs))
-    for index in sorted(rows):
-        yield from rows[index]
+def _judged(plan: ReferencesPlan, programs: Sequence[Program], work: Work) -> list[tuple[Verdict, float, Oracle]]:
+    """Return the verdict on each solution, the time limit of its problem's programs, and where their tests run.
+
+    The verdict cache has each verdict under the problem's limit, too, so that no completion equal to it runs again.
+    """
+    sandbox = dataclasses.replace(plan.sandbox, require_oracle=Oracle.INSIDE)
+    spec, files = plan.node.spec, work.store.unfinished(plan.node).below("verdicts")
+    judge = ProgramJudge(work.stages, work.progress, VerdictCache(work.store.files, str(spec["python"])), sandbox)
+    smallest = COMPILED_PROGRAMS if any(program.language in COMPILED for program in programs) else BATCH_PROGRAMS
+
+    def question(program: Program, oracle: Oracle | None, limits: Limits) -> Question:
+        return Question(program.sha, limits, oracle or oracle_of(program), str(spec.get("toolchain", "")))
+
+    def run(wanted: Sequence[Program]) -> list[Verdict]:
+        questions = [question(program, program.oracle, plan.limits) for program in wanted]
+        verdicts = judge.judge(dict(zip(questions, wanted, strict=True)), files, smallest, "making").verdicts
+        return [verdicts[one] for one in questions]
+
+    judged = []
+    for program, (verdict, oracle) in zip(programs, judge_references(programs, run), strict=True):
+        timeout = plan.limits.timeout
+        if verdict.outcome is Outcome.PASSED and plan.factor is not None:
+            timeout = rounded_timeout(verdict.seconds, plan.factor, timeout, plan.least)
+            asked = question(program, oracle, dataclasses.replace(plan.limits, timeout=timeout))
+            judge.keep({asked: dataclasses.replace(verdict, limit_seconds=timeout)})
+        judged.append((verdict, timeout, oracle))
+    judge.flush()
+    return judged

@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from raysweep.planning.plan import ArtefactPlan, CellPlan, RejectedRowsPlan, Swe
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.planning.predictions.needs import Needs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner
+from raysweep.problems.packages import EnvironmentFacts, environment_facts
 from raysweep.programs import Oracle, Sandbox
 from raysweep.records import ModelKind
 from raysweep.stages.references import stored_inside_reasons
@@ -185,6 +186,15 @@ FLOAT32_FACTOR = 2
 """Size of fine-tuned weights (float32) relative to the base model's files (16-bit)."""
 CHECKPOINT_FACTOR = 6
 """Size of a training's checkpoints relative to its weights: weights and two moments, in the old and the new one."""
+
+
+def environments_of(config: SweepConfig) -> Iterator[EnvironmentFacts]:
+    """Yield what each problem set in an environment finds there, as far as both are on this machine."""
+    for problems in config.evaluation.problems:
+        with suppress(UsageError):  # the check of the config tells it
+            if (problem_set := config.problem_set(problems)).environment:
+                limit = config.evaluation.limit
+                yield environment_facts(problems.label, problem_set, config.execution.sandbox, limit)
 
 
 def require_comparable(plan: SweepPlan, store: Store) -> None:

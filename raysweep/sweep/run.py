@@ -36,6 +36,7 @@ from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import drop_judged
 from raysweep.sweep.folder import LEDGER, SweepFolder
 from raysweep.sweep.guards import (
+    environments_of,
     is_elsewhere,
     require_comparable,
     require_oracle,
@@ -131,6 +132,9 @@ def _require_usable(plan: SweepPlan, store: Store, options: RunOptions) -> list[
         log.warning("%s", texts.words)
     for line in unused_settings([*cells, *teachers]):
         log.warning("%s", line)
+    for there in environments_of(config) if cells else ():
+        if there.lacking:
+            log.warning("programs on %s: %s; %s", there.problem_set, there.words, there.advice)
     if unused := unused_template_line(unused_templates(config, cells)):
         log.info("%s", unused)
     _require_environments(config, cells, options)

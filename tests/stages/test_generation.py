@@ -26,12 +26,13 @@ from raysweep.records import Completion, Decoding, GenerationRequest, ReferenceR
 from raysweep.stages import generation
 from raysweep.stages.generation import _Writer
 from raysweep.stages.judging import SMALLEST_BLOCK
-from raysweep.stages.references import settings_of
+from raysweep.stages.references import BATCH_PROGRAMS, settings_of
 from raysweep.storage.artefacts import Artefact
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.completions import CompletionPool
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
+from raysweep.storage.verdicts import VerdictCache
 from raysweep.testing.tiny import make_tiny
 from tests.patience import PATIENCE
 from tests.stages.making import opened, work_on
@@ -133,8 +134,10 @@ def store(tmp_path):
 
 def judged(plan: CellPlan, store: Store, stages: LocalStages) -> list[Result]:
     references = [plan.pairs[0].references]
-    if missing(references, store):  # not by the stages under test
-        make(references, work_on(store, ToldStages(PASSED), "references"))
+    if missing(references, store):  # not by the stages under test, nor from the verdicts on equal completions
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(VerdictCache, "add", lambda *of: None)
+            make(references, work_on(store, ToldStages(PASSED), "references"))
     make(plan.artefacts, work_on(store, stages))
     return store.rows(plan.pairs[0].results, Result)
 
@@ -153,6 +156,49 @@ def test_blocks_of_a_stopped_evaluation_are_not_made_again(tmp_path, store):
     counts = [store.manifest(node)["counts"] for node in (plan.pairs[0].completions, plan.pairs[0].results)]
     assert counts[0]["prompts_resumed"] == SMALLEST_BATCH and counts[1]["programs_resumed"] == SMALLEST_BLOCK
     assert not store.unfinished(plan.evaluation).infos()
+
+
+def test_verdicts_on_solutions_that_a_kill_left_are_not_given_again(tmp_path, store):
+    plan = plan_of(tmp_path / "p.jsonl", [f"    return x + {n}\n" for n in range(BATCH_PROGRAMS + 4)])
+    with pytest.raises(Stopped):
+        make([plan.pairs[0].references], work_on(store, StoppedStages(99, 1)))
+    stages = ToldStages(PASSED)
+    make(plan.artefacts, work_on(store, stages))
+    assert len(stages.asked) == 4, "all others, and what a cell generates, have their verdict"
+    assert not store.unfinished(plan.pairs[0].references.node).infos()
+
+
+class BrokenStages(ToldStages):
+    """Has a harness error with each program that holds a text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(PASSED)
+        self.text = text
+
+    def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
+        error = Verdict(Outcome.HARNESS_ERROR, "no memory")
+        for output, batch in zip(super().execute(job, progress), job.batches, strict=True):
+            rows = [error if self.text in program.text else PASSED for program in batch.programs]
+            yield BatchOutput(output.index, rows)
+
+
+def test_a_solution_that_cant_be_run_costs_its_problem_and_no_other_verdict(tmp_path, store):
+    plan = plan_of(tmp_path / "p.jsonl", SOLUTIONS)
+    stages, why = BrokenStages("x + 3"), "its reference solution could not be run: no memory"
+    work = work_on(store, stages)
+    make(plan.artefacts, work)
+    assert len(stages.asked) >= 6, "it runs once more, since the machine may have been short of something"
+    passed = {f"T/{n}": ("passed", "") for n in range(5)}
+    runs = {run.task_id: (run.outcome, run.detail) for run in store.rows(plan.pairs[0].references.node, ReferenceRun)}
+    assert runs == {**passed, "T/3": ("harness_error", "no memory")}
+    rows = {row.task_id: (row.outcome, row.detail) for row in store.rows(plan.pairs[0].results, Result)}
+    assert rows == {**passed, "T/3": ("harness_error", why)}
+    assert any(f"no program runs on T/3: {why}" in line for line in work.progress.activity.tail)
+    counts = counts_of(plan, store)
+    assert (counts["rows"], counts["programs_run"], counts["levels"]) == (5, 0, {"strong": 4})
+    broken = plan_of(tmp_path / "q.jsonl", SOLUTIONS[1:])
+    with pytest.raises(RaysweepError, match="no reference solution could be run, such as that of T/0: no memory"):
+        make(broken.artefacts, work_on(store, BrokenStages("x + ")))
 
 
 def generated(plan: CellPlan, store: Store) -> tuple[int, list[Mapping[str, Any]]]:
@@ -329,7 +375,8 @@ def test_limits_follow_the_reference_solutions_time(tmp_path, store):
     stages = ToldStages(dataclasses.replace(STRONG, outcome=Outcome.PASSED, seconds=0.6))
     make_cell(plan, work_on(store).context, stages)
     [pair] = plan.pairs
-    assert stages.limits == {6.0, 3.0}
+    assert stages.limits == {6.0} and len(stages.asked) == 5, "completions that equal solutions don't run again"
+    assert counts_of(plan, store)["programs_reused"] == counts_of(plan, store)["near_limit"] * 5 == 5
     assert {(row.seconds, row.timeout) for row in store.rows(pair.references.node, ReferenceRun)} == {(0.6, 3.0)}
     settings, program = settings_of(pair, store), Program("def f(): pass", "assert f() is None")
     assert settings("T/1", program) == (Oracle.OUTSIDE, dataclasses.replace(pair.limits, timeout=3.0))

@@ -15,8 +15,13 @@ def asked(monkeypatch, problem, *answers):
     completions = [Completion(problem.task_id, at, text, "eos", 1, "") for at, text in enumerate(answers)]
     monkeypatch.setattr(judging, "problems_of", lambda pair: {problem.task_id: problem})
     monkeypatch.setattr(judging, "settings_of", lambda *of: lambda task_id, program: (Oracle.INSIDE, Limits()))
+    monkeypatch.setattr(judging, "left_out", lambda *of: {})
     pair = SimpleNamespace(
-        extract=Extract.AUTO, results=SimpleNamespace(spec={}), completions=None, sandbox=DEFAULT_SANDBOX
+        extract=Extract.AUTO,
+        results=SimpleNamespace(spec={}),
+        references=None,
+        completions=None,
+        sandbox=DEFAULT_SANDBOX,
     )
     programs = {}
     return judging._asked(pair, SimpleNamespace(rows=lambda *of: completions), programs), [*programs.values()]

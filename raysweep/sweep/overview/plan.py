@@ -40,13 +40,13 @@ from raysweep.planning.predictions.sizes import problem_count
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.planning.rows_read import RowsRead, rows_read
 from raysweep.problems.base import PROBLEMS
-from raysweep.problems.packages import EnvironmentFacts, environment_facts
+from raysweep.problems.packages import EnvironmentFacts
 from raysweep.programs import COMPILED, Lane
 from raysweep.records import BASE, NOT_TUNED, REWRITTEN
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.forecast import Forecast, forecast
-from raysweep.sweep.guards import require_comparable, require_oracle, require_resources
+from raysweep.sweep.guards import environments_of, require_comparable, require_oracle, require_resources
 from raysweep.sweep.overview.accelerators import PricedHours, priced, too_small_types
 
 if TYPE_CHECKING:
@@ -394,15 +394,6 @@ def _compilers(config: SweepConfig) -> dict[str, str]:
                     language, config.execution.sandbox.setting_of(language)
                 ).rpartition(", ")[0]
     return compilers
-
-
-def environments_of(config: SweepConfig) -> Iterator[EnvironmentFacts]:
-    """Yield what each problem set in an environment finds there, as far as both are on this machine."""
-    for problems in config.evaluation.problems:
-        with suppress(UsageError):  # the check of the config tells it
-            if (problem_set := config.problem_set(problems)).environment:
-                limit = config.evaluation.limit
-                yield environment_facts(problems.label, problem_set, config.execution.sandbox, limit)
 
 
 def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...]:

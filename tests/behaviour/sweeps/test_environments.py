@@ -10,8 +10,8 @@ from raysweep.config.loading import config_from
 from raysweep.records import ReferenceRun, Result
 from raysweep.storage.artefacts import Unit
 from raysweep.sweep.folder import open_folder
+from raysweep.sweep.guards import environments_of
 from raysweep.sweep.numbers import SavedNumbers
-from raysweep.sweep.overview.plan import environments_of
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from raysweep.tools.doctor.check import State
@@ -31,7 +31,9 @@ def problems(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_problems_without_their_packages_have_no_verdict_and_those_whose_reference_fails_are_told_apart(tmp_path):
+def test_problems_without_their_packages_have_no_verdict_and_those_whose_reference_fails_are_told_apart(
+    tmp_path, caplog
+):
     of = {"environment": "here", "as": "mine"}
     config = config_from(
         {
@@ -49,6 +51,7 @@ def test_problems_without_their_packages_have_no_verdict_and_those_whose_referen
     found = environment(config, config.evaluation.problems[0])
     assert found.state is State.WARNING and found.found == f"mine: {facts.words}"
     assert not run_sweep(config, RunOptions(str(tmp_path / "store"), "local")).errors
+    assert f"programs on mine: {facts.words}; install the packages that have these modules" in caplog.messages[0]
 
     folder = open_folder("s", str(tmp_path / "store"))
     row, plain = sorted(folder.grid(), key=lambda row: row.problem_set)
