@@ -31,7 +31,7 @@ Keep = Callable[[Mapping[K, Verdict]], None]
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedPrograms:
     """Verdicts on a stage's programs, and the programs that this attempt did not run."""
 
     verdicts: Mapping[Question, Verdict]
@@ -94,7 +94,9 @@ class ProgramJudge:
         items = ((question, program, question.limits) for question, program in programs.items())
         return judge_distinct(items, lambda question: question not in known, run, keep_in_both)
 
-    def judge(self, programs: Mapping[Question, Program], files: Files, smallest_block: int, stage: str) -> Judged:
+    def judge(
+        self, programs: Mapping[Question, Program], files: Files, smallest_block: int, stage: str
+    ) -> JudgedPrograms:
         """Return a verdict for each program, or a harness error; report the progress under the name of a stage.
 
         `files`: the folder in which an attempt after a kill finds the blocks of verdicts that were written as they
@@ -123,7 +125,7 @@ class ProgramJudge:
             verdicts.update(rows)
             self._progress.update(stage, len(verdicts), len(programs))
         self.flush()
-        return Judged(verdicts, frozenset(resumed), frozenset(reused.keys() - resumed.keys()))
+        return JudgedPrograms(verdicts, frozenset(resumed), frozenset(reused.keys() - resumed.keys()))
 
     def keep(self, verdicts: Mapping[Question, Verdict]) -> None:
         """Add verdicts to the cache, which writes them once there are many."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raysweep.engine.base import Work
-from raysweep.engine.judging import Judged, ProgramJudge
+from raysweep.engine.judging import JudgedPrograms, ProgramJudge
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import answer_of
 from raysweep.hashing import canonical_json, text_sha
@@ -134,7 +134,7 @@ def _unrun(asked: Iterable[Iterable[_Asked]], programs: Mapping[Question, Progra
     return verdicts
 
 
-def _judge_programs(plans: Sequence[ResultsPlan], programs: Mapping[Question, Program], work: Work) -> Judged:
+def _judge_programs(plans: Sequence[ResultsPlan], programs: Mapping[Question, Program], work: Work) -> JudgedPrograms:
     """Return a verdict for each program. `plans`: the cell's, whose sandboxes are the same."""
     store, plan = work.store, plans[0]
     of_raysweep = [one for one in plans if "toolchain" not in one.node.spec]  # others name what runs their programs
@@ -149,7 +149,9 @@ def _judge_programs(plans: Sequence[ResultsPlan], programs: Mapping[Question, Pr
     return judged
 
 
-def _summary(questions: Sequence[Question], judged: Judged, counted: set[Question], sandbox: Sandbox) -> dict[str, Any]:
+def _summary(
+    questions: Sequence[Question], judged: JudgedPrograms, counted: set[Question], sandbox: Sandbox
+) -> dict[str, Any]:
     """Summarise a pair's verdicts for the manifest.
 
     ``programs_run``, its parts ``programs_shared``, ``programs_judged_again`` and ``programs_judged_otherwise``, and
