@@ -60,7 +60,7 @@ _ANNOTATION_COLUMNS = ("prompt", "instruction", "prompt_wo_doc")
 _PASS = "\n    pass\n"
 _QUOTED = r"""'(?:[^'\n]|\b'\b)*(?:\n(?:[^'\n]|\b'\b)*)?'|"[^"\n]*(?:\n[^"\n]*)?\""""
 _EXCEPTIONS = r"[A-Z]\w*(?:Error|Exception|Warning)|Exception|Warning|KeyboardInterrupt|SystemExit|StopIteration"
-_ASKED = re.compile(rf"(?<![\w'\"])[rbfu]?(?:{_QUOTED})(?![\w'\"])|\b(?:{_EXCEPTIONS})\b")
+_TESTED = re.compile(rf"(?<![\w'\"])[rbfu]?(?:{_QUOTED})(?![\w'\"])|\b(?:{_EXCEPTIONS})\b")
 """What tests compare with as it stands: literals in quotes, over at most two lines, and names of exceptions."""
 
 
@@ -191,14 +191,14 @@ class BigCodeBench(FileSet):
 
     @override
     def segments(self, problem: Problem) -> list[Segment]:
-        """Of a description all is natural but the code in it; of code, the docstring's text; none of both, `_ASKED`."""
-        return _without_asked(split_instruction(problem.prompt) if self.asks else super().segments(problem))
+        """Of a description all is natural but the code in it; of code, the docstring's text; none of both, `_TESTED`."""
+        return _with_tested_verbatim(split_instruction(problem.prompt) if self.asks else super().segments(problem))
 
 
-def _without_asked(segments: Sequence[Segment]) -> list[Segment]:
+def _with_tested_verbatim(segments: Sequence[Segment]) -> list[Segment]:
     """Return segments with what tests may ask for as verbatim text; a literal may begin in one and end in another."""
     before = sum(len(segment.text) for segment in takewhile(lambda segment: not segment.natural, segments))
-    kept = [match.span() for match in _ASKED.finditer("".join(segment.text for segment in segments), before)]
+    kept = [match.span() for match in _TESTED.finditer("".join(segment.text for segment in segments), before)]
     cuts = {edge for span in kept for edge in span}
     pieces, start = [], 0
     for segment in segments:

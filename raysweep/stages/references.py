@@ -152,8 +152,8 @@ def _judged(plan: ReferencesPlan, programs: Sequence[Program], work: Work) -> li
         timeout = plan.limits.timeout
         if verdict.outcome is Outcome.PASSED and plan.factor is not None:
             timeout = rounded_timeout(verdict.seconds, plan.factor, timeout, plan.least)
-            asked = question(program, oracle, dataclasses.replace(plan.limits, timeout=timeout))
-            judge.keep({asked: dataclasses.replace(verdict, limit_seconds=timeout)})
+            known = question(program, oracle, dataclasses.replace(plan.limits, timeout=timeout))
+            judge.keep({known: dataclasses.replace(verdict, limit_seconds=timeout)})
         judged.append((verdict, timeout, oracle))
     judge.flush()
     return judged
