@@ -191,7 +191,7 @@ class BigCodeBench(FileSet):
 
     @override
     def segments(self, problem: Problem) -> list[Segment]:
-        """Of a description all is natural but the code in it; of code, the docstring's text; none of both, `_TESTED`."""
+        """Of a description all is natural but the code in it, of code the docstring's text, both without `_TESTED`."""
         return _with_tested_verbatim(split_instruction(problem.prompt) if self.asks else super().segments(problem))
 
 
