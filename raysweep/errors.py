@@ -1,10 +1,16 @@
-"""The errors that raysweep raises on purpose. The command line prints their text without a traceback."""
+"""The errors that raysweep raises on purpose, whose texts the command line prints without a traceback, and escapes."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator
+
+_OBEYED = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
+"""Characters in texts of files, models and programs that a terminal, a log or a page obeys, or can't hold: controls,
+those without a width, those that turn the direction of writing, and lone surrogates."""
+_IN_LINES, _IN_A_LINE = re.compile(f"[{_OBEYED}]"), re.compile(rf"[{_OBEYED}\t\n]")
 
 
 class RaysweepError(Exception):
@@ -136,6 +142,11 @@ def unwritable_named(place: object, way_out: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"{place} can't be written ({error.strerror}); {way_out}") from None
+
+
+def escaped(text: str, *, in_a_line: bool = False) -> str:
+    r"""Return a text with escapes such as ``\x1b`` for what is obeyed. `in_a_line`: for line ends and tabs, too."""
+    return (_IN_A_LINE if in_a_line else _IN_LINES).sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def last_line(error: BaseException) -> str:

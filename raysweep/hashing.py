@@ -1,4 +1,4 @@
-"""Canonical JSON, and SHA-256 of values, texts, files and folders."""
+"""Canonical and strict JSON, and SHA-256 of values, texts, files and folders."""
 
 from __future__ import annotations
 
@@ -25,6 +25,27 @@ def canonical_json(value: Any) -> str:
     except ValueError as error:
         place = next(_not_finite(value), "")
         raise ValueError(f"{place}, which can't be part of a key" if place else str(error)) from error
+
+
+def strict_json(value: Any, **layout: Any) -> str:
+    """Return JSON for others, which has null in place of NaN and Infinity. `layout`: what `json.dumps` takes."""
+    try:
+        return json.dumps(value, allow_nan=False, **layout)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, **layout)
+
+
+def as_number(value: float | None) -> float:
+    """Return a number of strict JSON, which has null in place of NaN."""
+    return math.nan if value is None else float(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _not_finite(value: Any, place: str = "") -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 
 import pytest
@@ -65,6 +66,12 @@ def test_a_file_is_read_once_until_it_is_written_again(folder, monkeypatch):
     (folder / "a").write_bytes(b"CONTENT")
     os.utime(folder / "a", ns=(1, 1))
     assert sha256(folder / "a") == hashlib.sha256(b"CONTENT").hexdigest() and len(reads) == 2
+
+
+def test_json_for_others_has_null_for_what_json_lacks():
+    value = {"a": (float("nan"), [-math.inf, {"b": math.inf}]), "c": 0.5}
+    assert digests.strict_json(value) == '{"a": [null, [null, {"b": null}]], "c": 0.5}'
+    assert math.isnan(digests.as_number(None)) and digests.as_number(0.5) == 0.5
 
 
 @pytest.mark.parametrize(

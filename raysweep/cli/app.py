@@ -19,7 +19,7 @@ from raysweep.cli import options as opt
 from raysweep.cli.exit import invocation, log_to_stderr, run_to_exit_code, without_library_warnings
 from raysweep.cli.tools import attack, evaluate, execute, perturb
 from raysweep.config.examples import DEFAULT
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, escaped
 from raysweep.machine import VERSION, own_process
 from raysweep.seeding import DEFAULT_SEED
 from raysweep.trainers.base import Recipe
@@ -324,7 +324,7 @@ def compare(
     if as_json:
         print_json([as_record(table) for table in tables])
     else:
-        print(to_text(tables, format))
+        print(escaped(to_text(tables, format)))
 
 
 @app.command()

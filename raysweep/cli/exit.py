@@ -26,7 +26,7 @@ from typing import Any
 import typer
 from typing_extensions import override
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, escaped
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and SIGTERM: 128 and the signal's number."""
@@ -104,12 +104,12 @@ def without_library_warnings() -> Iterator[None]:
 
 
 class _Level(logging.Formatter):
-    """Begins a warning with "warning:"."""
+    """Begins a warning with "warning:", and escapes what a terminal would obey."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
         level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
-        return f"{level}{super().format(record)}"
+        return escaped(f"{level}{super().format(record)}")
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
@@ -174,7 +174,8 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
     except Exception as error:
         if isinstance(error, _USAGE_ERROR):
             shown: Any = error
-            shown.message += _several_values(shown, sys.argv[1:] if arguments is None else arguments)
+            more = _several_values(shown, sys.argv[1:] if arguments is None else arguments)
+            shown.message = escaped(shown.message + more)
             shown.show()
             return int(shown.exit_code)
         return _print_error(error, 1)
@@ -224,10 +225,10 @@ def _program() -> str:
 
 def _print_error(error: Exception, code: int) -> int:
     if invocation.debug:
-        traceback.print_exception(error)
+        print(escaped("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "
     hint = "" if isinstance(error, RaysweepError) else " (--debug before the command shows where)"
-    print(f"error: {kind}{error}{hint}", file=sys.stderr)
+    print(escaped(f"error: {kind}{error}{hint}"), file=sys.stderr)
     if invocation.goes_on and not isinstance(error, RaysweepError):
         print(f"\n{invocation.goes_on}", file=sys.stderr)
     return code

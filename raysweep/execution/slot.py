@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import platform
-import re
 import select
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from raysweep.errors import RaysweepError, UsageError
+from raysweep.errors import RaysweepError, UsageError, escaped
 from raysweep.execution.compiled.cpp.headers import begins_with_library
 from raysweep.execution.compiled.splitting import inside, split
 from raysweep.execution.compiled.toolchains import Toolchain, toolchain
@@ -66,10 +65,6 @@ _NAMES_OF_FOLDERS = ("site-packages", "dist-packages")
 _COMPILED = "raysweep.execution.compiled.start"
 LANGUAGES = {PYTHON: "raysweep.execution.python.start", JAVA: _COMPILED, CPP: _COMPILED}
 """For each language, the module whose `main` runs as a slot's process and answers requests as python/lanes.py does."""
-_UNSHOWN = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-"""Characters that a program can write, and that a file can't hold or a terminal or page obeys: lone surrogates,
-control characters, and those that turn the direction of writing."""
-_IN_LINES, _IN_A_LINE = re.compile(f"[{_UNSHOWN}]"), re.compile(rf"[{_UNSHOWN}\t\n\r]")
 _START_CODE = (
     "import sys; sys.path[:] = [sys.argv.pop(1), *filter(None, sys.path)]; "  # without the working folder
     "import raysweep; sys.path.append(sys.path.pop(0)); "  # this one, and no other that the interpreter has
@@ -236,16 +231,16 @@ class SlotProcess:
         try:
             answer = read_frame(self.fileno())
         except (EOFError, OSError, ValueError):
-            raise SlotLost(_escaped(_IN_A_LINE, how_ended(*self._end()))) from None
+            raise SlotLost(escaped(how_ended(*self._end()), in_a_line=True)) from None
         verdicts = {}
         for item in [VerdictItem(*fields) for fields in answer["verdicts"]]:
             if item.number not in self._limits:  # the keeper ended the judge just after it had told the verdict
                 continue
             limit = self._limits.pop(item.number).timeout
-            detail = _escaped(_IN_A_LINE, item.detail)[:TEXT_CHARACTERS]
-            stderr = _escaped(_IN_LINES, item.stderr)[:TEXT_CHARACTERS]
+            detail = escaped(item.detail, in_a_line=True)[:TEXT_CHARACTERS]
+            stderr = escaped(item.stderr)[:TEXT_CHARACTERS]
             result = Outcome(item.outcome), detail, stderr, item.seconds
-            more = _escaped(_IN_A_LINE, item.audit), _escaped(_IN_A_LINE, item.parts)
+            more = escaped(item.audit, in_a_line=True), escaped(item.parts, in_a_line=True)
             verdicts[item.number] = Verdict(*result, limit, self.level, item.lane, self._oracle, *more)
         for number in answer["need_own_process"]:
             del self._limits[number]
@@ -470,7 +465,3 @@ def _package_folders() -> list[str]:
     paths = sysconfig.get_paths()
     others = [path for path in sys.path if path.startswith("/") and Path(path).name in _NAMES_OF_FOLDERS]
     return list(dict.fromkeys([paths["purelib"], paths["platlib"], *others]))
-
-
-def _escaped(unshown: re.Pattern[str], text: str) -> str:
-    return unshown.sub(lambda found: repr(found[0])[1:-1], text)

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
-from raysweep.rows.json_files import JsonRow, opened
+from raysweep.rows.json_files import MOST_BYTES, JsonRow, bounded_lines, opened
 from raysweep.units import count
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-LONGEST_CELL = 2**31 - 1
-"""Characters of the longest cell that is read; csv's own limit is 131,072."""
 
 
 def stream_csv_rows(path: Path, separator: str = ",", **dialect: Any) -> Iterator[JsonRow]:
@@ -33,8 +31,8 @@ def stream_csv_rows(path: Path, separator: str = ",", **dialect: Any) -> Iterato
             fewer cells than there are columns. Rows before it are yielded first.
     """
     with opened(path) as content, io.TextIOWrapper(content, "utf-8-sig", newline="") as text:
-        csv.field_size_limit(LONGEST_CELL)
-        reader = csv.reader(text, strict=True, delimiter=separator, **dialect)
+        csv.field_size_limit(MOST_BYTES)  # its own limit is 131,072
+        reader = csv.reader(bounded_lines(path, text), strict=True, delimiter=separator, **dialect)
         columns: list[str] = []
         line, is_empty = 1, True
         try:

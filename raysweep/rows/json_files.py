@@ -13,14 +13,15 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, AnyStr
 
 from raysweep.errors import MissingInput, UsageError, did_you_mean
+from raysweep.units import size
 
 GZIP_START = b"\x1f\x8b"
 _OTHER_KINDS = {
@@ -36,6 +37,11 @@ _OTHER_KINDS = {
 """What files of other kinds begin with, and how they become one that is read."""
 AS_DATE = "the package `datasets` takes such texts for dates: read the file by `name: jsonl`, or save it as Parquet"
 """The way out for texts of JSON files that `datasets` has read; it keeps those of Parquet."""
+MOST_BYTES = 2**30
+"""Unzipped bytes of what is read as a whole: a line, or an array or object over several. A large row of tests has tens
+of MiB, and a small gzipped file can hold a line without end."""
+Hook = Callable[[list[tuple[str, Any]]], dict[str, Any]]
+"""Makes an object of its keys and values."""
 _BETWEEN_ELEMENTS = re.compile(r"[\s,]*")
 
 
@@ -128,9 +134,12 @@ def row_of(place: str, value: Any) -> JsonRow:
 
 
 def read_content(path: Path) -> bytes:
-    """Return a file's bytes, unzipped; raise UsageError when it can't be read."""
+    """Return a file's bytes, unzipped; raise UsageError when it can't be read or has more than `MOST_BYTES`."""
     with opened(path) as file:
-        return file.read()
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{path}: the file has more than {size(MOST_BYTES)} unzipped, which is no file of this kind")
+    return content
 
 
 def content_sha(path: Path) -> str:
@@ -161,15 +170,44 @@ def _values(path: Path) -> Iterator[tuple[str, Any]]:
             continue
         if is_first and line.lstrip().startswith("["):
             blank_lines = "\n" * (number - 1)  # so that line numbers stay right
-            yield from _elements(path, "".join([blank_lines, line, *(rest for _, rest in lines)]))
+            yield from _elements(path, blank_lines + _whole(path, line, lines))
             return
         if is_first and line.lstrip().startswith("{") and not _is_json(line):
-            whole = "".join([line, *(rest for _, rest in lines)])
+            whole = _whole(path, line, lines)
             if _is_json(whole):
-                yield f"{path}:{number}", json.loads(whole)
+                yield f"{path}:{number}", _parsed(path, number, whole, "", _checked(f"{path}:{number}"))
                 return
         is_first = False
-        yield f"{path}:{number}", _parsed(path, number, line.rstrip(), "each line must be one JSON object")
+        place = f"{path}:{number}"
+        yield place, _parsed(path, number, line.rstrip(), "each line must be one JSON object", _checked(place))
+
+
+def _whole(path: Path, first: str, others: Iterable[tuple[int, str]]) -> str:
+    """Return a line and those behind it as one text; raise UsageError if it has more than `MOST_BYTES` characters."""
+    lines, characters = [first], len(first)
+    for _, line in others:
+        lines.append(line)
+        characters += len(line)
+        if characters > MOST_BYTES:
+            raise UsageError(
+                f"{path}: a JSON array or object over several lines is read as a whole, and this one has more than "
+                f"{size(MOST_BYTES)} unzipped; write one object a line, as `jq -c '.[]'` does with an array"
+            )
+    return "".join(lines)
+
+
+def _checked(place: str) -> Hook:
+    """Return the hook with which an object is read; it raises UsageError for a key that is there twice."""
+
+    def fields_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise UsageError(f"{place}: the key {twice!r} is twice in one object; remove or rename one")
+        return fields
+
+    return fields_of
 
 
 def _is_json(text: str) -> bool:
@@ -196,9 +234,22 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raise UsageError(f"{path}: can't be read ({error})") from error
 
 
+def bounded_lines(path: Path, file: IO[AnyStr]) -> Iterator[AnyStr]:
+    """Yield the lines of a file, which end at line feeds alone; raise UsageError for one above `MOST_BYTES`."""
+    number, line = 1, file.readline(MOST_BYTES + 1)
+    while line:
+        if len(line) > MOST_BYTES:
+            raise UsageError(
+                f"{path}:{number}: the line has more than {size(MOST_BYTES)} unzipped, which no row needs; the file "
+                "is damaged, or has other line ends than line feeds"
+            )
+        yield line
+        number, line = number + 1, file.readline(MOST_BYTES + 1)
+
+
 def _lines(path: Path) -> Iterator[str]:
     with opened(path) as file:
-        for number, line in enumerate(file, 1):  # splits at "\n" only: JSON strings may hold U+2028 as it is
+        for number, line in enumerate(bounded_lines(path, file), 1):
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
@@ -207,21 +258,21 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _elements(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     """Yield the elements of an array with their places: they are decoded again one by one, which gives the lines."""
-    elements = _parsed(path, 1, text, "the array must hold JSON objects")
-    decoder = json.JSONDecoder()
+    elements = len(_parsed(path, 1, text, "the array must hold JSON objects"))
     line, end = 1, text.index("[") + 1
     counted = 0
-    for element in elements:
+    for _ in range(elements):
         start = _BETWEEN_ELEMENTS.match(text, end).end()  # type: ignore[union-attr]  # matches an empty text too
         line += text.count("\n", counted, start)
         counted = start
-        yield f"{path}:{line}", element
-        _, end = decoder.raw_decode(text, start)
+        place = f"{path}:{line}"
+        element, end = json.JSONDecoder(object_pairs_hook=_checked(place)).raw_decode(text, start)
+        yield place, element
 
 
-def _parsed(path: Path, number: int, text: str, rule: str) -> Any:
+def _parsed(path: Path, number: int, text: str, rule: str, hook: Hook | None = None) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=hook)
     except json.JSONDecodeError as error:
         if ".csv" in path.name.lower() and not text.lstrip().startswith(("{", "[")):
             raise UsageError(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from raysweep.analysis.exhibits.edits import BaseRates, EditWork, Rates, ReportedEdit
-from raysweep.hashing import canonical_json
+from raysweep.hashing import as_number, canonical_json
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.passing import over_draws
 from raysweep.metrics.scores import scores_of
@@ -114,7 +114,7 @@ def work_of(counts: Mapping[str, Any]) -> EditWork:
     seconds = counts.get("seconds") or {}
 
     def number(of: Mapping[str, Any], name: str, otherwise: float = math.nan) -> float:
-        return float(of.get(name, otherwise))
+        return as_number(of.get(name, otherwise))
 
     block = counts.get("block")
     return EditWork(

@@ -12,6 +12,7 @@ from typing import Any
 
 from raysweep.engine.base import Work
 from raysweep.errors import HopelessError
+from raysweep.hashing import as_number
 from raysweep.planning.plan import CellPlan, SelectionPlan
 from raysweep.records import CandidateLoss
 from raysweep.rows.parquet import ROWS, write_rows
@@ -43,7 +44,7 @@ def _loss(candidate: CellPlan, store: Store) -> CandidateLoss:
     counts = store.counts(candidate.model)  # a model that was dropped since has them too
     if why := why_incomparable(candidate, store):
         raise HopelessError(why)
-    losses = [(int(step), float(loss)) for step, loss in counts["validation_losses"]]
+    losses = [(int(step), as_number(loss)) for step, loss in counts["validation_losses"]]
     kept = int(counts.get(KEPT_STEP, losses[-1][0]))
     loss = next(loss for step, loss in losses if step == kept)
     return CandidateLoss(candidate.model.key, loss, kept, int(counts["steps"]))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from raysweep.errors import OtherSchema, StoreError
+from raysweep.hashing import strict_json
 from raysweep.machine import provenance
 from raysweep.records import SCHEMA_VERSION
 from raysweep.storage.artefacts import DROPPED, MANIFEST, Artefact, Node, folder_of
@@ -38,7 +39,7 @@ def manifest_of(node: Node, files: Mapping[str, Any], counts: Mapping[str, Any],
         "finished": datetime.now(UTC).isoformat(),
         "made": provenance(),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False).encode()
+    return strict_json(content, indent=1, ensure_ascii=False).encode()
 
 
 class Integrity:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.engine import ledger
 from raysweep.engine.ledger import Ledger
 from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
-from raysweep.errors import StoreError, UsageError, did_you_mean
+from raysweep.errors import StoreError, UsageError, did_you_mean, escaped
 from raysweep.machine import CPU_CAPABILITY
 from raysweep.rows.parquet import UnreadableTable, read_groups, read_rows, write_rows
 from raysweep.storage.backends import write_atomically
@@ -55,6 +55,9 @@ class LogFile(logging.FileHandler):
     def __init__(self, path: Path) -> None:
         super().__init__(path, encoding="utf-8")
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Ignore the error: the terminal shows the message, and a traceback for each line would hide it."""

@@ -6,7 +6,6 @@ hash of the text that it answers, so that a rebuilt text is known to be the one 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.config.models import ModelConfig
 from raysweep.errors import RaysweepError, UsageError, unwritable_named
-from raysweep.hashing import text_sha
+from raysweep.hashing import strict_json, text_sha
 from raysweep.models.finding import resolve
 from raysweep.models.loading import load_tokenizer
 from raysweep.prompts.templates import RAW, Prompter
@@ -74,7 +73,7 @@ def write_samples(folder: SweepFolder, out: Path) -> None:
     """Write completions as JSONL with verdicts and ``shown`` texts; raise UsageError if the file can't be written."""
     texts = ShownPrompts(folder)
     lines = [
-        json.dumps({**row, "shown": shown}) + "\n"
+        strict_json({**row, "shown": shown}) + "\n"
         for pair in judged_pairs(folder)
         for row, shown in zip(sample_rows(folder, pair), _shown(folder, pair, texts), strict=True)
     ]

@@ -95,7 +95,7 @@ def test_the_command_that_resumes_has_the_settings_of_the_environment_but_no_pas
 
 def test_an_error_ends_with_its_own_code_and_an_unforeseen_one_with_1_and_its_kind(capsys, monkeypatch):
     monkeypatch.setattr(exit_module.invocation, "debug", False)
-    app, errors = typer.Typer(), [UsageError("seeed"), StoreError("lost"), KeyError("gone")]
+    app, errors = typer.Typer(), [UsageError("seeed"), StoreError("\x1blost"), KeyError("gone")]
 
     @app.command()
     def work() -> None:
@@ -103,7 +103,11 @@ def test_an_error_ends_with_its_own_code_and_an_unforeseen_one_with_1_and_its_ki
 
     assert [exit_module.run_to_exit_code(app, []) for _ in range(3)] == [2, 1, 1]
     hint = "(--debug before the command shows where)"
-    assert capsys.readouterr().err.splitlines() == ["error: seeed", "error: lost", f"error: KeyError: 'gone' {hint}"]
+    assert capsys.readouterr().err.splitlines() == [
+        "error: seeed",
+        r"error: \x1blost",
+        f"error: KeyError: 'gone' {hint}",
+    ]
 
 
 def test_warnings_of_other_libraries_stay_off_the_terminal_but_with_debug(monkeypatch):

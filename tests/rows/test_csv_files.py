@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.rows import json_files
 from raysweep.rows.csv_files import stream_csv_rows
 from raysweep.rows.json_files import read_json_rows
 
@@ -54,6 +55,12 @@ def test_what_is_no_table_of_texts_is_one_clear_error_with_a_way_that_works(tmp_
     with pytest.raises(UsageError, match=message):
         list(stream_csv_rows(file(tmp_path, content)))
     assert [*stream_csv_rows(file(tmp_path, mended))][-1].fields["a"] == "1"
+
+
+def test_a_line_has_a_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_files, "MOST_BYTES", 40)
+    with pytest.raises(UsageError, match=r"rows.csv:2: the line has more than < 1 MiB unzipped"):
+        list(stream_csv_rows(file(tmp_path, gzip.compress(b"a,b\n1," + 50 * b"2"))))
 
 
 def test_json_that_is_csv_names_the_way(tmp_path):

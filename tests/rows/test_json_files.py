@@ -14,7 +14,8 @@ import pyarrow.parquet
 import pytest
 
 from raysweep.errors import MissingInput, UsageError
-from raysweep.rows.json_files import content_sha, read_json_rows, stream_json_rows
+from raysweep.rows import json_files
+from raysweep.rows.json_files import content_sha, read_content, read_json_rows, stream_json_rows
 
 ROWS = [{"a": "1 \u2028 2", "b": "é"}, {"a": "2", "b": None}]
 
@@ -79,6 +80,9 @@ def test_a_file_of_one_object_over_several_lines_is_one_row(tmp_path):
         (b"\xef\xbb\xbf", "the file has no rows"),
         (gzip.compress(LINES.encode(), mtime=0)[:-12], "rows.jsonl: can't be read"),
         ('{"a": ' + "[" * 200_000, "rows.jsonl:1: broken JSON"),
+        ('{"a": "1"}\n{"a": {"b": 1, "c": 2, "b": 3}}', "rows.jsonl:2: the key 'b' is twice in one object"),
+        ('[{"a": "1"},\n{"a": "1", "a": "1"}]', "rows.jsonl:2: the key 'a' is twice in one object"),
+        ('\n{"a": "1",\n"a": "2"}', "rows.jsonl:2: the key 'a' is twice in one object"),
     ],
 )
 @pytest.mark.parametrize("read", [read_json_rows, stream_json_rows])
@@ -140,6 +144,24 @@ def test_a_file_of_another_kind_is_named_with_the_command_that_makes_one_of_it(t
     else:
         zipfile.ZipFile(file).extractall(tmp_path)
     assert [row.fields for row in read_json_rows(tmp_path / mended)] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": "1"}\n{"a": "' + 50 * "x", "rows.jsonl.gz:2: the line has more than < 1 MiB unzipped"),
+        ('[{"a": "1"},\n{"a": "2"},\n{"a": "3"},\n{"a": "4"}]', "rows.jsonl.gz: a JSON array or .*jq -c"),
+        ('{"a": "1",\n"b": "2",\n"c": "3",\n"d": "' + 20 * "4" + '"}', "rows.jsonl.gz: a JSON array or .*jq -c"),
+    ],
+)
+def test_what_is_read_as_a_whole_has_a_bound(tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr(json_files, "MOST_BYTES", 40)
+    path = written(tmp_path, gzip.compress(text.encode()), "rows.jsonl.gz")
+    with pytest.raises(UsageError, match=message):
+        list(stream_json_rows(path))
+    with pytest.raises(UsageError, match="has more than < 1 MiB unzipped"):
+        read_content(path)
+    assert len(list(stream_json_rows(written(tmp_path, 100 * '{"a": "1"}\n')))) == 100
 
 
 def test_rows_before_a_broken_one_are_streamed(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from raysweep.config.loading import load_config, to_yaml
 from raysweep.errors import StoreError, UsageError
 from raysweep.planning.planner import build_plan
 from raysweep.rows.parquet import write_rows
-from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.folder import LogFile, SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.run import SweepResult, run_sweep
@@ -108,6 +109,13 @@ def test_a_broken_line_of_runs_is_skipped_and_not_appended_to(result):
     assert result.folder.runs() == complete
     result.folder.add_run({"started": "later"})
     assert result.folder.runs() == [*complete, {"started": "later"}]
+
+
+def test_the_log_has_escapes_for_what_a_terminal_that_shows_it_would_obey(tmp_path):
+    log = LogFile(tmp_path / "raysweep.log")
+    log.handle(logging.makeLogRecord({"msg": "lost \x1b]0;x\x07\nTraceback", "levelname": "ERROR"}))
+    log.close()
+    assert (tmp_path / "raysweep.log").read_text().endswith("ERROR lost \\x1b]0;x\\x07\nTraceback\n")
 
 
 def test_a_run_repairs_torn_files(result):

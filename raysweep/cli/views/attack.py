@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from raysweep.analysis.page.textdiff import ADDED, REMOVED, changes
 from raysweep.cli.views.console import new_console, print_json, rate_text
 from raysweep.errors import unwritable_named
+from raysweep.hashing import strict_json
 from raysweep.tools.attack.queries import AttackResult
 from raysweep.tools.attack.run import AttackJob, Share
 from raysweep.tools.attack.search import RANDOM
@@ -49,7 +49,7 @@ def print_attack(job: AttackJob, rows: Sequence[AttackResult], as_json: bool) ->
 def write_findings(job: AttackJob, rows: Sequence[AttackResult], path: Path) -> None:
     """Write every row with its change as JSONL; raise UsageError if the file can't be written."""
     with unwritable_named(path, "choose another file"):
-        path.write_text("".join(json.dumps(row) + "\n" for row in _rows(job, rows)), encoding="utf-8")
+        path.write_text("".join(strict_json(row) + "\n" for row in _rows(job, rows)), encoding="utf-8")
 
 
 def attack_lines(job: AttackJob, rows: Sequence[AttackResult]) -> list[str]:

@@ -1,14 +1,18 @@
-"""Prints text as it is, without markup, and values as JSON."""
+"""Prints text without markup, with what a terminal would obey escaped, and values as JSON."""
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from typing_extensions import override
+
+from raysweep.errors import escaped
+from raysweep.hashing import strict_json
 
 LOG_WIDTH = 200
 """Columns if stdout is no terminal: a table in a file need not be narrow."""
@@ -17,10 +21,8 @@ LOG_WIDTH = 200
 def new_console(*, stderr: bool = False) -> Console:
     """Without rich's markup and emoji codes: names, paths and error texts may hold square brackets and colons."""
     file = sys.stderr if stderr else sys.stdout
-    console = Console(file=file, markup=False, emoji=False, highlight=False)
-    if console.is_terminal or stderr:
-        return console
-    return Console(file=file, markup=False, emoji=False, highlight=False, width=LOG_WIDTH)
+    width = None if stderr or Console(file=file).is_terminal else LOG_WIDTH
+    return _EscapingConsole(file=file, markup=False, emoji=False, highlight=False, width=width)
 
 
 def rate_text(value: float, low: float, high: float, digits: int, over: str) -> str:
@@ -36,12 +38,11 @@ def rate_text(value: float, low: float, high: float, digits: int, over: str) -> 
 
 def print_json(value: Any) -> None:
     """Print a value as standard JSON, which has null in place of NaN."""
-    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+    print(strict_json(value, indent=1))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+class _EscapingConsole(Console):
+    @override
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=escaped(segment.text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from raysweep.analysis.page.textdiff import ADDED, EQUAL, REMOVED, Change, changes
 from raysweep.errors import unwritable_named
+from raysweep.hashing import strict_json
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.file_problems import perturbed_fields
 from raysweep.records import Problem, PromptRow
@@ -44,7 +44,7 @@ def summary(rows: Sequence[PromptRow]) -> str:
 def write_problem_rows(problems: Sequence[Problem], rows: Sequence[PromptRow], path: Path) -> None:
     """Write a problem file, as JSONL, with a line for each perturbed prompt; raise UsageError if that fails."""
     by_id = {problem.task_id: problem for problem in problems}
-    lines = [json.dumps(perturbed_fields(by_id[row.task_id], row.prompt)) + "\n" for row in rows]
+    lines = [strict_json(perturbed_fields(by_id[row.task_id], row.prompt)) + "\n" for row in rows]
     with unwritable_named(path, "choose another file"):
         path.write_text("".join(lines), encoding="utf-8")
 

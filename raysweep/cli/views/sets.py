@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import unicodedata
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from raysweep.cli.views.console import new_console, print_json
+from raysweep.errors import escaped
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -78,15 +77,15 @@ def print_leaks(found: FoundLeaks, as_json: bool) -> None:
 def print_pairs(pairs: Sequence[ShownPair], counts: PairCounts, as_json: bool) -> None:
     if as_json:
         shown = [dataclasses.asdict(pair) for pair in pairs]
-        print(json.dumps({"counts": dataclasses.asdict(counts), "pairs": shown}, indent=1))
+        print_json({"counts": dataclasses.asdict(counts), "pairs": shown})
         return
     console = new_console()
     colour = console.color_system is not None and not console.no_color
     console.print(Text("   ").join([_marked(_LEGEND[mark], mark, colour) for mark in (1, 2)]), soft_wrap=True)
     for pair in pairs:
         title = f"\n{pair.row_id}  {pair.reason}, similarity {pair.similarity:.2f}"
-        console.print(Text(_visible(title), style="bold"), soft_wrap=True)
-        console.print(Text(_visible(pair.task), style="dim"), soft_wrap=True)
+        console.print(Text(escaped(title), style="bold"), soft_wrap=True)
+        console.print(Text(escaped(pair.task), style="dim"), soft_wrap=True)
         _print_side("response", pair.response, console, colour)
         _print_side("rejected", pair.rejected, console, colour)
     console.print()
@@ -103,17 +102,6 @@ def _print_side(title: str, pieces: Sequence[MarkedToken], console: Console, col
 
 def _marked(text: str, mark: int, colour: bool) -> Text:
     if colour:
-        return Text(_visible(text), style=_STYLES[mark])
+        return Text(escaped(text), style=_STYLES[mark])
     before, after = _BRACKETS[mark]
-    return Text(f"{before}{_visible(text)}{after}")
-
-
-def _visible(text: str) -> str:
-    """Return a text with its control characters as pictures or codes, which a terminal would obey."""
-
-    def picture(control: str) -> str:
-        if control == "\x7f":
-            return "␡"
-        return chr(0x2400 + ord(control)) if ord(control) < 32 else f"<{ord(control):x}>"
-
-    return "".join(picture(c) if unicodedata.category(c) in ("Cc", "Cf") and c not in "\n\t" else c for c in text)
+    return Text(f"{before}{escaped(text)}{after}")

@@ -10,11 +10,11 @@ edited counts in none of its scores, and has no row.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from raysweep.hashing import strict_json
 from raysweep.records import PromptRow
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow, edited_problems
@@ -70,4 +70,4 @@ def _continuing(prompt: str, program: str) -> str:
 
 
 def to_jsonl(rows: Iterator[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
+    return "".join(strict_json(row) + "\n" for row in rows)

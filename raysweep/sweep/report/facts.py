@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError
 from raysweep.generators.reference import Reference
+from raysweep.hashing import as_number
 from raysweep.planning.missing import ENDED
 from raysweep.problems.base import ENVIRONMENT
 from raysweep.problems.inside import inside_reasons
@@ -220,8 +220,8 @@ def _choice(folder: SweepFolder, rows: Sequence[CandidateRow]) -> ReportedChoice
                     loss.kept_step,
                     row.model_key == chosen,
                     _points(counts.get("validation_losses")),
-                    float(counts.get("seconds", math.nan)),
-                    float(counts.get("cpu_seconds", math.nan)),
+                    as_number(counts.get("seconds")),
+                    as_number(counts.get("cpu_seconds")),
                 )
             )
     return ReportedChoice(first.model, first.group, first.training_set, first.seed, tuple(candidates))
@@ -286,7 +286,7 @@ def _cost(
     linted = of_kind("quality_key", lambda row: row.quality)
 
     def total(of: Sequence[Mapping[str, Any]], name: str) -> float:
-        return sum(float(numbers.get(name, math.nan)) for numbers in of)
+        return sum(as_number(numbers.get(name)) for numbers in of)
 
     return Cost(
         model=model,
@@ -324,7 +324,7 @@ def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> R
         truncated=_whole(counts.get("rows_truncated")) or 0,
         steps=_whole(counts.get("steps")),
         losses=_points(counts.get("losses")),
-        final_loss=float(counts.get("final_loss", math.nan)),
+        final_loss=as_number(counts.get("final_loss")),
         validation_losses=_points(counts.get("validation_losses")),
         numbers=_objective_numbers(counts, named.objective if (named := config.recipe_of(recipe)) else ""),
         validation=_validation(counts.get("held_out"), kept),
@@ -332,8 +332,8 @@ def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> R
         weights=_whole(counts.get(WEIGHTS)),
         trained_weights=_whole(counts.get("trainable_weights")),
         memory_bytes=_whole(counts.get("memory_bytes")),
-        seconds=float(counts.get("seconds", math.nan)),
-        cpu_seconds=float(counts.get("cpu_seconds", math.nan)),
+        seconds=as_number(counts.get("seconds")),
+        cpu_seconds=as_number(counts.get("cpu_seconds")),
     )
 
 
@@ -344,7 +344,7 @@ def _objective_numbers(counts: Mapping[str, Any], objective: str) -> tuple[Repor
     for name, (total, number) in totals.items():
         in_words = words.get(name, InWords(name))
         points = _points(curves.get(name))
-        numbers.append(ReportedNumber(in_words.text, in_words.share_of, points, float(total), float(number)))
+        numbers.append(ReportedNumber(in_words.text, in_words.share_of, points, as_number(total), as_number(number)))
     return tuple(numbers)
 
 
@@ -370,7 +370,7 @@ def _validation(counts: Mapping[str, Any] | None, kept: int | None) -> ReportedV
 
 
 def _points(curve: Iterable[tuple[float, float]] | None) -> tuple[tuple[int, float], ...]:
-    return tuple((int(step), float(value)) for step, value in curve or ())
+    return tuple((int(step), as_number(value)) for step, value in curve or ())
 
 
 def _whole(number: Any) -> int | None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.hashing import strict_json
 from raysweep.metrics.verdicts import NO_VERDICTS
 from raysweep.problems.file_problems import language_of
 from raysweep.programs import Outcome
@@ -138,7 +139,7 @@ def result_line(
         row["parts_passed"] = [part for part in parts.split(",") if part]
     if taken is not None and taken.found is not Found.WRITTEN:
         row |= {"found": taken.found, "program": taken.text}
-    return json.dumps(row).encode() + b"\n"
+    return strict_json(row).encode() + b"\n"
 
 
 def passed_or_none(outcome: str) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -87,13 +88,13 @@ def test_completions_continue_the_prompt_and_solutions_are_whole_programs_and_wi
 
 
 def test_rows_are_written_back_unchanged_with_passed_and_a_result_that_begins_as_human_evals_does(tmp_path):
-    row = {"task_id": "T/0", "completion": ONE, "_identifier": "x", "n": 3, "half": "\ud800"}
+    row = {"task_id": "T/0", "completion": ONE, "_identifier": "x", "n": 3, "half": "\ud800", "p": [math.nan]}
     (sample,) = read_samples(write(tmp_path / "s.jsonl", row), TASKS)
     for outcome in Outcome:
         result = result_text(outcome, "why")
         passed = None if outcome in (Outcome.HARNESS_ERROR, Outcome.UNTESTED) else outcome is Outcome.PASSED
-        written = json.loads(result_line(sample, outcome, "why", "outside"))
-        assert written == {**row, "passed": passed, "result": result, "oracle": "outside"}
+        written = json.loads(result_line(sample, outcome, "why", "outside"), parse_constant=pytest.fail)
+        assert written == {**row, "p": [None], "passed": passed, "result": result, "oracle": "outside"}
         assert result.split(":")[0] in ("passed", "failed", "timed out", "untested")
         assert not result_text(outcome, "").endswith((" ", ":")) or outcome is Outcome.HARNESS_ERROR
 
