@@ -70,19 +70,21 @@ def flaw_of(way: Way, tokens: Tokens) -> str:
 def unlike_generate(network: Any, tokens: Tokens) -> str:
     """Return in words how `generate` reads other logits after a text than the model has for it; empty if it doesn't.
 
-    `network`: a model of transformers, or one with an adapter of PEFT's. One with an encoder isn't tried.
+    `network`: a model of transformers, or one with an adapter of PEFT's, whose wrapper isn't called, since trained
+    prompts move the positions that the model itself has for a text. One with an encoder isn't tried.
     """
     import torch
 
     prompts = _prompts(network, tokens)
     if not prompts or has_encoder(network):
         return ""
+    network = bare(network)
     ids = torch.tensor([prompts[-1][0].prompt], device=network.get_input_embeddings().weight.device)
     mask, place = torch.ones_like(ids), torch.arange(ids.shape[1], device=ids.device)
     try:
         expected, limit = with_limit(network, lambda: {0: plain_logits(network, ids.tolist())[0, -1:]})
         with evaluating(network), torch.inference_mode():
-            asked = bare(network).prepare_inputs_for_generation(ids, attention_mask=mask, cache_position=place)
+            asked = network.prepare_inputs_for_generation(ids, attention_mask=mask, cache_position=place)
             left_out = (*NAMES, "use_cache", "logits_to_keep")
             given = {name: value for name, value in asked.items() if name not in left_out and value is not None}
             forget(network)

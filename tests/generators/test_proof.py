@@ -183,9 +183,15 @@ def test_a_model_to_which_generate_shows_more_than_the_text_is_refused(tmp_path)
 
 def activated(network: Any, tokens: list[int]) -> Any:
     """Return a network with a random LoRA that acts from some tokens of a text on."""
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig
 
     config = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj", "v_proj"], alora_invocation_tokens=tokens)
+    return randomly_adapted(network, config)
+
+
+def randomly_adapted(network: Any, config: Any) -> Any:
+    from peft import get_peft_model
+
     adapted = get_peft_model(network, config)
     torch.manual_seed(0)
     with torch.no_grad():
@@ -206,6 +212,17 @@ def test_an_activated_lora_acts_from_its_tokens_on_as_in_pefts_generate(loaded):
     requests = [GenerationRequest(str(n), "", text) for n, text in enumerate((prompt, "a", prompt[-9:]))]
     assert generator.facts()["cache"] is False
     assert [generator.generate(requests)[0].text] == expected
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2"])
+def test_a_trained_prefix_is_written_with_as_in_pefts_generate(model_type, loaded):
+    from peft import PrefixTuningConfig
+
+    network, tokenizer = loaded(model_type)
+    adapted = randomly_adapted(network, PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
+    prompt = pairs(1)[0][0]
+    expected = texts_of_generate(adapted, tokenizer, [prompt], 6)
+    assert [create(adapted, tokenizer).generate([GenerationRequest("0", "", prompt)])[0].text] == expected
 
 
 def test_an_activated_lora_that_padding_could_switch_on_is_refused(loaded):
