@@ -85,10 +85,13 @@ def test_a_whole_copy_of_a_quantized_layer_is_refused(make_job):
         train(dataclasses.replace(job, base=dataclasses.replace(job.base, quantize="nf4")))
 
 
-def test_fused_kernels_train_the_same_adapter_but_for_rounding(make_job, tmp_path):
-    fields = {"trainer": "lora", "lora": LORA | {"dropout": 0.1}, "precision": "bf16", "eps": 1e-4}
+@pytest.mark.parametrize(("precision", "rounding"), [("bf16", 2e-3), ("float32", 1e-6)])
+def test_fused_kernels_train_the_same_adapter_but_for_rounding(precision, rounding, make_job, tmp_path, monkeypatch):
+    fields = {"trainer": "lora", "lora": LORA | {"dropout": 0.1}, "precision": precision, "eps": 1e-4}
     jobs = [make_job("llama", kernels, kernels=kernels, **fields) for kernels in ("plain", "fused")]
     plain, fused = (dataclasses.replace(job, base=dataclasses.replace(job.base, quantize="nf4")) for job in jobs)
-    expected, found = train(plain), train_and_resume(dataclasses.replace(fused, checkpoint_every=3), tmp_path, 3)
-    assert found["losses"] == [[step, pytest.approx(loss, rel=2e-3)] for step, loss in expected["losses"]]
-    assert 0 < difference(fused.out, plain.out) < 2e-2
+    expected = train(plain)
+    monkeypatch.setattr("peft.tuners.lora.bnb.Linear4bit.forward", None)  # so that no layer is left to PEFT
+    found = train_and_resume(dataclasses.replace(fused, checkpoint_every=3), tmp_path, 3)
+    assert found["losses"] == [[step, pytest.approx(loss, rel=rounding)] for step, loss in expected["losses"]]
+    assert 0 < difference(fused.out, plain.out) < 10 * rounding

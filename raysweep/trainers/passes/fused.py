@@ -56,18 +56,22 @@ def fuse(model: Any, precision: str) -> None:
 
     dtype = getattr(torch, torch_name(precision))
     layers = [(Linear, torch.nn.Linear), (Linear, Conv1D), *_four_bit_layers()]
-    is_fused = False
+    is_fused, held = False, set()
     for module in list(model.modules()):
         base = getattr(module, "base_layer", None)
         if (type(module), type(base)) in layers and not _is_trained(base):
-            module.forward = functools.partial(_lora_forward, module, module.forward)
-            is_fused = True
+            held.add(_format(base.weight))
+            module.forward = functools.partial(_lora_forward, module, module.forward, dtype)
+            is_fused |= _format(base.weight) == dtype and not module.lora_variant and not any(module.lora_bias.values())
         elif is_norm(module) and (formula := _formula(module)) is not None:
             module.to(dtype)
             plain = torch.autocast(module.weight.device.type, enabled=False)  # which would compute it in float32
             module.forward = functools.partial(_norm_forward, module, formula, plain)
     if not is_fused:
-        raise UsageError("`kernels: fused`: the model has no linear layer with LoRA; use `kernels: plain`")
+        formats = " and ".join(sorted(str(of).removeprefix("torch.") for of in held))
+        why = f"its layers with LoRA are held in {formats}, and only plain LoRA on {precision} is fused" if held else ""
+        why = why or "the model has no linear layer with LoRA"
+        raise UsageError(f"`kernels: fused` would fuse nothing: {why}; use `kernels: plain`")
 
 
 def _four_bit_layers() -> list[tuple[Any, Any]]:
@@ -86,20 +90,30 @@ def _is_trained(module: Any) -> bool:
     return any(weights.requires_grad for weights in module.parameters())
 
 
-def _lora_forward(layer: Any, plain: Callable[..., Any], x: torch.Tensor, *args: Any, **options: Any) -> Any:
-    """Compute PEFT's layer for x (..., inputs); `plain`: its own forward pass, for all but the usual case."""
+def _format(weight: Any) -> torch.dtype:
+    """Return the format of a layer's weights, or, if they are packed into 4 bits, that in which they are unpacked."""
+    state = getattr(weight, "quant_state", None)
+    held_in: torch.dtype = (weight if state is None else state).dtype
+    return held_in
+
+
+def _lora_forward(
+    layer: Any, plain: Callable[..., Any], dtype: torch.dtype, x: torch.Tensor, *args: Any, **options: Any
+) -> Any:
+    """Compute PEFT's layer for x (..., inputs) in `dtype`.
+
+    `plain`: its own forward pass, for all but the usual case.
+    """
     import torch
 
     names = [name for name in layer.active_adapters if name in layer.lora_A]
     if args or options or layer.disable_adapters or layer.merged or layer.lora_variant or len(names) != 1:
         return plain(x, *args, **options)
     (name,) = names
-    base, dropout, device = layer.base_layer, layer.lora_dropout[name], x.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else base.weight.dtype
+    base, dropout = layer.base_layer, layer.lora_dropout[name]
     share = dropout.p if isinstance(dropout, torch.nn.Dropout) and dropout.training else 0.0
     state = getattr(base.weight, "quant_state", None)
-    held_in = base.weight.dtype if state is None else state.dtype
-    if held_in != dtype or layer.lora_bias[name] or share == 1:
+    if _format(base.weight) != dtype or layer.lora_bias[name] or share == 1:
         return plain(x, *args, **options)
     weight = base.weight if isinstance(base, torch.nn.Linear) else base.weight.t()  # Conv1D's is (inputs, outputs)
     adapter = (layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name])

@@ -166,7 +166,7 @@ def test_other_forms_of_lora_are_peft_s(more):
         model.zero_grad()
         model(torch.arange(18.0).reshape(3, 6)).square().sum().backward()
         results.append({name: weights.grad for name, weights in model.named_parameters() if weights.requires_grad})
-        with contextlib.suppress(UsageError):
+        with pytest.raises(UsageError, match=r"would fuse nothing: .*; use `kernels: plain`"):
             fused.fuse(model, "float32")
     assert len(results[0]) > 2
     for name, gradient in results[0].items():
@@ -193,9 +193,11 @@ def test_norms_are_fused_where_they_compute_what_torch_s_do(norm, is_fused):
     assert (fused._formula(norm) is not None) == is_fused
 
 
-def test_a_model_without_lora_can_not_be_fused():
+def test_a_model_of_which_nothing_is_fused_is_refused():
     with pytest.raises(UsageError, match="has no linear layer with LoRA; use `kernels: plain`"):
         fused.fuse(torch.nn.Linear(2, 2), "bf16")
+    with pytest.raises(UsageError, match="are held in bfloat16, and only plain LoRA on float32 is fused; use `kernels"):
+        fused.fuse(build("gpt2", "bf16"), "float32")
 
 
 @pytest.mark.parametrize(
