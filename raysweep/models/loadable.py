@@ -6,13 +6,13 @@ No weights are read. Not covered: models of the hub whose files aren't here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from raysweep.errors import first_line
 from raysweep.models.config_files import has_folder
+from raysweep.models.files.tensors import without_place
 from raysweep.models.hub import quantization
-from raysweep.models.loading import auto_model, refuse_missing_weights, require_numbers
+from raysweep.models.loading import auto_model, refuse_other_weights, require_numbers
 from raysweep.models.quantizing import method_of
 from raysweep.records import ModelRef
 
@@ -28,18 +28,30 @@ def unloadable(location: str, config: Mapping[str, Any], on_gpu: bool, architect
     return without(location, config) or _quantized_for_others(location, config, on_gpu)
 
 
-def require_whole(ref: ModelRef) -> None:
-    """Raise UnfitModel if a folder's files lack weights, or have empty ones; no data is read."""
+def require_whole(ref: ModelRef) -> str:
+    """Return which tensors of a model's files it leaves out, in words; empty: none, or they aren't here.
+
+    Data is read only of tensors that are several in the files and one in the model.
+
+    Raises:
+        UnfitModel: the files lack weights, or have empty or other ones; see `refuse_other_weights`.
+    """
     require_numbers(ref)
-    if ref.architecture != "causal" or not Path(ref.location).is_dir():
-        return
+    if ref.architecture != "causal":
+        return ""
     try:
         model, found = auto_model().from_pretrained(
-            ref.location, device_map="meta", trust_remote_code=ref.trust_remote_code, output_loading_info=True
+            ref.location,
+            revision=ref.revision,
+            local_files_only=True,
+            device_map="meta",
+            trust_remote_code=ref.trust_remote_code,
+            output_loading_info=True,
         )
     except Exception:  # such as a method of quantization that needs a GPU; loading it where it runs tells
-        return
-    refuse_missing_weights(ref.location, model, found)
+        return ""
+    refuse_other_weights(ref, model, found)
+    return without_place(model, found["unexpected_keys"])
 
 
 def _without_class(location: str, config: Mapping[str, Any]) -> str:

@@ -17,8 +17,10 @@ from raysweep.machine import is_out_of_memory, keep_imports
 from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
 from raysweep.models.files.configs import require_read
-from raysweep.models.files.tensors import emptied, of_an_adapter, shapes_in
+from raysweep.models.files.keys import editing
+from raysweep.models.files.tensors import emptied, of_an_adapter, overwritten, shapes_in
 from raysweep.models.files.tokenizers import as_meant, written_by
+from raysweep.models.hub import model_file
 from raysweep.models.quantizing import loading_options, settle
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
@@ -258,7 +260,7 @@ def _load_full(ref: ModelRef) -> Any:
             raise
         way = "take another version of it, or run it with `generator: vllm` and without recipes"
         raise RaysweepError(f"the model {ref.location} can't be loaded: {first_line(error)}; {way}") from error
-    refuse_missing_weights(ref.location, model, found)
+    refuse_other_weights(ref, model, found)
     settle(model)
     if getattr(model.config, "rescale_every", 0) and ref.dtype != "float16":
         # in evaluation rwkv would divide its weights by powers of 2, for float16's range: weights of other versions,
@@ -276,16 +278,27 @@ def require_numbers(ref: ModelRef) -> None:
         raise UnfitModel(why)
 
 
-def refuse_missing_weights(location: str, model: Any, found: Mapping[str, Collection[str]]) -> None:
-    """Raise UnfitModel if a model's files lack weights; it names one, and one that they have under another name.
+def refuse_other_weights(ref: ModelRef, model: Any, found: Mapping[str, Collection[str]]) -> None:
+    """Raise UnfitModel if a full model has other weights than its files say.
 
-    Weights of an adapter that they hold beside the model's own are refused too.
+    They lack some, hold an adapter beside the model's own, or different ones where the model has one.
 
     `found`: what transformers returns after loading it: `missing_keys` and `unexpected_keys`.
     """
+    from transformers import __version__
+
+    location = ref.location
     missing, unknown = sorted(found["missing_keys"]), sorted(found["unexpected_keys"])
     if why := of_an_adapter(location, unknown):
         raise UnfitModel(why)
+    config = model_file(ref, "config.json")
+    if config is not None and (names := overwritten(config.parent, model)):
+        own = editing(location, 'write `"tie_word_embeddings": false` into its config.json if each is meant')
+        raise UnfitModel(
+            f"the files of model {location} hold different tensors {' and '.join(names)}, and by its config "
+            f"(`tie_word_embeddings`) they are one, of which transformers {__version__} takes the input embeddings, "
+            f"and transformers 5 both; {own}, or else remove the others from its files"
+        )
     if not missing:
         return
     among = f"{len(missing)} of {len(model.state_dict())}"

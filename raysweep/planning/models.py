@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,8 @@ class ModelFacts:
 
     `unused_chat_template`: its tokenizer brings one that the config doesn't use. `weights`: of each recipe; none for a
     model that is made here, to whose network and tokenizer the config says all.
+
+    `left_out`: the tensors of its files without a place in it, in words.
     """
 
     model: str
@@ -93,6 +95,7 @@ class ModelFacts:
     weights: tuple[TrainedWeights, ...]
     positions: int | None = None
     traits: str = ""
+    left_out: str = ""
 
 
 def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
@@ -171,13 +174,14 @@ def model_facts(plan: SweepPlan) -> tuple[ModelFacts, ...]:
     Raises:
         UsageError: a recipe names modules that the model doesn't have, or its generator can't run it.
     """
-    require_recipes_fit(plan.cells)
+    left_out = require_recipes_fit(plan.cells)
     require_generators_fit(plan.cells)
     require_teachers_fit(plan.teachers)
     cells: dict[str, list[CellPlan]] = {}
     for cell in plan.cells:
         cells.setdefault(cell.base.name, []).append(cell)
-    return tuple(_facts(model, plan.config, cells[model.name]) for model in plan.config.judged_models)
+    facts = (_facts(model, plan.config, cells[model.name]) for model in plan.config.judged_models)
+    return tuple(replace(of_model, left_out=left_out.get(of_model.model, "")) for of_model in facts)
 
 
 def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> ModelFacts:
@@ -218,10 +222,11 @@ def unused_settings(writers: Iterable[CellPlan | TeacherAnswersPlan]) -> list[st
     return [f"{', '.join(names)}: {words}" for words, names in alike.items() if words]
 
 
-def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
+def require_recipes_fit(cells: Iterable[CellPlan]) -> dict[str, str]:
     """Check that models are read whole, with tokenizers, have the modules that recipes name, and take packed rows.
 
-    It does so for models that the sweep is going to pre-train, too.
+    It does so for models that the sweep is going to pre-train, too. Returns by model, in words, which tensors of its
+    files it leaves out, if any.
 
     Raises:
         UsageError: a model lacks weights, its files say what isn't read here, its tokenizer can't be loaded, a recipe
@@ -232,7 +237,7 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
     # raysweep's trainers and editors load models as transformers does; those of plug-ins may not, and vLLM has its own
     own = [cell for cell in cells if cell.recipe is not None and not TRAINERS.plugin_spec(cell.recipe.trainer)]
     bases = [cell.base for cell in (*own, *(cell for cell in cells if cell.generator.name == TRANSFORMERS))]
-    _require_whole(bases)
+    left_out = _require_whole(bases)
     _require_tokenizers(bases)
     for cell in cells:
         for recipe in (cell.base.recipe, cell.recipe if cell.is_fine_tuned else None):
@@ -246,6 +251,7 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
         assert cell.recipe is not None
         if cell.base.is_known and hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
             _trained(cell.base, cell.recipe, cell.cell.recipe)
+    return left_out
 
 
 def _adapter_settings(recipe: Recipe) -> str:
@@ -271,13 +277,16 @@ def _require_editable(cell: CellPlan) -> None:
         raise UsageError(f"recipes.{cell.cell.recipe}.edit: {error}") from error
 
 
-def _require_whole(bases: Iterable[BasePlan]) -> None:
-    for ref in dict.fromkeys(base.ref.base or base.ref for base in bases if base.ref is not None):
+def _require_whole(bases: Iterable[BasePlan]) -> dict[str, str]:
+    left_out: dict[ModelRef, str] = {}
+    names = {base.name: base.ref.base or base.ref for base in bases if base.ref is not None}
+    for ref in dict.fromkeys(names.values()):
         try:
             require_read(ref)
-            require_whole(ref)
+            left_out[ref] = require_whole(ref)
         except RaysweepError as error:
             raise UsageError(str(error)) from error
+    return {name: left_out[ref] for name, ref in names.items() if left_out[ref]}
 
 
 def _require_tokenizers(bases: Iterable[BasePlan]) -> None:

@@ -229,6 +229,10 @@ class SweepFolder:
         """Return the newest run's sentence on training rows that leak test problems; empty if no run looked for any."""
         return next((str(run["leakage"]) for run in reversed(self.runs()) if run.get("leakage")), "")
 
+    def left_out(self) -> dict[str, str]:
+        """Return by model, in words, which tensors of its files it leaves out, as the runs found; none: it isn't in."""
+        return {model: words for run in self.runs() for model, words in run.get("left_out", {}).items()}
+
     def start_log(self) -> None:
         """Write this process's log, with tracebacks, to raysweep.log from now on, and no longer to another sweep's."""
         for handler in [handler for handler in log.handlers if isinstance(handler, LogFile)]:

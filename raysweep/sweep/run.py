@@ -80,7 +80,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     from raysweep.sweep.report.write import analyse
 
     started, config, folder = time.time(), plan.config, SweepFolder(store, plan.config.name)
-    to_make = _require_usable(plan, store, options)
+    to_make, left_out = _require_usable(plan, store, options)
     with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
         if to_make:
             if spent := spent_text(folder.ledger(), options.max_gpu_hours):
@@ -106,15 +106,18 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
                 "failed": dict(errors),
                 **provenance(),
             }
-            folder.add_run({**run, "leakage": leakage_text(config, plan.leakages, store)})
+            folder.add_run({**run, "leakage": leakage_text(config, plan.leakages, store), "left_out": left_out})
         drop_judged([model for cell in plan.cells for model in cell.passing_models], store)
         scores, _ = analyse(folder, plan, errors)
         folder.publish()
     return SweepResult(config, folder, scores, errors, len(cells), f"{folder}/report.html")
 
 
-def _require_usable(plan: SweepPlan, store: Store, options: RunOptions) -> list[CellPlan]:
-    """Check all that can be checked before the sweep's lease is taken; return the cells that lack something."""
+def _require_usable(plan: SweepPlan, store: Store, options: RunOptions) -> tuple[list[CellPlan], dict[str, str]]:
+    """Check all that can be checked before the sweep's lease is taken.
+
+    Returns the cells that lack something, and by model, in words, which tensors of its files it leaves out, if any.
+    """
     config = plan.config
     require_oracle(plan, store)
     require_comparable(plan, store)
@@ -126,11 +129,11 @@ def _require_usable(plan: SweepPlan, store: Store, options: RunOptions) -> list[
     require_resources(config, cells, options.engine, options.address, teachers)
     is_here = options.engine == "local" or not is_elsewhere(options.address)
     require_fit(config, missing_artefacts, is_here)
-    require_recipes_fit(cells)
+    left_out = require_recipes_fit(cells)
     require_generators_fit(cells)
     for texts in require_readable(config, cells):
         log.warning("%s", texts.words)
-    for line in unused_settings([*cells, *teachers]):
+    for line in [*(f"{name}: {words}" for name, words in left_out.items()), *unused_settings([*cells, *teachers])]:
         log.warning("%s", line)
     for there in environments_of(config) if cells else ():
         if there.lacking:
@@ -146,7 +149,7 @@ def _require_usable(plan: SweepPlan, store: Store, options: RunOptions) -> list[
         fitting = [min(cores() / one.cpus, gpus() / one.gpus if one.gpus else math.inf) for one in asked]
         parallel = max(1, int(max(fitting, default=1)))
     require_space(store, cells, parallel_trainings=parallel)
-    return cells
+    return cells, left_out
 
 
 def left_line(plan: SweepPlan, missing_artefacts: Sequence[ArtefactPlan]) -> str:

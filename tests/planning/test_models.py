@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
+from raysweep.cli.views.plan import _model_lines
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
-from raysweep.planning.models import require_recipes_fit
+from raysweep.planning.models import model_facts, require_recipes_fit
 from raysweep.planning.plan import SweepPlan
 from raysweep.planning.planner import build_plan
 from tests.models.configs import make_random
@@ -95,6 +98,18 @@ def test_what_is_not_read_of_a_model_and_its_tokenizer_is_told_before_work(tmp_p
     rewrite(model / "tokenizer_config.json", tokenizer_class="OfTomorrow")
     with pytest.raises(UsageError, match=r"the tokenizer of .* can't be loaded: .*OfTomorrow"):
         require_recipes_fit(build_plan(load_config(NANO, [evaluated])).cells)
+
+
+def test_tensors_that_a_model_leaves_out_are_a_line_of_the_plan(tmp_path):
+    model = Path(make_random("llama", tmp_path / "model").location)
+    assert require_recipes_fit(existing(model).cells) == {}
+    weights = model / "model.safetensors"
+    save_file({**load_file(weights), "score.weight": torch.ones(2)}, weights, {"format": "pt"})
+    plan = existing(model)
+    ((name, words),) = require_recipes_fit(plan.cells).items()
+    assert (name, words.partition(",")[0]) == ("own", "its files hold 1 tensor")
+    (facts,) = model_facts(plan)
+    assert f"own: {words}" in list(_model_lines([facts]))
 
 
 def existing(model: Path) -> SweepPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import logging
 import re
@@ -19,6 +20,7 @@ from raysweep.rows.parquet import write_rows
 from raysweep.sweep.folder import LogFile, SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.overview.plan import plan_facts
+from raysweep.sweep.report.write import analyse
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
@@ -116,6 +118,17 @@ def test_the_log_has_escapes_for_what_a_terminal_that_shows_it_would_obey(tmp_pa
     log.handle(logging.makeLogRecord({"msg": "lost \x1b]0;x\x07\nTraceback", "levelname": "ERROR"}))
     log.close()
     assert (tmp_path / "raysweep.log").read_text().endswith("ERROR lost \\x1b]0;x\\x07\nTraceback\n")
+
+
+def test_tensors_that_a_model_leaves_out_are_in_the_report_of_later_runs_too(result):
+    words = "its files hold 1 tensor, such as score.weight, without a place in transformers' X: left out"
+    assert result.folder.left_out() == {}
+    for left_out in ({"llama": words}, {}):
+        result.folder.add_run({**result.folder.runs()[-1], "left_out": left_out})
+    (result.folder.path / "analysed.json").unlink()
+    analyse(result.folder, build_plan(few()), {})
+    page = html.unescape((result.folder.path / "report.html").read_text())
+    assert "weights of llama" in page and words in page
 
 
 def test_a_run_repairs_torn_files(result):

@@ -129,6 +129,8 @@ def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
     trained: dict[str, list[str]] = {}
     alike: dict[str, list[str]] = {}
     for model in models:
+        if model.left_out:
+            yield f"{model.model}: {model.left_out}"
         if model.traits:
             alike.setdefault(model.traits, []).append(model.model)
         if model.positions is not None:

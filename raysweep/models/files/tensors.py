@@ -1,4 +1,7 @@
-"""Finds tensors of models' files that can't be meant: those without numbers, and those of an adapter in a full model.
+"""Finds tensors of models' files that can't be meant, or that models leave out.
+
+Those without numbers, those of an adapter in a full model, several of which the model keeps one, and those without a
+place in it.
 
 DeepSpeed's ZeRO-3 shares a model's weights out among its workers, and what is saved without gathering them is empty.
 https://www.deepspeed.ai/docs/config-json/#zero-optimizations-for-fp16-training
@@ -7,12 +10,19 @@ https://www.deepspeed.ai/docs/config-json/#zero-optimizations-for-fp16-training
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from raysweep.models.identity import weight_files
+from raysweep.units import count
+
+if TYPE_CHECKING:
+    import torch
 
 Shape = tuple[int, ...]
+BUFFERS = re.compile(r"(inv_freq|position_ids|(attn|attention)\.(masked_)?bias|causal_mask)$")
+"""Ends of the names of tensors that older transformers saved and that every model computes itself."""
 LORA = re.compile(r"\.lora_\w+\.")
 """Part of the names of an adapter's tensors."""
 
@@ -48,6 +58,49 @@ def shapes_in(folder: Path) -> dict[str, Shape]:
             tensors = torch.load(file, map_location="meta", weights_only=True)
             shapes |= {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     return shapes
+
+
+def overwritten(folder: Path, model: Any) -> tuple[str, ...]:
+    """Return the names of tensors that a full model's folder holds and that the model ties to one; () if they agree.
+
+    transformers 4 keeps the input embeddings and lets go the others, and transformers 5 keeps all.
+    """
+    names: dict[int, list[str]] = {}
+    for name, weights in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(weights), []).append(name)
+    shapes = shapes_in(folder)
+    for tied in names.values():
+        held = [name for name in shapes if any(f".{of}".endswith(f".{name}") for of in tied)]
+        if len(held) > 1 and _differ(folder, held):
+            return tuple(held)
+    return ()
+
+
+def _differ(folder: Path, names: Collection[str]) -> bool:
+    import torch
+    from safetensors import safe_open
+
+    tensors: dict[str, torch.Tensor] = {}
+    for file in weight_files(folder):
+        with safe_open(file, "pt") as held:
+            tensors |= {name: held.get_tensor(name) for name in names if name in held.keys()}  # noqa: SIM118
+    if not tensors:
+        for file in sorted(folder.glob("pytorch_model*.bin")):
+            tensors |= torch.load(file, map_location="cpu", weights_only=True)
+    first, *others = (tensors[name] for name in names)
+    return not all(first.shape == other.shape and torch.equal(first, other.to(first.dtype)) for other in others)
+
+
+def without_place(model: Any, unexpected: Collection[str]) -> str:
+    """Return which tensors of its files a model has no place for, in words; empty: it has one for all that count.
+
+    `unexpected`: their names, as transformers returns them, without those that it leaves out knowingly.
+    """
+    names = sorted(name for name in unexpected if not BUFFERS.search(name))
+    if not names:
+        return ""
+    which = f"{count(len(names), 'tensor')}, such as {names[0]}"
+    return f"its files hold {which}, without a place in transformers' {type(model).__name__}: left out"
 
 
 def of_an_adapter(location: str, names: Iterable[str]) -> str:

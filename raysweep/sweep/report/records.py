@@ -258,6 +258,7 @@ def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
         *translation_lines(test_set_manifests(folder, folder.grid())),
         *shown_prompts(folder),
         *modules_lines(modules_by_recipe(folder, config)),
+        *((f"weights of {model}", words) for model, words in folder.left_out().items()),
         *([("leakage", leakage)] if leakage else []),
         *generation_facts(folder),
         *answer_lines(counts),

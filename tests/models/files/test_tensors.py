@@ -1,7 +1,8 @@
-"""Tensors without numbers, and an adapter within a full model, are named for what they are before work."""
+"""Tensors without numbers, of an adapter within a full model, or without a place are named before work."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from raysweep.models.loadable import require_whole
 from raysweep.models.loading import adapter_misfit, load_model
 from tests.models.configs import make_random
 from tests.models.test_adapters import lora, make, renamed
-from tests.models.tiny import logits_of
+from tests.models.test_traits import rewrite
+from tests.models.tiny import TRANSFORMERS_4, logits_of
 
 ADAPTER, MODEL = "adapter_model.safetensors", "model.safetensors"
 
@@ -76,3 +78,45 @@ def test_a_full_model_with_an_adapter_in_it_is_told_and_a_merged_one_is_taken(ke
             load(ref)
     adapted.merge_and_unload().save_pretrained(tmp_path)
     require_whole(ref)
+
+
+@pytest.mark.parametrize("is_pickled", [False, True])
+def test_different_tensors_of_tied_embeddings_are_told_and_never_another_model(is_pickled, tmp_path):
+    ref = make_random("llama", tmp_path, tie_word_embeddings=False)
+    own = logits_of(load_model(ref)[0])
+    tensors = load_file(tmp_path / MODEL)
+    rewrite(tmp_path / "config.json", tie_word_embeddings=True)
+    if is_pickled:
+        (tmp_path / MODEL).unlink()
+        torch.save(tensors, tmp_path / BIN)
+    for load in (require_whole, load_model):
+        told = r"different tensors .*lm_head.weight.*\(`tie_word_embeddings`\).*`\"tie_word_embeddings\": false` into"
+        with pytest.raises(UnfitModel, match=told) if TRANSFORMERS_4 else contextlib.nullcontext():
+            load(ref)
+    if not TRANSFORMERS_4:
+        assert torch.equal(logits_of(load_model(ref)[0]), own)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    torch.save(tensors, tmp_path / BIN) if is_pickled else save_file(tensors, tmp_path / MODEL, {"format": "pt"})
+    assert require_whole(ref) == ""
+    load_model(ref)
+    rewrite(tmp_path / "config.json", tie_word_embeddings=False)
+    load_model(ref)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "names", "told"),
+    [
+        ("llama", ["score.weight", "v_head.summary.bias", "model.layers.0.self_attn.rotary_emb.inv_freq"], 2),
+        ("llama", ["model.layers.0.self_attn.rotary_emb.inv_freq", "model.embeddings.position_ids"], 0),
+        ("gpt2", ["transformer.h.0.attn.bias", "transformer.h.0.attn.masked_bias"], 0),
+        ("codegen", ["transformer.h.0.attn.causal_mask", "transformer.h.0.attn.masked_bias"], 0),
+    ],
+)
+def test_tensors_without_a_place_are_told_but_for_what_models_compute_themselves(model_type, names, told, tmp_path):
+    ref = make_random(model_type, tmp_path)
+    assert require_whole(ref) == ""
+    tensors = load_file(tmp_path / MODEL)
+    save_file({**tensors, **{name: torch.ones(2) for name in names}}, tmp_path / MODEL, {"format": "pt"})
+    words = "its files hold 2 tensors, such as score.weight, without a place in transformers' LlamaForCausalLM"
+    assert require_whole(ref).partition(":")[0] == (words if told else "")
+    load_model(ref)
