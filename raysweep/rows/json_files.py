@@ -235,7 +235,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def bounded_lines(path: Path, file: IO[AnyStr]) -> Iterator[AnyStr]:
-    """Yield the lines of a file, which end at line feeds alone; raise UsageError for one above `MOST_BYTES`."""
+    """Yield the lines of a file, those of bytes up to line feeds; raise UsageError for one above `MOST_BYTES`."""
     number, line = 1, file.readline(MOST_BYTES + 1)
     while line:
         if len(line) > MOST_BYTES:

@@ -7,7 +7,6 @@ Sources: https://github.com/rjust/defects4j and https://github.com/lin-tan/clm
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -28,7 +27,7 @@ from raysweep.programs import JAVA
 from raysweep.prompts.comments import entry_point_of
 from raysweep.prompts.repair.hunks import Fault, Hunk, lines_of
 from raysweep.records import Problem
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_content
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
 
 _PROMPT = re.compile(
     r"(?P<before>.*?)// buggy lines start:\n(?P<buggy>.*?)// buggy lines end:\n(?P<after>.*)// fixed lines: ?\n",
@@ -79,9 +78,9 @@ class Defects4J(RepairSet):
     @override
     def rows(self) -> Iterator[JsonRow]:
         try:
-            prompts = json.loads(read_content(self.path))["data"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{self.path}: this is no file of clm's prompts ({error!r}); it needs `data`") from None
+            prompts = read_json_rows(self.path)[0].fields["data"]
+        except KeyError:
+            raise UsageError(f"{self.path}: this is no file of clm's prompts; it needs `data`") from None
         for key, prompt in prompts.items():
             yield JsonRow(f"{self.path}: prompt {key}", {**prompt, "key": key})
 

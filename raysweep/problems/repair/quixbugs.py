@@ -8,7 +8,6 @@ Source: https://github.com/jkoppel/QuixBugs
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -30,7 +29,7 @@ from raysweep.problems.repair.base import (
 from raysweep.programs import JAVA, PYTHON
 from raysweep.prompts.repair.hunks import fault_between
 from raysweep.records import Problem
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_content
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
 
 LEFT_OUT = {"knapsack": 10, "levenshtein": 4}
 """Cases that QuixBugs itself leaves out unless asked, from 1: the first takes a GiB, the second over a minute."""
@@ -108,11 +107,8 @@ class QuixBugs(RepairSet):
         """The texts of the files that tests share, by their names."""
         if not self._support.exists():
             return {}
-        try:
-            files = json.loads(read_content(self._support))
-        except ValueError as error:
-            raise UsageError(f"{self._support}: broken JSON ({error}); it must map names of files to texts") from None
-        return {str(name): str(text) for name, text in files.items()}
+        rows = read_json_rows(self._support)
+        return {name: str(text) for row in rows for name, text in row.fields.items()}
 
 
 def _python_problem(row: JsonRow, support: Mapping[str, str], context: str) -> Problem:
