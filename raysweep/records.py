@@ -330,6 +330,7 @@ class ReferenceRun:
     timeout: float  # the limit of programs, in seconds of effective time
     oracle: str  # an `Oracle`: where the problem's tests run
     detail: str = ""  # why it doesn't pass, in one line
+    unchecked: str = ""  # why the problem's tests check nothing, in words; empty where they do, or nobody knows
 
 
 # ------------------------------------------------------------------------------------------------------ editing

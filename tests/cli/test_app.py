@@ -440,6 +440,27 @@ def test_evaluate_the_reference_names_the_problems_that_it_fails_with_their_outc
 
 
 @pytest.mark.slow
+def test_tests_that_check_nothing_are_counted_by_plan_by_evaluate_and_in_the_report(cli, tmp_path):
+    rows = [json.loads(line) for line in problem_file(tmp_path / "p.jsonl", 1, 2, 3).read_text().splitlines()]
+    rows[1]["test"], rows[2]["test"] = "def check(f):\n    f()\n", "def check(f):\n    assert True\n"
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fault = {"name": "R/1", "buggy": "def f(n):\n    return n + 1\n", "correct": "def f(n):\n    return 1 + n\n"}
+    (tmp_path / "r.jsonl").write_text(json.dumps({**fault, "tests": "assert f(1)\n"}) + "\n")
+    (tmp_path / "c.yaml").write_text(
+        "name: c\nmodels: [{name: reference, generator: reference}]\nallow_code_execution: true\nevaluation:\n"
+        "  problems: [{name: jsonl, path: p.jsonl}, {name: repair, path: r.jsonl}]\n  perturbations: [clean]\n"
+    )
+    label = "tests that check nothing on"
+    assert f"{label} jsonl: 1 problem: T/2 (no assertion is in them)" in cli("plan", "c.yaml")[1]
+    code, out, _ = cli("run", "c.yaml", "--engine", "local", "--quiet")
+    functions = "they pass functions that do nothing"
+    said = f"{label} jsonl: 2 of 3 problems: T/2 ({functions}), T/3 ({functions})\n"
+    assert code == 0 and said in out and f"{label} repair: 1 of 1 problem: R/1 (they pass the faulty code)" in out
+    assert f"{label} repair: 1 problem: R/1 (they pass the faulty code)" in cli("plan", "c.yaml")[1]
+    assert f"T/3 ({functions})" in (tmp_path / "raysweep-store/sweeps/c/report.html").read_text()
+
+
+@pytest.mark.slow
 def test_a_limited_evaluation_judges_only_its_references_and_shows_their_errors(cli, tmp_path):
     errors = {"return missing": "NameError", "return [][0]": "IndexError", "import no_such": "ModuleNotFoundError"}
     row = json.loads(problem_file(tmp_path / "p.jsonl", 1).read_text())

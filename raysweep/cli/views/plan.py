@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from raysweep.cli.views.console import new_console, print_json
+from raysweep.execution.oracle import with_reasons
 from raysweep.planning.models import ModelFacts, shown_lines, unused_template_line
 from raysweep.planning.predictions.needs import amounts_text
 from raysweep.planning.predictions.parts import TrainingParts
@@ -25,6 +26,7 @@ from raysweep.sweep.overview.plan import (
     recipe_sums,
     work_sums,
 )
+from raysweep.sweep.report.notes import UNCHECKED
 from raysweep.units import count, duration, size
 
 MADE_FIRST = 12
@@ -117,6 +119,8 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         yield f"programs on {name}: isolated mode; {compiler or 'no compiler for them is here'}"
     for there in facts.environments:
         yield f"programs on {there.problem_set}: {there.words}"
+    for name, reasons in facts.unchecked.items():
+        yield f"{UNCHECKED} on {name}: {count(len(reasons), 'problem')}: {with_reasons(reasons, 5)}"
     if not facts.allowed and to_do.cells:
         yield "programs may not run yet: `raysweep run` needs --allow-code-execution"
     yield f"storage: {facts.storage}"

@@ -17,7 +17,7 @@ from raysweep.planning.models import prompt_lines
 from raysweep.sweep.overview.scores import ScoreTable, reference_lines, score_tables, zero_lines
 from raysweep.sweep.overview.status import by_error
 from raysweep.sweep.report.notes import limit_text
-from raysweep.sweep.report.records import answer_facts, generation_facts, left_out_facts
+from raysweep.sweep.report.records import answer_facts, generation_facts, problem_facts
 from raysweep.sweep.run import SweepResult
 from raysweep.sweep.tasks import Watch
 from raysweep.units import count, size
@@ -52,7 +52,7 @@ def print_result(result: SweepResult, as_json: bool) -> None:
     for error, names in by_error(result.errors).items():
         console.print(f"failed: {', '.join(names)}: {error}", style="red", soft_wrap=True)
     facts = [*answer_facts(result.folder), *generation_facts(result.folder)] if result.cells_run else []
-    for label, text in [*left_out_facts(result.folder), *facts]:
+    for label, text in [*problem_facts(result.folder), *facts]:
         console.print(f"{label}: {text}", soft_wrap=True)
     if not result.cells_run:
         console.print("nothing was missing in the store: no work was done")

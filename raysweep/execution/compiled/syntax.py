@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tree_sitter import Language, Node
 
-_ENCODING = "utf-8", "surrogatepass"
+ENCODING = "utf-8", "surrogatepass"
 _LITERALS = frozenset({"string_literal", "raw_string_literal", "char_literal"})
 COMMENTS = frozenset({"comment", "line_comment", "block_comment"})
 
@@ -37,22 +37,22 @@ def tree_of(text: str, language: str) -> Node:
     """`language`: java or cpp."""
     from tree_sitter import Parser
 
-    return Parser(_language(language)).parse(text.encode(*_ENCODING)).root_node
+    return Parser(_language(language)).parse(text.encode(*ENCODING)).root_node
 
 
 def text_of(node: Node) -> str:
-    return (node.text or b"").decode(*_ENCODING)
+    return (node.text or b"").decode(*ENCODING)
 
 
 def before(text: str, byte: int) -> str:
     """Return what stands before a place in a text, which nodes of its tree count in bytes."""
-    return text.encode(*_ENCODING)[:byte].decode(*_ENCODING)
+    return text.encode(*ENCODING)[:byte].decode(*ENCODING)
 
 
 def between(within: Node, first: Node, behind: Node) -> str:
     """Return the text from one node up to another, both in a third."""
     text = within.text or b""
-    return text[first.start_byte - within.start_byte : behind.start_byte - within.start_byte].decode(*_ENCODING)
+    return text[first.start_byte - within.start_byte : behind.start_byte - within.start_byte].decode(*ENCODING)
 
 
 def parts_of(node: Node) -> list[Node]:

@@ -43,6 +43,7 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.problems.packages import EnvironmentFacts
 from raysweep.programs import COMPILED, Lane
 from raysweep.records import BASE, NOT_TUNED, REWRITTEN
+from raysweep.stages.references import unchecked_tests
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.forecast import Forecast, forecast
@@ -188,6 +189,8 @@ class PlanFacts:
     encoded: tuple[PairsFacts, ...] = ()  # pairs
     compilers: Mapping[str, str] = field(default_factory=dict)  # by problem set in Java or C++; "": not on this machine
     environments: tuple[EnvironmentFacts, ...] = ()  # of problem sets that run in one, where it is on this machine
+    unchecked: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Why tests check nothing, by problem set and task id, as far as that is known before programs run."""
     costs: tuple[PricedHours, ...] = ()  # of all that is to do, by `prices`, where no cluster was named
 
 
@@ -283,6 +286,7 @@ def plan_facts(
         parts=training_parts(plan.config, plan.cells, costs.rows),
         teachers=_teachers(plan, lacking, costs, there),
         encoded=tuple(PairsFacts(item.node.label, costs.pairs[item.node.key]) for item in encoded),
+        unchecked=_unchecked(plan, store),
         costs=() if elsewhere else _priced(plan, lacking, costs),
     )
 
@@ -394,6 +398,15 @@ def _compilers(config: SweepConfig) -> dict[str, str]:
                     language, config.execution.sandbox.setting_of(language)
                 ).rpartition(", ")[0]
     return compilers
+
+
+def _unchecked(plan: SweepPlan, store: Store) -> dict[str, dict[str, str]]:
+    references = {pair.pair.problem_set: pair.references for cell in plan.cells for pair in cell.pairs}
+    unchecked: dict[str, dict[str, str]] = {}
+    for name, of_set in references.items():
+        with suppress(UsageError):  # the check of the config tells it
+            unchecked[name] = unchecked_tests(of_set, store)
+    return {name: reasons for name, reasons in unchecked.items() if reasons}
 
 
 def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...]:

@@ -216,6 +216,7 @@ def _generators(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 INSIDE_SHOWN = 20
+UNCHECKED = "tests that check nothing"
 """Problems judged inside that the report lists, of each set, and problems left out."""
 FAILED_SHOWN = 100
 """Problems whose reference solution fails that the report lists, of each set."""
@@ -247,21 +248,19 @@ def answer_lines(counts: Iterable[Mapping[str, Any]]) -> list[Line]:
     return [("programs", in_words(found))] if found else []
 
 
-def left_out_lines(runs: Mapping[str, Sequence[ReferenceRun]]) -> list[Line]:
-    """Return the lines on problems on which no program was run, since their environment lacks packages.
+def problem_lines(runs: Mapping[str, Sequence[ReferenceRun]]) -> list[Line]:
+    """Return the lines on problems that no program can solve or fail: without packages, or with tests of nothing.
 
     `runs`: the verdicts on reference solutions by problem set.
     """
-    lacking = {
-        name: {run.task_id: run.detail for run in of_set if run.outcome == Outcome.UNTESTED}
-        for name, of_set in runs.items()
-    }
+    facts: dict[str, tuple[dict[str, str], int]] = {}
+    for name, of_set in runs.items():
+        untested = {run.task_id: run.detail for run in of_set if run.outcome == Outcome.UNTESTED}
+        unchecked = {run.task_id: run.unchecked for run in of_set if run.unchecked}
+        facts |= {f"left out of {name}": (untested, len(of_set)), f"{UNCHECKED} on {name}": (unchecked, len(of_set))}
     return [
-        (
-            f"left out of {problems}",
-            f"{len(reasons):,} of {count(len(runs[problems]), 'problem')}: {with_reasons(reasons, INSIDE_SHOWN)}",
-        )
-        for problems, reasons in lacking.items()
+        (label, f"{len(reasons):,} of {count(number, 'problem')}: {with_reasons(reasons, INSIDE_SHOWN)}")
+        for label, (reasons, number) in facts.items()
         if reasons
     ]
 

@@ -60,9 +60,9 @@ from raysweep.sweep.report.notes import (
     execution_lines,
     generation_lines,
     inside_lines,
-    left_out_lines,
     limit_text,
     modules_lines,
+    problem_lines,
     reference_lines,
     runtime_lines,
     settings_lines,
@@ -264,7 +264,7 @@ def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
         *answer_lines(counts),
         *execution_lines(config.execution, counts),
         *runtime_lines(runtimes(folder)),
-        *left_out_facts(folder),
+        *problem_facts(folder),
         *reference_lines(reference_runs(folder)),
         *inside_lines(judged_inside(folder, config)),
     ]
@@ -285,8 +285,8 @@ def answer_facts(folder: SweepFolder) -> list[Line]:
     return answer_lines(_judged_counts(folder))
 
 
-def left_out_facts(folder: SweepFolder) -> list[Line]:
-    return left_out_lines(reference_runs(folder))
+def problem_facts(folder: SweepFolder) -> list[Line]:
+    return problem_lines(reference_runs(folder))
 
 
 def _judged_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:

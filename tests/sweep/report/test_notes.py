@@ -17,7 +17,7 @@ from raysweep.sweep.report.notes import (
     execution_lines,
     generation_lines,
     inside_lines,
-    left_out_lines,
+    problem_lines,
     reference_lines,
     settings_lines,
     signature,
@@ -113,13 +113,17 @@ def test_at_most_20_problems_judged_inside_are_listed_with_their_reasons(snapsho
     assert inside_lines({}) == []
 
 
-def test_problems_without_packages_and_references_that_fail_are_listed_with_their_reasons():
+def test_problems_without_packages_without_checks_and_with_failing_references_are_listed_with_their_reasons():
     passed = ReferenceRun("T/0", "passed", 0.1, 5.0, "inside")
     failed = replace(passed, task_id="T/1", outcome="failed", detail="assert f() == 1")
     out = replace(passed, task_id="T/2", outcome="syntax_error")
     lacking = replace(passed, task_id="T/3", outcome="untested", detail="its environment lacks seaborn")
-    runs = {"mine": [passed, failed, out, lacking], "good": [passed]}
-    assert text(left_out_lines(runs)) == "left out of mine: 1 of 4 problems: T/3 (its environment lacks seaborn)"
+    unchecked = replace(passed, task_id="T/4", unchecked="they pass functions that do nothing")
+    runs = {"mine": [passed, failed, out, lacking], "good": [passed, unchecked]}
+    assert text(problem_lines(runs)) == (
+        "left out of mine: 1 of 4 problems: T/3 (its environment lacks seaborn)\n"
+        "tests that check nothing on good: 1 of 2 problems: T/4 (they pass functions that do nothing)"
+    )
     assert text(reference_lines(runs)) == (
         "references of mine: 1 of 3 reference solutions pass; not those of T/1 (failed: assert f() == 1), "
         "T/2 (syntax error)"
