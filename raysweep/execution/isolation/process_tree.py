@@ -90,9 +90,9 @@ def _marked(marker: bytes) -> Iterator[int]:
 
 
 def _children(pid: int) -> Iterator[int]:
-    with suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            yield from map(int, (thread / "children").read_text().split())
+    for thread in threads_of(pid):
+        with suppress(OSError), open(f"{thread}/children", "rb", buffering=0) as file:  # noqa: PTH123
+            yield from map(int, file.readall().split())
 
 
 def _children_by_scan(pid: int) -> Iterator[int]:
@@ -102,25 +102,30 @@ def _children_by_scan(pid: int) -> Iterator[int]:
 
 
 def _stat(pid: int) -> list[bytes]:
-    """Return `stat_fields` of a process; an empty list when it is gone."""
-    try:
-        return stat_fields(f"/proc/{pid}/stat")
-    except OSError:
-        return []
+    """Return the fields of a process's stat from the state (the third) on; an empty list when it is gone."""
+    return words_of(f"/proc/{pid}/stat")
 
 
-def stat_fields(path: str) -> list[bytes]:
-    """Return the fields of a process's or thread's stat from the state (the third) on.
+def threads_of(pid: int) -> list[str]:
+    """Return the folders of a process's threads in /proc; an empty list when it is gone."""
+    with suppress(OSError):
+        return [f"/proc/{pid}/task/{thread}" for thread in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208
+    return []
 
-    They stand after its name, which a program can choose: no copy of that may stay in the memory of this process, where
+
+def words_of(path: str) -> list[bytes]:
+    """Return the words in a short file of /proc, of a stat those from the state on; an empty list when it is gone.
+
+    Before them stands a name, which a program can choose: no copy of that may stay in the memory of this process, where
     the next program would find it.
     """
     buffer = bytearray(1024)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        size = os.preadv(descriptor, [buffer], 0)
-    finally:
+    size = 0
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        with suppress(OSError):
+            size = os.preadv(descriptor, [buffer], 0)
         os.close(descriptor)
-    fields = bytes(buffer[buffer.rfind(b")") + 2 : size]).split()
+    words = bytes(buffer[buffer.rfind(b")") + 1 : size]).split()
     buffer[:] = bytes(len(buffer))
-    return fields
+    return words

@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raysweep.execution.board import Board
-from raysweep.execution.isolation.process_tree import cpu_seconds, cpu_seconds_of_ended, descendants, stat_fields
+from raysweep.execution.isolation.process_tree import (
+    cpu_seconds,
+    cpu_seconds_of_ended,
+    descendants,
+    threads_of,
+    words_of,
+)
 from raysweep.execution.isolation.threads import exceeded_threads
 from raysweep.programs import Outcome
 
@@ -153,7 +159,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._tasks: dict[str, Task] = {}  # of the last sample, by number of a thread
+        self._tasks: dict[str, Task] = {}  # of the last sample, by a thread's folder in /proc
         self._ran = self._waited = 0  # nanoseconds of all threads, also of those that ended
         self._counted = self._unseen = 0.0  # nanoseconds of waiting in `seconds`, and on a core that no sample has
         self._has_lost = False  # a thread that ran or waited at the last sample but one has ended
@@ -166,14 +172,10 @@ class Waiting:
         The kernel adds a wait only when it ends.
         """
         tasks: dict[str, Task] = {}
-        for pid in pids:
-            with suppress(OSError):
-                for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
-                    with suppress(OSError, IndexError):  # it has just ended
-                        is_runnable = stat_fields(f"/proc/{pid}/task/{thread}/stat")[0] == b"R"
-                        with open(f"/proc/{pid}/task/{thread}/schedstat") as file:  # noqa: PTH123
-                            ran, waited = map(int, file.read().split()[:2])
-                        tasks[thread] = Task(ran, waited, is_runnable)
+        for thread in [thread for pid in pids for thread in threads_of(pid)]:
+            state, times = words_of(f"{thread}/stat")[:1], words_of(f"{thread}/schedstat")
+            if state and times:  # else it has just ended
+                tasks[thread] = Task(int(times[0]), int(times[1]), is_runnable=state == [b"R"])
         self.add(tasks)
         return any(task.is_runnable for task in tasks.values())
 
