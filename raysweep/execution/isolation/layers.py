@@ -207,7 +207,7 @@ def _mount(layers: Layers, folder: str, packages: list[str]) -> None:
         layers.read_only = True
     except OSError:  # an older kernel: seccomp then refuses the calls that Landlock doesn't cover
         pass
-    kernel.mount("tmpfs", folder, _RESTRICTED, "size=16k,nr_inodes=5,mode=755")
+    kernel.mount("tmpfs", folder, _RESTRICTED, "size=1m,nr_inodes=5,mode=755")
     os.mkdir(layers.box)  # noqa: PTH102
     socket.sethostname("localhost")
     for path, text in _OWN_FILES.items():
