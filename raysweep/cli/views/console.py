@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 from typing_extensions import override
 
 from raysweep.errors import escaped
@@ -42,6 +43,11 @@ def print_json(value: Any) -> None:
 
 
 class _EscapingConsole(Console):
+    @override
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Escape first, since a table is as wide as its cells."""
+        return super().render_str(escaped(text), **how)
+
     @override
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
