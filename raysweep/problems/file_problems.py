@@ -24,8 +24,7 @@ from raysweep.errors import UsageError, did_you_mean
 from raysweep.execution.python.source_names import bound_names, declared_names, tasks_named_as_builtins
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS, LANGUAGES, PYTHON, Program
-from raysweep.prompts.regions import merge
-from raysweep.records import Problem, Segment
+from raysweep.records import Problem
 from raysweep.rows.hub import CachedRows, DataSetRef, fetch
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
 
@@ -50,7 +49,6 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _NO_CASES = (
     "it defines no class that derives from unittest.TestCase and has a method whose name begins with test; add one"
 )
-_EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,23 +319,6 @@ def perturbed_fields(problem: Problem, prompt: str) -> dict[str, Any]:
     """Return a problem as a row of a problem file (`problem_fields`) with another prompt."""
     name = problem.prompt_field if isinstance(problem, FileProblem) else "prompt"
     return problem_fields(problem) | {name: prompt}
-
-
-def without_examples(segments: Sequence[Segment]) -> list[Segment]:
-    """Return a prompt's segments with all text from its first test example on marked as verbatim.
-
-    Test examples begin with "Test examples:" or the first assert, whatever that calls.
-    """
-    prompt = "".join(segment.text for segment in segments)
-    match = _EXAMPLES.search(prompt)
-    examples_start = match.start() if match else len(prompt)
-    pieces: list[Segment] = []
-    position = 0
-    for segment in segments:
-        cut = max(0, min(len(segment.text), examples_start - position))
-        pieces += [Segment(segment.text[:cut], segment.natural), Segment(segment.text[cut:], False)]
-        position += len(segment.text)
-    return merge(pieces)
 
 
 def _lacks_tests(problem: Problem) -> str:

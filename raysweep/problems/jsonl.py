@@ -8,7 +8,9 @@ row back. One JSON array instead of lines works too, and so do gzipped files (``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import override
 
@@ -30,6 +32,7 @@ from raysweep.problems.file_problems import (
 from raysweep.problems.humaneval_x import compiled_problem
 from raysweep.programs import COMPILED, PYTHON
 from raysweep.prompts.comments import split_comment_prompt
+from raysweep.prompts.regions import find_docstring
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow, read_json_rows
 
@@ -46,6 +49,8 @@ class JsonlProblems(FileSet):
         UsageError: the file doesn't exist, or an environment is named for programs in Java or C++.
     """
 
+    words = 2
+
     def __init__(self, path: str, environment: str | None = None) -> None:
         super().__init__(Path(path).expanduser())
         self.language = _language_of_file(Path(path).expanduser())
@@ -56,6 +61,13 @@ class JsonlProblems(FileSet):
     @override
     def problem(self, row: JsonRow) -> Problem:
         return _problem(row, None if self.is_mixed else self.language)
+
+    @override
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Docstrings in single quotes have a part of it, since models were once shown such prompts in another form."""
+        prompts = ((problem.prompt, problem.entry_point) for problem in self.problems() if problem.language == PYTHON)
+        has_single = any((docstring := find_docstring(*prompt)) and len(docstring[1]) == 1 for prompt in prompts)
+        return {**super().fingerprint(), **({"docstrings": 2} if has_single else {})}
 
     @override
     def segments(self, problem: Problem) -> list[Segment]:

@@ -33,11 +33,9 @@ from raysweep.problems.file_problems import (
     full_path,
     with_helpers,
     with_names,
-    without_examples,
 )
 from raysweep.problems.jsonl import humaneval_problem
-from raysweep.prompts.regions import split_prompt
-from raysweep.records import Problem, Segment
+from raysweep.records import Problem
 from raysweep.rows.hub import DataSetRef
 from raysweep.rows.json_files import JsonRow
 
@@ -102,10 +100,6 @@ class Mbpp(FileSet):
             f"{row.place}: has no list of tests (`test_list` or `test`, Google's), `assertion` (EvalPlus's) or "
             f"`entry_point` (HumanEval's shape), so it is no row of MBPP; it has {', '.join(row.fields) or 'nothing'}"
         )
-
-    @override
-    def segments(self, problem: Problem) -> list[Segment]:
-        return without_examples(split_prompt(problem.prompt, problem.entry_point))
 
 
 def _is_googles(row: Mapping[str, Any]) -> bool:

@@ -25,10 +25,8 @@ from raysweep.problems.file_problems import (
     full_path,
     multipl_e_problem,
     problems_of,
-    without_examples,
 )
-from raysweep.prompts.regions import split_prompt
-from raysweep.records import Problem, Segment
+from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow
 
 RESULTS = ".results.yaml"
@@ -69,10 +67,6 @@ class SafeCoderProblems(ProblemSet):
         problems = self.problems()
         if judged:
             check_tests(problems, str(self._files[0].parent))
-
-    @override
-    def segments(self, problem: Problem) -> list[Segment]:
-        return without_examples(split_prompt(problem.prompt, problem.entry_point))
 
     def _find(self, path: Path) -> list[Path]:
         places = [path / "data_eval" / self.folder, path / self.folder, path]

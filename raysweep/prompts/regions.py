@@ -13,9 +13,12 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+import tokenize
 from collections.abc import Iterable
+from itertools import pairwise
 
 from raysweep.programs import PYTHON
+from raysweep.prompts.python_tokens import python_tokens
 from raysweep.records import Segment
 
 ALWAYS_PROTECTED = frozenset(
@@ -23,11 +26,14 @@ ALWAYS_PROTECTED = frozenset(
 )
 """Words that are protected in every prompt: ReCode's TYPE_VARS."""
 
-_DOCSTRING = re.compile(r"(\"\"\"|''')((?:[^\\]|\\.)*?)(?:\1|\\?\Z)", re.DOTALL)
+_TRIPLE_QUOTED = re.compile(r"(\"\"\"|''')((?:[^\\]|\\.)*?)(?:\1|\\?\Z)", re.DOTALL)
+_DOCSTRING = re.compile(r"[rRuU]?(\"\"\"|'''|\"|')((?:[^\\]|\\.)*?)\1", re.DOTALL)
 _END = re.compile(  # the description's end; group 1 is a called name, an end only if it is the entry point
-    r">>>|\bExamples?\b|(?i:\bfor\s+examples?\b|^[ \t]*examples?\b)|\bTest examples:|(?:\bassert\s+)?\b(\w+)\s*\(",
+    r">>>|\bExamples?\b|(?i:\bfor\s+examples?\b|^[ \t]*examples?\b)|\bTest examples:|^[ \t]*assert\b"
+    r"|(?:\bassert\s+)?\b(\w+)\s*\(",
     re.MULTILINE,
 )
+_TESTS = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
 _DEFINITION = re.compile(r"\b(?:def|class)\s+(\w+)")
 _TOKEN = re.compile(  # matches strings, comments and names of code; only names are in group 1
     r"(?i:\b[rbuf]{1,2})?(?:\"\"\"(?:[^\\]|\\.)*?(?:\"\"\"|\Z)|'''(?:[^\\]|\\.)*?(?:'''|\Z)"
@@ -63,12 +69,14 @@ def split_prompt(prompt: str, entry_point: str) -> list[Segment]:
     """Split a prompt of signature and docstring: the description in the entry point's docstring is natural.
 
     The description runs from the first non-blank after the opening quotes to the last non-blank before the first
-    ``>>>``, "Example(s)", "For example", "Test examples:" or call of the entry point, else before the closing quotes.
-    A prompt without a docstring is split as an instruction.
+    ``>>>``, "Example(s)", "For example", "Test examples:", line with ``assert`` or call of the entry point, else before
+    the closing quotes. A prompt without a docstring is split as an instruction, up to its first test.
     """
-    docstring = _docstring(prompt, entry_point)
+    docstring = find_docstring(prompt, entry_point)
     if docstring is None:
-        return split_instruction(prompt)
+        tests = _TESTS.search(prompt)
+        end = tests.start() if tests else len(prompt)
+        return merge([*split_instruction(prompt[:end]), Segment(prompt[end:], False)])
     start, stop = description(prompt, *docstring.span(2), entry_point)
     pieces = split_docstring(prompt[start:stop], prompt, docstring[1], ends=stop == docstring.end(2))
     return merge([Segment(prompt[:start], False), *pieces, Segment(prompt[stop:], False)])
@@ -78,14 +86,14 @@ def split_docstring(text: str, code: str, quotes: str, *, ends: bool) -> list[Se
     """Split so that no changed word closes the docstring early. `ends`: the closing quotes follow at once.
 
     Between ''' words stay that have an apostrophe or three p's, which C1 can turn into apostrophes, and so does the
-    word before the closing quotes.
+    word before the closing quotes. Between ' it is one p.
     """
     pieces = split_prose(text, code)
-    if quotes != "'''":
+    if not quotes.startswith("'"):
         return pieces
-    kept: list[Segment] = []
+    closing, kept = re.compile(f"'|[pP]{{{len(quotes)}}}"), list[Segment]()
     for piece in pieces:
-        words = (word for word in re.finditer(r"[\w']+", piece.text) if re.search(r"'|[pP]{3}", word[0]))
+        words = (word for word in re.finditer(r"[\w']+", piece.text) if closing.search(word[0]))
         kept += _around(piece.text, words) if piece.natural else [piece]
     if kept and ends:
         last = kept.pop()
@@ -119,7 +127,7 @@ def protected_words(prompt: str) -> frozenset[str]:
     """
     if _is_python(prompt):
         return _names(prompt) | ALWAYS_PROTECTED
-    code = "".join(line for line, is_code in _lines(_DOCSTRING.sub(" ", prompt)) if is_code)
+    code = "".join(line for line, is_code in _lines(_TRIPLE_QUOTED.sub(" ", prompt)) if is_code)
     return (_names(code) - _NOT_NAMES) | ALWAYS_PROTECTED
 
 
@@ -133,10 +141,29 @@ def is_prose(segments: Iterable[Segment]) -> bool:
     return any(segment.natural and _PROSE.search(segment.text + " ") for segment in segments)
 
 
-def _docstring(prompt: str, entry_point: str) -> re.Match[str] | None:
-    """Return the match (quotes, content) of the first triple-quoted string after the entry point's last definition."""
+def find_docstring(prompt: str, entry_point: str) -> re.Match[str] | None:
+    """Return the match (quotes, text) of the first string that stands alone as a statement in the entry point.
+
+    The last definition of that name counts; without one, the whole prompt. Code that Python's tokenizer can't read to
+    its end is searched for triple quotes from there on.
+    """
+    tokens, are_all = python_tokens(prompt)
+    names = ("def", "class")
+    starts = [at for at, (of, name) in enumerate(pairwise(tokens)) if of.text in names and name.text == entry_point]
+    start, depth = starts[-1] if starts else -1, 0
+    for at in range(start + 1, len(tokens) - 1):
+        token, is_header = tokens[at], bool(starts) and depth == 0
+        depth += {tokenize.INDENT: 1, tokenize.DEDENT: -1}.get(token.kind, 0)
+        begins = token.is_first or (is_header and tokens[at - 1].text == ":")
+        docstring = _DOCSTRING.fullmatch(prompt, token.start, token.end)
+        if docstring and begins and tokens[at + 1].kind in (tokenize.NEWLINE, tokenize.COMMENT):
+            return docstring
+        if starts and token.is_first and depth <= 0:
+            return None  # behind the function, whose docstring may lack its indent
+    if are_all:
+        return None
     definitions = [match.end() for match in _DEFINITION.finditer(prompt) if match[1] == entry_point]
-    return _DOCSTRING.search(prompt, definitions[-1] if definitions else 0)
+    return _TRIPLE_QUOTED.search(prompt, max([*definitions[-1:], *(token.end for token in tokens[-1:])], default=0))
 
 
 def _is_python(text: str) -> bool:

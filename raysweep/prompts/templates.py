@@ -32,6 +32,7 @@ from raysweep.prompts.answers.reasoning import (
     opened_reasoning,
     without_reasoning,
 )
+from raysweep.prompts.regions import find_docstring
 from raysweep.prompts.repair.styles import (
     MASK_END,
     STYLES,
@@ -557,16 +558,12 @@ class Prompter:
 
 
 def split_docstring(prompt: str, entry_point: str) -> tuple[str, str]:
-    r"""Split a prompt into signature and docstring, both stripped; the docstring loses four blanks of indent.
+    """Split a prompt into signature and docstring, both stripped; the docstring loses four blanks of indent.
 
-    The docstring begins at the first triple quotes after the entry point's ``def``. SafeCoder takes the prompt's first
-    ``\"\"\"``, which differs only if a helper before the entry point has a docstring, or if the quotes are ``'''``.
-    Without a docstring the whole prompt counts as one, and the signature is empty.
+    SafeCoder takes the prompt's first triple quotes, which differs only if a helper before the entry point has a
+    docstring, or in the kind of quotes. Without a docstring the whole prompt counts as one, and the signature is empty.
     """
-    define = re.search(rf"\bdef {re.escape(entry_point)}\b", prompt)
-    opening = re.compile(r'"""|\'\'\'').search(prompt, define.end() if define else 0)
-    if opening is None:
+    docstring = find_docstring(prompt, entry_point)
+    if docstring is None:
         return "", prompt.strip()
-    closing = prompt.find(opening.group(), opening.end())
-    docstring = prompt[opening.end() : closing if closing >= 0 else len(prompt)]
-    return prompt[: opening.start()].strip(), docstring.replace("\n    ", "\n").strip()
+    return prompt[: docstring.start()].strip(), docstring[2].replace("\n    ", "\n").strip()

@@ -52,6 +52,8 @@ class RepairRows(_MarkedRows):
         language: of rows that name none.
     """
 
+    words = 2
+
     def __init__(self, path: str, language: str = JAVA) -> None:
         self._path = full_path(path)
         self._language = language

@@ -35,6 +35,12 @@ def problem_set(tmp_path, *rows):
     return JsonlProblems(str(path))
 
 
+def test_a_docstring_in_single_quotes_gives_a_file_another_key_and_no_other_file(tmp_path):
+    assert "docstrings" not in problem_set(tmp_path, ROW).fingerprint()
+    single = {**ROW, "prompt": "def twice(n):\n    'Double it.'\n"}
+    assert problem_set(tmp_path, single).fingerprint()["docstrings"] == 2
+
+
 def without(name):
     return {key: value for key, value in ROW.items() if key != name}
 

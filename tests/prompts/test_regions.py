@@ -93,6 +93,7 @@ def test_any_text_splits_without_loss_and_has_protected_words(text):
         "solve([1], 2) == 3\n    ",
         "assert solve([1], 2) == 3\n    ",
         "Test examples:\n    assert 1\n    ",
+        "assert round(solve([1], 2), 1) == 3\n    and so on",
         "",
     ],
 )
@@ -114,6 +115,12 @@ LIST = "1. Sort the list;\n    - keep the order of equal ones\n2. If it is empty
         (split_prompt(prompt_of("Add it.", before=HELPER), "solve"), ["Add it."]),
         (split_prompt('def solve(g):\n    import math\n    """Fill the g."""\n', "solve"), ["Fill the ", "."]),
         (split_prompt("Write a function to add two numbers.", "add"), ["Write a function to add two numbers."]),
+        (split_prompt("Add two numbers.\nassert set(add(1, 2)) == 3\nThen stop.", "add"), ["Add two numbers."]),
+        (split_prompt("def solve(a):\n    'Sum it up.'\n", "solve"), ["Sum it "]),  # p may become '
+        (split_prompt('def solve(a): "Sum it up."', "solve"), ["Sum it up."]),
+        (split_prompt('def solve(a="""any""", b=\'c\'):\n    # """\n    r"""Sum it."""\n', "solve"), ["Sum it."]),
+        (split_prompt('def solve(a):\n    """Sum it', "solve"), ["Sum it"]),  # which Python can't read
+        (split_prompt('def solve(a):\n    return 1\n\ndef g():\n    """Go on."""\n', "solve"), ["\n"]),
         (split_instruction("Fix this:\n```\nfor a\n\nand more words"), ["Fix this:\n"]),  # a fence that never closes
         (split_instruction(LIST), [LIST]),
     ],

@@ -183,6 +183,7 @@ def test_a_helpers_docstring_is_part_of_the_signature() -> None:
     helper = 'def g(x):\n    """Help."""\n    return x\n\n\n'
     signature, docstring = split_docstring(helper + "def f(x):\n    '''Do it.'''\n", "f")
     assert (signature, docstring) == (helper + "def f(x):", "Do it.")
+    assert split_docstring("def f(x='\"\"\"'):\n    r'Do it.'\n", "f") == ("def f(x='\"\"\"'):", "Do it.")
     assert split_docstring("Write f.\n", "f") == ("", "Write f."), "without a docstring the whole prompt is the task"
 
 

@@ -26,11 +26,10 @@ from typing_extensions import override
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.evalplus.tasks import EvalPlusTask, humaneval_task, mbpp_task
 from raysweep.problems.evalplus.tests import tests_of
-from raysweep.problems.file_problems import STOP, FileSet, ScriptedProblem, full_path, without_examples
+from raysweep.problems.file_problems import STOP, FileSet, ScriptedProblem, full_path
 from raysweep.problems.mbpp import STOP_AFTER_FUNCTION
 from raysweep.programs import Limits
-from raysweep.prompts.regions import split_prompt
-from raysweep.records import Problem, Segment
+from raysweep.records import Problem
 from raysweep.rows.hub import DataSetRef
 from raysweep.rows.json_files import JsonRow
 
@@ -110,7 +109,3 @@ class MbppPlus(EvalPlusProblems):
     stop = STOP_AFTER_FUNCTION
     prefix = "Mbpp/"
     task = staticmethod(mbpp_task)
-
-    @override
-    def segments(self, problem: Problem) -> list[Segment]:
-        return without_examples(split_prompt(problem.prompt, problem.entry_point))

@@ -47,6 +47,7 @@ class OwnRepairs(RepairSet):
     """
 
     languages = LANGUAGES
+    words = 2
 
     def __init__(self, path: str, language: str | None = None, context: str = FUNCTION) -> None:
         super().__init__(path, context)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from raysweep.execution.compiled.syntax import before, tree_of
 from raysweep.programs import PYTHON
-from raysweep.prompts.repair.python_tokens import words_of_python
+from raysweep.prompts.python_tokens import words_of_python
 
 _TEXTS = (
     r'"""(?:\\.|[^\\])*?(?:"""|\Z)',

@@ -13,12 +13,12 @@ from itertools import pairwise
 
 from raysweep.programs import PYTHON
 from raysweep.prompts.comments import protected_in_comments, split_comments
+from raysweep.prompts.python_tokens import PythonToken, python_tokens
 from raysweep.prompts.regions import description, merge, protected_names, split_docstring
 from raysweep.prompts.repair.hunks import hunk_in
-from raysweep.prompts.repair.python_tokens import PythonToken, python_tokens
 from raysweep.records import Segment
 
-_DOCSTRING = re.compile(r"[rRuU]?(\"\"\"|''')")
+_DOCSTRING = re.compile(r"[rRuU]?(\"\"\"|'''|\"|')")
 
 
 def split_marked(text: str, language: str, entry_point: str) -> list[Segment]:

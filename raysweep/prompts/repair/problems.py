@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from raysweep.programs import PYTHON, Program
+from raysweep.prompts.python_tokens import statement_at_margin
 from raysweep.prompts.repair.code import end_of_block, normal, without_comments
 from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, HunkPlace, hunk_in
-from raysweep.prompts.repair.python_tokens import statement_at_margin
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer
 from raysweep.records import Problem
 

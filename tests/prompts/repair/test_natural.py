@@ -53,6 +53,7 @@ def test_strings_that_python_uses_are_verbatim(code: str) -> None:
 
 def test_comments_behind_code_and_docstrings_in_apostrophes_are_natural() -> None:
     assert natural("def f(x):\n    '''Return the largest of all.'''\n") == ["Return the largest of "]  # the quotes stay
+    assert natural("def f(x):\n    'Return the largest of all.'\n") == ["Return the largest of "]
     assert natural("y = 1  # the largest of all\n") == ["the largest of all"]
     assert natural("int y = 1; // the largest of all\n", "java") == ["the largest of all"]
     assert natural('s = "// no comment"; /* the largest */ // of all\n', "java") == ["the largest", "of all"]
