@@ -56,11 +56,11 @@ MaxCharacters = Annotated[
     float | None, typer.Option("--max-characters", help="Share of the characters, at least one; default: any")
 ]
 PromptFormat = Annotated[
-    str, typer.Option("--prompt-format", metavar="FORMAT", help="raw: the prompt as it is; or a template")
+    str, typer.Option("--prompt-format", metavar="FORMAT", help="raw, a template, or native: as `evaluate` asks")
 ]
 FormatToEvaluate = Annotated[
     str | None,
-    typer.Option("--prompt-format", metavar="FORMAT", help="raw (default), chat, instruct, or a Jinja string"),
+    typer.Option("--prompt-format", metavar="FORMAT", help="chat, instruct, raw or a Jinja string; default: stripped"),
 ]
 Template = Annotated[
     str,

@@ -166,7 +166,7 @@ def attack(
     search: opt.Search = "greedy",
     max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
     max_characters: opt.MaxCharacters = None,
-    prompt_format: opt.PromptFormat = "raw",
+    prompt_format: opt.PromptFormat = "native",
     template: opt.Template = Recipe.template,
     max_new_tokens: opt.MaxNewTokens = DECODING.max_new_tokens,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all random choices")] = DEFAULT_SEED,

@@ -23,7 +23,7 @@ from raysweep.models.traits import read_traits
 from raysweep.planning.keys import decoding_spec, recipe_spec, template_spec
 from raysweep.planning.plan import BasePlan, TrainingSetPlan, keys_of
 from raysweep.prompts.answers.marks import has_meaning
-from raysweep.prompts.templates import CHAT, PromptTemplate, may_vary
+from raysweep.prompts.templates import CHAT, PromptTemplate
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.trainers.editors.planted import VERSION as PLANTED
@@ -64,22 +64,18 @@ class BaseModelPlanner:
         }
 
     def template(self, name: str, template: str) -> PromptTemplate:
-        """Return a template with what a model's prompts need of its tokenizer, loaded where its chat template counts.
-
-        That is one that may open reasoning, write marks before an answer or show a day, such as any that is code.
-        """
+        """Return a template with what a model's prompts need of its tokenizer, loaded for its chat template."""
         filled = replace(self.configs[name].prompt_template(self._config.evaluation.date or ""), name=template)
-        base = self.base(name)
-        written = base.traits.chat_template if base.traits else ""
-        is_code = base.ref is not None and base.ref.trust_remote_code
-        if template != CHAT or base.ref is None or not (is_code or may_vary(written)):
-            return filled
-        return replace(filled, tokenizer=load_tokenizer(base.ref))
+        ref = self.base(name).ref
+        return filled if template != CHAT or ref is None else replace(filled, tokenizer=load_tokenizer(ref))
 
-    def template_facts(self, name: str, template: str) -> dict[str, Any]:
-        """Return the part of keys that a model's template gives beside its name; none where it can't be filled."""
+    def template_facts(self, name: str, template: str, shows: str = "") -> dict[str, Any]:
+        """Return the part of keys that a model's template gives beside its name; none where it can't be filled.
+
+        `shows`: see `template_spec`.
+        """
         try:
-            return template_spec(self.template(name, template))
+            return template_spec(self.template(name, template), shows)
         except RaysweepError:  # a check of the config says why
             return {}
 

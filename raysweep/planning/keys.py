@@ -10,13 +10,18 @@ from raysweep.generators.base import GENERATORS, TRANSFORMERS
 from raysweep.models.families.base import ia3_targets, lora_targets
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.planning.plan import CellPlan
-from raysweep.prompts.templates import CHAT, PromptTemplate
+from raysweep.prompts.answers.reasoning import closing_of
+from raysweep.prompts.templates import CHAT, RAW, PromptTemplate
 from raysweep.records import Decoding, Spec
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import edits, place_of
 from raysweep.trainers.sharding.choice import sharding_name
 
+BEGINNINGS, ANSWERS = "beginnings", "answers"
+"""What models are shown behind prompts: signatures, or in training whole answers."""
+BLANKS = "\n  The answer.\n"
+"""An answer of which templates may strip the blanks."""
 PROMPTS = 1
 """Version of the texts that templates and prompt formats make; it is in the keys of models and completions."""
 
@@ -98,16 +103,29 @@ def decoding_spec(decoding: Decoding, generator: str) -> dict[str, Any]:
     return spec
 
 
-def template_spec(template: PromptTemplate) -> dict[str, Any]:
+def template_spec(template: PromptTemplate, shows: str = "") -> dict[str, Any]:
     """Return what of a template's texts its name doesn't say: its arguments, reasoning left open, the day, marks.
 
-    Most templates have none. `template`: with its tokenizer, where it needs one.
+    Most templates have none.
+
+    Args:
+        template: with its tokenizer, where it needs one.
+        shows: what is shown behind a prompt: `BEGINNINGS` or `ANSWERS`; empty: nothing. What a chat template puts
+            before and behind these, beside such marks, and what it strips of them, counts then.
     """
     given = {"arguments": dict(template.arguments)} if template.name == CHAT and template.arguments else {}
     if not template.is_form or (template.name == CHAT and template.tokenizer is None):
         return given
-    opens = template.opened(template.fill("x"))
-    facts = {"opens": opens, "day": template.shown_day, "answers": "" if opens else template.answer_opening}
+    text = template.fill("x")
+    opens = template.opened(text)
+    marks = "" if opens else template.answer_opening
+    facts = {"opens": opens, "day": template.shown_day, "answers": marks}
+    if shows == BEGINNINGS and not (opens or marks):
+        facts["begins"] = template.begun(text, BLANKS.strip()).removeprefix(text).removesuffix(BLANKS.strip())
+    if shows == ANSWERS:
+        plain = f"{text}{closing_of(opens) if opens else marks}{BLANKS}"
+        written, _ = template.answered(text, BLANKS)
+        facts["written"] = "" if written == plain else written.removeprefix(text)
     return {**given, **{name: value for name, value in facts.items() if value}}
 
 
@@ -119,4 +137,5 @@ def prompt_spec(plan: CellPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
     """
     tuned = plan.is_fine_tuned and plan.prompt_format == "native"
     shown = {"format": plan.prompt_format, "tuned": tuned, "template": plan.template, "system": plan.system}
-    return {**shown, "prompts": PROMPTS, **facts}
+    unstripped = {"blanks": "kept"} if plan.prompt_format == RAW != plan.template else {}
+    return {**shown, "prompts": PROMPTS, **unstripped, **facts}

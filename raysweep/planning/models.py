@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
+from raysweep.config.training import ONLY
 from raysweep.errors import HopelessError, RaysweepError, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, WantedModel
 from raysweep.hashing import canonical_json
@@ -26,6 +29,7 @@ from raysweep.models.loadable import require_whole
 from raysweep.models.loading import architecture_of, auto_model, empty_network, load_tokenizer, tokenizer_place
 from raysweep.models.quantizing import method_of
 from raysweep.models.traits import read_traits
+from raysweep.planning.keys import BLANKS
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.answers.reasoning import closing_of
@@ -39,7 +43,9 @@ from raysweep.prompts.templates import (
     SEMCODER,
     PromptTemplate,
     has_chat_template,
+    strips_prompts,
     template_shown,
+    training_prompt,
 )
 from raysweep.records import ModelKind, ModelRef, Spec
 from raysweep.trainers.adapters import adapted_modules
@@ -47,6 +53,7 @@ from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.editors.base import EDITORS, require_block
 from raysweep.trainers.kinds import kind_of, place_of, rewrites
 from raysweep.trainers.lora import linear_layers, unadapted
+from raysweep.trainers.objectives.responses import encode_responses, joined_in_words, joined_prompts
 
 SHOWN = {
     RAW: "prompts as they are",
@@ -57,6 +64,9 @@ SHOWN = {
     **{name: f"code with a fault in the template {name}" for name in STYLES},
 }
 """The templates in words; anything else is a Jinja string."""
+STRIPPED = "prompts without the blanks at their ends"
+ROWS_READ = 1000
+"""Training rows whose tokens a plan compares with those of their prompts."""
 LONGEST_END = 60
 """Characters of a prompt's end that a plan shows."""
 NAMING = ("targets", "modules_to_save")
@@ -99,11 +109,10 @@ class ModelFacts:
 
 
 def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
+    asked = [(prompt_format, tuned, PromptTemplate(model.template)) for tuned in (False, True)]
     base, tuned = (
-        SHOWN.get(
-            template_shown(prompt_format, tuned, PromptTemplate(model.template)).name, "prompts in a Jinja template"
-        )
-        for tuned in (False, True)
+        STRIPPED if strips_prompts(*of) else SHOWN.get(template_shown(*of).name, "prompts in a Jinja template")
+        for of in asked
     )
     both = f"{base}; fine-tuned: {tuned}" if model.recipes and tuned != base else base
     both += f", with the system prompt {model.system_prompt!r}" if model.system_prompt else ""
@@ -126,6 +135,7 @@ def _ends_in_words(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> s
             why = f"the model writes marks before an answer, such as {opening!r}"
             words.append(f"they end with {end!r}: {why}, so the signature is in the task")
         else:
+            end = template.begun(text, BLANKS.strip()).removesuffix(BLANKS.strip()).rpartition("x")[2][-LONGEST_END:]
             words.append(f"they end with {end!r} and the signature")
         if template == own and opened and model.recipes:
             words.append(f"training rows close its reasoning with {closing_of(opened)!r}")
@@ -133,6 +143,23 @@ def _ends_in_words(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> s
             words.append("training rows have these before their response")
         if template.shown_day:
             words.append(f"its template shows a date: {template.shown_day} (`evaluation.date`), not the clock's")
+    return "".join(f"; {text}" for text in words)
+
+
+def _joined(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> str:
+    """Say of how many of the first training rows the tokenizer joins prompt and response; empty where of none."""
+    assert config.training is not None
+    template, words = model.prompt_template(config.evaluation.date or "", tokenizer), []
+    used = {trained.source or ONLY for trained in config.sets_of(model)}
+    for of in config.training.row_sources:
+        with suppress(UsageError):  # another check says so
+            rows = list(islice(config.source(of.rows).rows(), ROWS_READ)) if of.name in used else []
+            texts = [(training_prompt(row, template), row.output) for row in rows]
+            encoded = encode_responses(texts, template)
+            tokens = [(prompt, one.ids) for (prompt, _), one in zip(texts, encoded, strict=True)]
+            if joined := joined_prompts(tokens, template):
+                of_rows = f"{joined:,} of the first {len(rows):,} training rows{f' of {of.name}' * bool(of.name)}"
+                words.append(joined_in_words(of_rows, joined))
     return "".join(f"; {text}" for text in words)
 
 
@@ -196,6 +223,8 @@ def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Mo
     positions = shape.positions if shape else None
     shorter = positions is not None and any(recipe.max_tokens > positions for recipe in recipes.values())
     shown = shown_in_words(config.evaluation.prompt_format, model) + _ends_in_words(model, config, tokenizer)
+    if trained and tokenizer is not None and base.architecture == "causal":
+        shown += _joined(model, config, tokenizer)
     whole = {pair.extract for cell in cells for pair in cell.pairs if pair.extract.needs_whole_answers}
     if whole:
         programs = f"programs are taken out of whole answers, by `extract: {config.evaluation.extract}`"

@@ -19,7 +19,7 @@ from raysweep.errors import UsageError
 from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.identity import WEIGHTS
-from raysweep.planning.keys import adapter_spec, prompt_spec, recipe_spec
+from raysweep.planning.keys import ANSWERS, BEGINNINGS, adapter_spec, prompt_spec, recipe_spec
 from raysweep.planning.plan import (
     BrokenSetPlan,
     CellPlan,
@@ -228,7 +228,7 @@ class _Planner:
             **({"fused": True} if base.quantize and fuses_in_32_bits else {}),  # they once fused nothing
             "family": base.family,
             **FAMILIES.plugin_spec(base.family),
-            "recipe": recipe_spec(recipe, self.models.template_facts(model, written.template)),
+            "recipe": recipe_spec(recipe, self.models.template_facts(model, written.template, ANSWERS)),
             **(adapter_spec(recipe, base.family) if base.family else {}),
         }
         return recipe, spec
@@ -241,7 +241,8 @@ class _Planner:
             ends = {"stops": PROBLEMS.get(self.sets.problem_specs[problem_set].name).stops}
         shown = template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template))
         writing = self.models.writing_spec(plan.cell.model, shown.name, plan.decoding, is_trained=is_trained)
-        prompt = prompt_spec(plan, self.models.template_facts(plan.cell.model, shown.name))
+        shows = "" if self.sets.asks(problem_set) else BEGINNINGS
+        prompt = prompt_spec(plan, self.models.template_facts(plan.cell.model, shown.name, shows))
         return SharedSpec({**writing, "prompt": prompt, "stop": list(plan.stop), **ends})
 
     def _pair(self, plan: CellPlan, pair: Pair, completed: SharedSpec, extract: Extract) -> PairPlan:
@@ -314,7 +315,7 @@ class _Planner:
             ]
             identity["files"] = {name: of for name, of in identity["files"].items() if name not in weights}
         spec = {"tokenizer": identity, "template": recipe.template, "system": recipe.system}
-        spec |= self.models.template_facts(plan.cell.model, recipe.template)
+        spec |= self.models.template_facts(plan.cell.model, recipe.template, ANSWERS)
         label = f"pairs of {rows.node.label} for {base.name}"
         node = Node("encoded_pairs", ENCODED, spec, keys_of(base, rows), label)
         shown = (recipe.template, recipe.system, recipe.day, recipe.template_arguments)

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os.path
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
@@ -25,7 +27,6 @@ from raysweep.errors import UsageError, did_you_mean
 from raysweep.hashing import canonical_json
 from raysweep.prompts.answers.marks import has_meanings
 from raysweep.prompts.answers.reasoning import (
-    HINTS,
     begins_with_reasoning,
     closing_of,
     mark_of,
@@ -221,36 +222,44 @@ class PromptTemplate:
         return self.fill(_REQUEST).rpartition(_REQUEST)[2]
 
     @cached_property
+    def _around_answer(self) -> tuple[str, str]:
+        """What a chat template writes behind a request before an answer, and behind that; empty: it can't tell."""
+        before, _, behind = self._conversation(_ANSWER).partition(_ANSWER)
+        return before, behind
+
+    @property
     def answer_opening(self) -> str:
         """What a chat template writes between a prompt and an answer, if marks with a meaning are among it; or "".
 
         Such as gpt-oss's channel for answers and Qwen3's empty reasoning. The model writes it, or reasons first.
         """
-        if self.name != CHAT or self.tokenizer is None:
-            return ""
-        try:
-            asked, whole = (self._chat(_REQUEST, self.system, answer=answer) for answer in ("", _ANSWER))
-        except UsageError:  # it refuses a system text, or to end in an answer
-            return ""
-        opening = whole.rpartition(_ANSWER)[0].removeprefix(asked) if whole.startswith(asked) else ""
+        before = self._around_answer[0]
+        opening = before.removeprefix(self._written_last) if before.startswith(self._written_last) else ""
         return opening if has_meanings(opening) else ""
 
     def _brings_marks(self, response: str) -> bool:
-        """Return whether a response has what a template writes before one: control tokens, or reasoning."""
-        if not self.answer_opening or response.lstrip().startswith(self._control_tokens):
+        """Return whether a response has the marks that a template writes before one: control tokens, or reasoning."""
+        opening = self.answer_opening
+        if opening and response.lstrip().startswith(tuple(special_tokens(self.tokenizer))):
             return True
-        return begins_with_reasoning(self.answer_opening.lstrip()) and without_reasoning(response) != response
-
-    @cached_property
-    def _control_tokens(self) -> tuple[str, ...]:
-        return tuple(special_tokens(self.tokenizer))
+        return begins_with_reasoning(opening.lstrip()) and without_reasoning(response) != response
 
     def answered(self, prompt: str, response: str) -> tuple[str, int]:
-        """Return a filled text with a response, and where that begins.
+        """Return a filled text with a response, up to the token that ends it, and where the response begins.
 
-        Before the response stands what the template itself writes before an answer, and reasoning that the prompt opens
-        is closed, unless the response has marks or reasoning of its own.
+        With a chat template it is the template's own text of the whole conversation, which may have something before
+        and behind an answer, or strip it. It has no say where it leaves out what a response says, refuses it, puts
+        marks before those that the response has, or leaves out reasoning that it opens: the response stands there as
+        it is, behind such marks or behind reasoning that is closed at once, unless it has its own.
         """
+        written = self._behind_request(response)
+        if written and prompt.endswith(self._written_last):
+            request = prompt.removesuffix(self._written_last)
+            forms = (response, response.rstrip(), response.lstrip(), response.strip())
+            begins = next((at for form in forms if (at := written.rfind(form)) >= 0), 0)
+            behind = self._around_answer[1]
+            closing = behind.partition(self.end)[0] if self.end in behind else ""
+            return f"{request}{written}{closing}", len(request) + begins
         opened = self.opened(prompt)
         if not opened:
             opening = "" if self._brings_marks(response) else self.answer_opening
@@ -261,6 +270,36 @@ class PromptTemplate:
         closing = closing_of(opened)
         closing = closing if without_reasoning(response) == response else ""
         return f"{prompt}{closing}{response}", len(prompt) + len(closing)
+
+    def begun(self, prompt: str, beginning: str) -> str:
+        """Return a filled text with the beginning of its answer, as a whole conversation has it."""
+        if not beginning:
+            return prompt
+        before, found, _ = self.answered(prompt, beginning)[0].rpartition(beginning)
+        return before + beginning if found else prompt + beginning
+
+    def _behind_request(self, response: str) -> str:
+        """Return what a chat template writes behind a request up to the end of its answer; empty: it has no say."""
+        before, behind = self._around_answer
+        whole = self._conversation(response)
+        written = whole.removesuffix(behind)
+        if not whole.endswith(behind) or "".join(response.split()) not in "".join(written.split()):
+            return ""
+        if self._brings_marks(response) and written.startswith(before):
+            return ""
+        leaves_out = self.opened(self._written_last) and not written.startswith(self._written_last)
+        return "" if leaves_out else written
+
+    def _conversation(self, answer: str) -> str:
+        """Return what a chat template writes behind a request that has an answer; empty where it refuses one."""
+        if self.name != CHAT or self.tokenizer is None:
+            return ""
+        with suppress(UsageError):
+            return self._chat(_REQUEST, self.system, answer=answer).partition(_REQUEST)[2]
+        with suppress(UsageError):  # a template may refuse to end in an answer
+            whole = self._chat(_REQUEST, self.system, (_REQUEST, answer))
+            return whole.partition(_REQUEST)[2].rpartition(_REQUEST)[0]
+        return ""
 
     @property
     def shown_day(self) -> str:
@@ -279,9 +318,11 @@ class PromptTemplate:
         except UsageError:  # it refuses a system text, so that no row has one
             return False
 
-    def _chat(self, request: str, system: str, history: Sequence[str] = (), day: str = "", answer: str = "") -> str:
+    def _chat(
+        self, request: str, system: str, history: Sequence[str] = (), day: str = "", answer: str | None = None
+    ) -> str:
         """Return the text before an answer, or with an answer, as the tokenizer's own method renders it."""
-        texts = [*history, request, answer] if answer else [*history, request]
+        texts = [*history, request, *([] if answer is None else [answer])]
         turns = [{"role": "system", "content": system}] if system else []
         turns += [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(texts)]
         fields: dict[str, Any] = {}
@@ -291,14 +332,7 @@ class PromptTemplate:
             fields["strftime_now"] = date.strftime
         if self.day and "date_string" in written:
             fields["date_string"] = date.strftime("%d %b %Y")  # as Llama's templates have it
-        return _rendered(self.tokenizer, turns, add_generation_prompt=not answer, **{**fields, **self.arguments})
-
-
-def may_vary(chat_template: str) -> bool:
-    """Return True if a chat template may open reasoning, write marks or show a day, going by its text alone."""
-    written = chat_template.lower()
-    dates, codes = ("strftime_now", "date_string"), ("begin_of_", "<code", "<execute", "[begin", "[python")
-    return any(hint in written for hint in (*HINTS, *dates, *codes, "<answer", "<response", "start_response"))
+        return _rendered(self.tokenizer, turns, add_generation_prompt=answer is None, **{**fields, **self.arguments})
 
 
 def has_chat_template(tokenizer: Any) -> bool:
@@ -429,7 +463,7 @@ def encoder_ids(text: str, template: PromptTemplate) -> list[int]:
     return list(template.tokenizer(text, add_special_tokens=special)["input_ids"])
 
 
-def training_prompt(row: TrainingRow, template: PromptTemplate) -> str:
+def training_prompt(row: TrainingRow | SourceRow, template: PromptTemplate) -> str:
     """Return the text before a row's output: the filled template, or for ``raw`` the instruction and input.
 
     Earlier turns stand before the question, and no loss is that of their answers.
@@ -443,8 +477,8 @@ def training_prompt(row: TrainingRow, template: PromptTemplate) -> str:
 def earlier_answers(row: TrainingRow | SourceRow, template: PromptTemplate, text: str) -> list[tuple[int, int]]:
     """Return where the earlier answers of a row stand in its text, as (first character, one after the last).
 
-    As of the last answer, marks that the template writes before an answer count with it, and so does its end. Answers
-    that the row masks are left out. A template may strip answers, or put spaces around them.
+    As of the last answer, what the template writes before an answer counts with it, and so does its end. Answers that
+    the row masks are left out.
 
     Args:
         row: with earlier turns.
@@ -462,22 +496,24 @@ def earlier_answers(row: TrainingRow | SourceRow, template: PromptTemplate, text
         question, answer = row.history[at : at + 2]
         asked = template.fill(question, system=row.system, history=row.history[:at])
         whole, begins = template.answered(asked, answer)
-        place = 0
-        for part in (whole[:begins], answer.strip(), template.end):
-            place = _SPACES.match(text, place).end() if place else 0  # type: ignore[union-attr]  # it takes none, too
-            if not text.startswith(part, place):
-                raise UsageError(_other_turns(row, template, part, text, place))
-            place += len(part)
-        found.append((min(begins, len(asked)), place))
+        if not text.startswith(whole := f"{whole}{template.end}"):
+            raise UsageError(_other_turns(row, template, whole, text))
+        found.append((loss_begins(asked, whole, begins), len(whole)))
     return found
 
 
-_SPACES = re.compile(r"\s*")
+def loss_begins(prompt: str, text: str, begins: int) -> int:
+    """Return the first character of a text that the model is to write: behind all that the prompt has of it.
+
+    `begins`: where its response begins, before which a template may write more. A template may end a prompt in another
+    way than it goes on in the whole conversation.
+    """
+    return len(os.path.commonprefix([prompt, text[:begins]]))  # noqa: RUF071  # of characters
 
 
-def _other_turns(row: TrainingRow | SourceRow, template: PromptTemplate, part: str, text: str, place: int) -> str:
-    same = next((at for at, pair in enumerate(zip(part, text[place:], strict=False)) if len(set(pair)) > 1), 0)
-    there, last = text[place + same :][:20], part[same:][:20]
+def _other_turns(row: TrainingRow | SourceRow, template: PromptTemplate, part: str, text: str) -> str:
+    same = len(os.path.commonprefix([part, text]))  # noqa: RUF071  # of characters
+    there, last = text[same:][:20], part[same:][:20]
     return (
         f"row {row.row_id}: with `loss_on: all` earlier answers must stand in the text as the last one does, and the "
         f"template {template.name:.60} has {there!r} where {last!r} would be; write `loss_on: last`, and a row that "
@@ -501,6 +537,15 @@ def template_shown(prompt_format: str, tuned: bool, template: PromptTemplate) ->
     return template if tuned or template.needs_tokenizer else dataclasses.replace(template, name=RAW)
 
 
+def strips_prompts(prompt_format: str, tuned: bool, template: PromptTemplate) -> bool:
+    """Return whether prompts lose the blanks at their ends: those of a base model that isn't trained on raw prompts.
+
+    Such a model hasn't learned to go on after a last line break, which is a token. With the format ``raw`` and the
+    template ``raw`` prompts stay as they are. For the arguments see `template_shown`.
+    """
+    return template_shown(prompt_format, tuned, template).name == RAW and RAW not in (prompt_format, template.name)
+
+
 @dataclass(frozen=True)
 class Prompter:
     """Builds the requests for a model's completions; see `template_shown` for its first three fields."""
@@ -520,14 +565,13 @@ class Prompter:
 
         In a template the docstring is the task, and the signature begins the response; it is in the task where the
         template opens reasoning, which the response would else be part of, or the model writes marks before an answer,
-        such as a channel. A prompt without a template is stripped: models have not learned to go on after a last line
-        break, which is a token. With the template ``raw`` it is not stripped, since rows were not in training.
-        A prompt that is no code but asks for a program is the task as it is.
+        such as a channel. A prompt without a template may be stripped (`strips_prompts`). A prompt that is no code but
+        asks for a program is the task as it is.
         """
         if self.shown.name in STYLES:
             return self.shown.fill(prompt)
         if self.shown.name == RAW:
-            return prompt if self.template.name == RAW else prompt.strip()
+            return prompt.strip() if strips_prompts(self.prompt_format, self.tuned, self.template) else prompt
         if not problem.begins_program:
             return self.shown.fill(prompt.strip())
         signature, docstring = split_docstring(prompt, problem.entry_point)
@@ -535,7 +579,7 @@ class Prompter:
         text = self.shown.fill(task)
         if signature and (self.shown.opened(text) or self.shown.answer_opening):
             return self.shown.fill(task + BEGINNING.format(signature=signature))
-        return text + signature
+        return self.shown.begun(text, signature)
 
     def request(self, request_id: str, problem: Problem, prompt: str) -> GenerationRequest:
         """Return the request for a problem's first completion. A chat's end of turn ends it too."""

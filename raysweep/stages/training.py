@@ -25,9 +25,10 @@ from raysweep.stages.editing import edit_model
 from raysweep.stages.inputs import base_ref
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
-from raysweep.trainers.base import TRAINERS, Services, TrainJob
+from raysweep.trainers.base import JOINED, TRAINERS, Services, TrainJob
 from raysweep.trainers.checks import check_precision
 from raysweep.trainers.editors.planted import plant, token_pairs
+from raysweep.trainers.objectives.responses import joined_in_words
 
 VALIDATION_SET = "validation_set"
 """The count of a model's manifest with the key of the validation rows that its losses are of."""
@@ -89,6 +90,9 @@ def _train(node: Node, train: Callable[[Services], dict[str, Any]], workers: int
     work.stages.train(
         TrainingRun(train, checkpoints, workers, node.label, work.store.root, work.context.sandbox), work.progress
     )
+    counts = work.store.counts(node)
+    if joined := counts.get(JOINED):
+        work.progress.note(joined_in_words(f"{node.label}: {joined:,} of {counts['rows']:,} rows", joined))
 
 
 def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, group: str, services: Services) -> dict[str, Any]:

@@ -37,6 +37,8 @@ ALL = "all"
 """The value of a recipe's `loss_on` with which each answer of a row has loss."""
 FUSED = "fused"
 """The value of a recipe's `kernels` with which LoRA and norms take fewer kernels."""
+JOINED = "rows_joined"
+"""The count of rows whose prompts have other tokens by themselves, as generation reads them, than before a response."""
 KEPT_STEP = "kept_step"
 """Among what a training with `keep: best` reports: the step whose weights are the model."""
 

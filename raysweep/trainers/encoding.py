@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
@@ -22,19 +21,22 @@ from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.architectures.shape import positions_of
 from raysweep.models.loading import architecture_of
 from raysweep.models.whole_texts import LABELS
+from raysweep.prompts.templates import training_prompt
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.rows.parquet import block_count, read_block, read_rows
 from raysweep.trainers.base import FUSED, Objective, Recipe, Row, Services, TrainJob, objective_of
 from raysweep.trainers.batching import REJECTED, compact, rehearse
 from raysweep.trainers.checks import check_eos
 from raysweep.trainers.objectives.rejected import Comparing, pair_of
-from raysweep.trainers.objectives.responses import TRUNCATE
+from raysweep.trainers.objectives.responses import TRUNCATE, joined_prompts
 from raysweep.trainers.validation import HeldOut, hold_out
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+TRAINING = "training"
+"""What the rows are for that a model learns from."""
 Compute = Callable[[Mapping[str, "torch.Tensor"]], "torch.Tensor"]
 """Takes a batch and returns (rows of the batch, numbers of a row)."""
 Passes = Callable[["EncodedSet"], Iterator[tuple[list[int], Mapping[str, "torch.Tensor"]]]]
@@ -47,7 +49,8 @@ class EncodedSet:
 
     `dropped`: number of unusable rows by reason. `max_tokens`: limit on a row's length. `validation`: rows that are
     not trained on, as the objective has them. `held_out`: the same for measures that all objectives share.
-    `truncated`: number of rows whose responses were cut at `max_tokens`.
+    `truncated`: number of rows whose responses were cut at `max_tokens`. `joined`: of rows whose prompts have other
+    tokens by themselves, as generation reads them (`joined_prompts`).
     """
 
     objective: Objective
@@ -57,6 +60,7 @@ class EncodedSet:
     validation: EncodedSet | None = None
     held_out: HeldOut | None = None
     truncated: int = 0
+    joined: int = 0
 
     @functools.cached_property
     def lengths(self) -> list[int]:
@@ -81,13 +85,13 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
     architecture = architecture_of(config)
     objective = objective_of(recipe, architecture)
     if job.pairs is not None:
-        training = _of_pairs(job.pairs, objective, recipe, job.label)
+        training = _of_pairs(job, objective, recipe, tokenizer)
     else:
         by_id = sorted(
             read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id
         )  # whatever the file's order
         rows = rehearse(by_id, recipe.rehearsal, job.seed)
-        training = _encode(rows, "training", objective, tokenizer, recipe, job.label)
+        training = _encode(rows, TRAINING, objective, tokenizer, recipe, job.label)
     template = recipe.prompt_template(tokenizer)
     ends = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(template.end)}
     cuts = recipe.overlong == TRUNCATE
@@ -106,30 +110,38 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
 def _encode(
     rows: Sequence[TrainingRow], what: str, objective: Objective, tokenizer: Any, recipe: Recipe, label: str
 ) -> EncodedSet:
-    encoded, dropped = [], Counter[str]()
+    encoded, dropped, template = [], Counter[str](), recipe.prompt_template(tokenizer)
+    prompts: list[tuple[str, Sequence[int]]] = []
     for row in rows:
         usable = objective.encode(row, tokenizer, recipe)
         if usable is None:
             dropped[objective.why_dropped(row, tokenizer, recipe)] += 1
         else:
             encoded.append(compact(usable))
-    return _usable(EncodedSet(objective, encoded, dict(dropped), recipe.max_tokens), what, label)
+            if LABELS not in usable and what == TRAINING:
+                prompts.append((training_prompt(row, template), encoded[-1]["input_ids"]))
+    joined = joined_prompts(prompts, template)
+    return _usable(EncodedSet(objective, encoded, dict(dropped), recipe.max_tokens, joined=joined), what, label)
 
 
-def _of_pairs(path: Path, objective: Objective, recipe: Recipe, label: str) -> EncodedSet:
+def _of_pairs(job: TrainJob, objective: Objective, recipe: Recipe, tokenizer: Any) -> EncodedSet:
     """Return the rows of a table of `EncodedPair`, in the order of their ids; a block at a time is in memory."""
-    assert isinstance(objective, Comparing)
+    assert isinstance(objective, Comparing) and job.pairs is not None
     encoded, dropped = [], Counter[str]()
-    for block in range(block_count(path)):
-        for stored in read_block(path, EncodedPair, block):
+    for block in range(block_count(job.pairs)):
+        for stored in read_block(job.pairs, EncodedPair, block):
             pair = pair_of(stored).fitted(recipe)
             if reason := pair.unusable(recipe.max_tokens):
                 dropped[reason] += 1
             else:
                 encoded.append((stored.row_id, compact(objective.of_pair(pair))))
     encoded.sort(key=itemgetter(0))
+    by_id, template = dict(encoded), recipe.prompt_template(tokenizer)
+    trained = (row for row in read_rows(job.training_set, TrainingRow) if row.row_id in by_id)
+    texts = ((training_prompt(row, template), by_id[row.row_id]["input_ids"]) for row in trained)
+    joined = joined_prompts(texts, template)
     rows = [row for _, row in encoded]
-    return _usable(EncodedSet(objective, rows, dict(dropped), recipe.max_tokens), "training", label)
+    return _usable(EncodedSet(objective, rows, dict(dropped), recipe.max_tokens, joined=joined), TRAINING, job.label)
 
 
 def _is_cut(row: Row, max_tokens: int, ends: Collection[int]) -> bool:

@@ -25,7 +25,7 @@ from raysweep.models.loading import disable_cudnn_attention, silence_deepspeed
 from raysweep.models.quantizing import moved
 from raysweep.models.rounding import products_in
 from raysweep.seeding import derive
-from raysweep.trainers.base import BEST, FUSED, KEPT_STEP, LossSum, Row, Services, TrainJob
+from raysweep.trainers.base import BEST, FUSED, JOINED, KEPT_STEP, LossSum, Row, Services, TrainJob
 from raysweep.trainers.batching import (
     BatchingTrial,
     DataOrder,
@@ -163,6 +163,7 @@ class TrainingLoop:
             "rows_dropped": sum(self.data.dropped.values()),
             "dropped": dict(self.data.dropped),
             **({"rows_truncated": self.data.truncated} if self.job.recipe.overlong == TRUNCATE else {}),
+            **({JOINED: self.data.joined} if self.data.joined else {}),
             "steps": self.total,
             "resumed_from": start,
             "trainable_weights": self.trainable_weights,

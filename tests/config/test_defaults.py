@@ -71,7 +71,6 @@ SAME_NAME_ONLY = {
     ("PlanFacts", "environments"): "what problem sets find in them",
 }
 OF_ONE_COMMAND = {
-    ("attack", "prompt_format"): "an attack asks with the prompt itself, a sweep as the model was trained",
     ("evaluate", "engine"): "one model is judged without Ray, a sweep with it",
     ("execute", "problems"): "the set of a file of samples; a recipe's are those that its models are judged on",
     ("run", "engine"): "no config key; that of `raysweep.sweep.tasks.RunOptions` would be slow to import for --help",

@@ -75,13 +75,31 @@ def write_scripted(
     return ModelRef(str(folder))
 
 
-TURNS = "{% for m in messages %}<|user|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>"
+TURNS = (
+    "{% for m in messages %}<|{{ 'assistant' if m.role == 'assistant' else 'user' }}|>{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>"
+)
 ANSWERED = (
     "{{% for m in messages %}}{{% if m.role == 'user' %}}<|user|>{{{{ m.content }}}}{{% else %}}<|assistant|>{}"
     "{{{{ m.content }}}}{{{{ eos_token }}}}{{% endif %}}{{% endfor %}}{{% if add_generation_prompt %}}<|assistant|>"
 )
 CHATS = {
     "plain": TURNS + "{% endif %}",
+    "has spaces": "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else "
+    "' ' + m.content + ' ' + eos_token }}{% endfor %}",
+    "has a line end": "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + eos_token }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+    "strips": "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content | trim + eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
+    "goes on in another way": "{% for m in messages %}{{ '<|' + m.role + '|> ' + m.content + eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
+    "ends in no answer": "{% if messages[-1].role == 'assistant' %}{{ raise_exception('no answer') }}{% endif %}"
+    "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else "
+    "' ' + m.content + eos_token }}{% endfor %}",
+    "reads reasoning": "{% for m in messages %}<|{{ m.role }}|>{% set parts = m.content.split('</think>') %}"
+    "{% if m.role == 'assistant' %}<think>\n{{ parts[0].split('<think>')[-1].strip('\n') if parts | length > 1 }}"
+    "\n</think>\n\n{% endif %}{{ parts[-1].lstrip('\n') }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}",
     "opens reasoning": TURNS + "<think>\n{% endif %}",
     "opens Mistral's": TURNS + "[THINK]{% endif %}",
     "has channels": ANSWERED.format("<|channel|>final<|message|>") + "{% endif %}",
@@ -99,8 +117,8 @@ CHATS = {
     + TURNS
     + "{% endif %}",
 }
-"""Chat templates that open reasoning, write marks before an answer, as those of gpt-oss, Qwen3, GLM and Cohere, or show
-a date."""
+"""Chat templates that write something around answers, as those of Llama 2, Llama 3 and Mistral, open reasoning,
+write marks before an answer, as those of gpt-oss, Qwen3, GLM and Cohere, or show a date."""
 MARKS = ("<|channel|>", "<|message|>", "<think>", "</think>", "<|START_RESPONSE|>")
 
 

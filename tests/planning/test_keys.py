@@ -76,4 +76,7 @@ def test_the_key_of_a_prompt_names_template_and_system_prompt():
     plan = CellPlan(Cell("one", BASE, BASE, 0), None, (), None, Decoding(), "native", "instruct", "Hi", (), None)
     shown = {"format": "native", "tuned": False, "template": "instruct", "system": "Hi"}
     assert prompt_spec(plan, {}) == {**shown, "prompts": 1}
+    raw = dataclasses.replace(plan, prompt_format="raw")
+    assert prompt_spec(raw, {}) == {**shown, "format": "raw", "prompts": 1, "blanks": "kept"}, "once they were stripped"
+    assert "blanks" not in prompt_spec(dataclasses.replace(raw, template="raw"), {})
     assert prompt_spec(plan, {"day": "2024-07-26"}) == {**shown, "prompts": 1, "day": "2024-07-26"}

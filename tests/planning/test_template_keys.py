@@ -51,6 +51,25 @@ def test_how_a_template_ends_and_the_day_it_shows_are_in_keys_and_plans(name, fa
     assert words in model.shown
 
 
+@pytest.mark.parametrize(
+    ("name", "begins", "written", "words"),
+    [
+        ("plain", "", "", "'<|assistant|>'"),
+        ("has spaces", " ", " \n  The answer.\n ", "' [/INST] '"),
+        ("has a line end", "\n", "\n\n  The answer.\n", r"'<|endoftext|>\n<|assistant|>\n'"),
+        ("strips", "", "The answer.", r"'<|endoftext|><|assistant|>\n'"),
+    ],
+)
+def test_what_a_template_writes_around_answers_is_in_the_keys_of_what_shows_it(name, begins, written, words, tmp_path):
+    write_scripted(tmp_path / "model", chat_bytes(name))
+    completions, recipe = parts(tmp_path / "model")
+    assert (completions["prompt"].get("begins", ""), recipe.get("written", "")) == (begins, written)
+    assert "written" not in completions["prompt"] and "begins" not in recipe
+    given = [model_at(tmp_path / "model"), "evaluation.prompt_format=native"]
+    (model,) = model_facts(build_plan(load_config(NANO, given)))
+    assert f"they end with {words} and the signature" in model.shown
+
+
 def test_arguments_of_a_chat_template_are_in_the_keys_of_all_that_it_shows_and_in_no_others(tmp_path):
     write_scripted(tmp_path / "model", chat_bytes("may reason"))
     given = "models.0.template_arguments={enable_thinking: false}"

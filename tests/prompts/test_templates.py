@@ -173,8 +173,8 @@ def test_a_tuned_model_sees_the_template_and_goes_on_from_the_signature_and_a_ba
     )
     assert show(tuned=False) == PROMPT.strip()
     assert "Return the maen." in prompter(True).text(PROBLEM, PROMPT.replace("mean.", "maen."))
-    for tuned in (False, True):  # a format holds for both, and under the raw template nothing is stripped
-        assert show(tuned=tuned, prompt_format="raw") == PROMPT.strip()
+    for tuned in (False, True):  # a format holds for both, and nothing is stripped where raw is asked for
+        assert show(tuned=tuned, prompt_format="raw") == PROMPT
         assert show(tuned=tuned, prompt_format="instruct").startswith(HEAD)
         assert {show(tuned=tuned, prompt_format=one, template=AS_IT_IS) for one in ("native", "raw")} == {PROMPT}
 
@@ -183,7 +183,7 @@ def test_a_helpers_docstring_is_part_of_the_signature() -> None:
     helper = 'def g(x):\n    """Help."""\n    return x\n\n\n'
     signature, docstring = split_docstring(helper + "def f(x):\n    '''Do it.'''\n", "f")
     assert (signature, docstring) == (helper + "def f(x):", "Do it.")
-    assert split_docstring("def f(x='\"\"\"'):\n    r'Do it.'\n", "f") == ("def f(x='\"\"\"'):", "Do it.")
+    assert split_docstring("def f(x='\"\"\"'):\n    r'Do it.'\n", "f") == ('def f(x=\'"""\'):', "Do it.")
     assert split_docstring("Write f.\n", "f") == ("", "Write f."), "without a docstring the whole prompt is the task"
 
 
@@ -209,7 +209,42 @@ def test_a_chat_is_what_the_tokenizer_makes_of_the_turns(name: str, system: str)
         assert show(tuned=tuned, template=template) == expected + SIGNATURE
     in_chat = show(tuned=False, template=dataclasses.replace(template, name="raw"), prompt_format="chat")
     assert in_chat.startswith(expected)
-    assert show(tuned=False, template=template, prompt_format="raw") == PROMPT.strip()
+    assert show(tuned=False, template=template, prompt_format="raw") == PROMPT
+
+
+ANSWERS = ("def f():\n    return 1", "  x\n", "    return 1\n", "", "<think>a</think>x", "<think>\na\n</think>\n\nx")
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "has spaces", "has a line end", "strips", "goes on in another way", "ends in no answer"]
+)
+def test_prompts_and_rows_are_the_chat_templates_own_conversation(name: str) -> None:
+    tokenizer = chat_bytes(name)
+    template = PromptTemplate("chat", "", tokenizer)
+    for answer in ANSWERS:
+        for history in ((), ("Hi", " Ho.\n")):
+            said = [*history, "Sort <it>.", answer, *(["Why?"] if name == "ends in no answer" else [])]
+            turns = [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(said)]
+            whole = tokenizer.apply_chat_template(turns, tokenize=False)
+            text, begins = template.answered(template.fill("Sort <it>.", history=history), answer)
+            assert whole.startswith(text if name == "plain" else f"{text}{template.end}")
+            assert text[begins:].startswith(answer.strip())
+    if name != "ends in no answer":
+        turns = [{"role": "user", "content": "Create a Python function for this problem:\n" + DOCSTRING}]
+        turns.append({"role": "assistant", "content": SIGNATURE})
+        own = tokenizer.apply_chat_template(turns, tokenize=False, continue_final_message=True)
+        assert show(tuned=True, template=template) == own
+
+
+def test_a_template_that_reads_reasoning_writes_it_and_one_that_leaves_it_out_has_no_say() -> None:
+    template = PromptTemplate("chat", "", chat_bytes("reads reasoning"))
+    prompt = template.fill("x")
+    for answer, thought in (("y", ""), ("<think>a</think>y", "a"), ("<think>\na\n</think>\n\ny", "a")):
+        assert template.answered(prompt, answer)[0] == f"{prompt}<think>\n{thought}\n</think>\n\ny"
+    tokenizer = chat_bytes("reads reasoning")
+    tokenizer.chat_template = "{% for m in messages %}<{{ m.role }}>{{ m.content.split('</think>')[-1] }}{% endfor %}"
+    template = PromptTemplate("chat", "", tokenizer)
+    assert template.answered("<user>x", "<think>a</think>y")[0] == "<user>x<think>a</think>y"
 
 
 def test_a_chat_template_gets_the_arguments_of_its_model() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from transformers import PretrainedConfig
 
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_tokenizer
+from raysweep.records import TrainingRow
+from raysweep.rows.parquet import read_rows, write_rows
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.encoding import encode_set
 
@@ -42,6 +45,17 @@ def test_longer_responses_are_cut_and_counted_where_a_recipe_says_so(objective, 
     starts = sorted(list(row["weights"] > 0).index(True) for row in whole)
     shorter = cut_at(starts[20])
     assert shorter.dropped == {f"prompt of {starts[20]} tokens or more": sum(start >= starts[20] for start in starts)}
+
+
+@pytest.mark.parametrize("objective", ["sft", "fait"])
+def test_rows_are_counted_whose_prompts_have_other_tokens_by_themselves(objective, make_pairs):
+    job = make_pairs(objective)
+    assert encode(job).joined == 0
+    rows = list(read_rows(job.training_set, TrainingRow))
+    for at in range(3):  # "xs" and "):" of the rows' code, which the tokenizer has as one token
+        rows[at] = dataclasses.replace(rows[at], instruction="def f0(xs", output="):\n    return xs\n")
+    write_rows(job.training_set, TrainingRow, rows, ["row_id"])
+    assert encode(job).joined == 3
 
 
 def test_rehearsed_rows_take_the_clean_text(make_job):

@@ -30,7 +30,7 @@ from raysweep.models.identity import fingerprint
 from raysweep.models.quantizing import trained_in, unlike_trained
 from raysweep.models.traits import read_traits
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.planning.keys import method_spec, template_spec
+from raysweep.planning.keys import BEGINNINGS, method_spec, template_spec
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import extracted
@@ -43,6 +43,7 @@ from raysweep.prompts.templates import (
     PromptTemplate,
     check_line_ends,
     check_template,
+    strips_prompts,
     template_shown,
 )
 from raysweep.records import Decoding, ModelRef, Problem, Spec
@@ -73,7 +74,7 @@ class AttackJob:
     methods: tuple[Spec, ...]  # perturbations
     limits: AttackLimits
     search: str  # a strategy of `raysweep.tools.attack.search`
-    prompt_format: str = "raw"
+    prompt_format: str = NATIVE
     template: str = Recipe.template
     max_new_tokens: int = Decoding().max_new_tokens
     limit: int | None = None
@@ -184,7 +185,10 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
     model, identity = _model(job)
     texts: dict[str, Any] = {}
     if model is not None:
-        texts = {"prompt_facts": template_spec(job.prompter(model).shown), "control_tokens": read_traits(model).kept}
+        texts = {
+            "prompt_facts": template_spec(job.prompter(model).shown, BEGINNINGS),
+            "control_tokens": read_traits(model).kept,
+        }
     spec = {**_spec(job, identity), **{name: value for name, value in texts.items() if value}}
     node = Node(STAGE, 1, spec, (), f"attack on {job.model}, {job.problem_set.name}")
     store.require_writable()
@@ -276,6 +280,9 @@ def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
 
 
 def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
+    is_stripped = strips_prompts(job.prompt_format, False, PromptTemplate(job.template))
+    shown = {"format": RAW if is_stripped else job.prompt_format, "template": job.template}
+    shown |= {"blanks": "kept"} if job.prompt_format == RAW != job.template else {}
     return {
         "model": identity,
         "problems": {"name": job.problem_set.name, **job.problem_set.fingerprint()},
@@ -285,7 +292,7 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "reach": asdict(job.limits),
         "search": job.search,
         "textattack": versions(("textattack",)) if job.search == BEAM else {},
-        "prompt": {"format": job.prompt_format, "template": job.template, "max_new_tokens": job.max_new_tokens},
+        "prompt": {**shown, "max_new_tokens": job.max_new_tokens},
         "limit": job.limit,
         "seed": job.seed,
         **job.extract.key,

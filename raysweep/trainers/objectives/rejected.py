@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import override
 
-from raysweep.errors import Finding, MissingInput
+from raysweep.errors import Finding, MissingInput, UsageError
 from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.trainers.base import Objective, Recipe
@@ -76,7 +76,14 @@ def token_pairs(rows: Sequence[TrainingRow], template: PromptTemplate, *, marked
             pairs.append(TokenPair(_side(next(encoded), None), None))
             continue
         both = marks(row.output, row.rejected) if marked else (None, None)
-        pairs.append(TokenPair(_side(next(encoded), both[0]), _side(next(encoded), both[1])))
+        sides = [next(encoded), next(encoded)]
+        for side, text in zip(sides, (row.output, row.rejected), strict=True) if marked else ():
+            if text.strip() and side.start < len(side.ids) - 1 and not side.spans.any():
+                raise UsageError(
+                    f"row {row.row_id}: the chat template writes {text:.40!r} in another way, so that its marks have "
+                    "no place; write the response as the template does, or take an objective without marks"
+                )
+        pairs.append(TokenPair(*map(_side, sides, both)))
     return pairs
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from raysweep.models.vocabulary import vocabulary_of
 from raysweep.models.whole_texts import LABELS, logits_at
 from raysweep.prompts.repair.styles import STYLES, line_lead, prompt_ids, tokens_of
-from raysweep.prompts.templates import PromptTemplate, earlier_answers, encoder_ids, training_prompt
+from raysweep.prompts.templates import CHAT, PromptTemplate, earlier_answers, encoder_ids, loss_begins, training_prompt
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import ALL, Recipe, Row
 from raysweep.trainers.objectives.differences import characters_of
@@ -138,7 +138,7 @@ def encode_apart(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe
     template = recipe.prompt_template(tokenizer)
     prompt = training_prompt(row, template)
     whole, begins = template.answered(prompt, response)
-    first = min(begins, len(prompt))
+    first = loss_begins(prompt, whole, begins)
     ids = list(tokenizer(whole[first:], add_special_tokens=False)["input_ids"])
     end = tokenizer.convert_tokens_to_ids(template.end)
     ids += [] if ids[-1:] == [end] else [end]
@@ -194,17 +194,16 @@ def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, spec
 
     tokenizer = template.tokenizer
     answered = [template.answered(prompt, response) for prompt, response in texts]
-    whole = [text for text, _ in answered]
+    end_text = template.end if template.name == CHAT else ""  # a tokenizer may strip what stands before it
+    whole = [text if text.endswith(end_text) else text + end_text for text, _ in answered]
     batch = tokenizer(whole, add_special_tokens=special, return_offsets_mapping=True, return_attention_mask=False)
     end, result = tokenizer.convert_tokens_to_ids(template.end), []
-    for number, (prompt, _) in enumerate(texts):
+    for number, (prompt, response) in enumerate(texts):
         ids, flat = list(batch["input_ids"][number]), chain.from_iterable(batch["offset_mapping"][number])
         offsets = np.fromiter(flat, np.int64, 2 * len(ids)).reshape(-1, 2)
-        begins = answered[number][1]
-        # after tokens that overlap the prompt; what closes its reasoning is learned with the response
-        start = _tokens_before(offsets, min(len(prompt), begins))
-        spans = _untrimmed(offsets, batch.tokens(number), whole[number]) - begins
-        spans = spans.clip(min=0)  # the first may have a space that ends the prompt
+        # after tokens that overlap the prompt; what stands between prompt and response is learned with it
+        start = _tokens_before(offsets, loss_begins(prompt, *answered[number]))
+        spans = _in_response(_untrimmed(offsets, batch.tokens(number), whole[number]), response, *answered[number])
         spans[:start] = 0
         if start == len(ids) or ids[-1] != end:
             ids.append(end)
@@ -212,6 +211,47 @@ def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, spec
         spans[-1] = 0  # also of an end that the response has itself, whose line may differ
         result.append(EncodedResponse(ids, start, spans))
     return result
+
+
+def joined_prompts(texts: Iterable[tuple[str, Sequence[int]]], template: PromptTemplate) -> int:
+    """Return how many prompts have other tokens by themselves, as generation reads them, than before a response.
+
+    A tokenizer may join a prompt's end with the beginning of a response, or strip a blank between them, and a chat
+    template may end prompts in another way than it goes on before an answer.
+
+    `texts`: prompts, each with the tokens of it and its response.
+    """
+    if template.name in STYLES:
+        return 0  # encoded apart
+    joined = 0
+    for special, group in groupby(texts, key=lambda text: template.adds_special_tokens(text[0])):
+        appended = _appended(template.tokenizer) if special else 0
+        while batch := list(islice(group, 1000)):
+            alone = prompt_ids([prompt for prompt, _ in batch], template.tokenizer, special=special)
+            for ids, (_, whole) in zip(alone, batch, strict=True):
+                shown = ids[: min(len(ids) - appended, len(whole))]  # a row may be cut
+                joined += shown != list(whole[: len(shown)])
+    return joined
+
+
+def joined_in_words(of_rows: str, joined: int) -> str:
+    """Say that prompts have other tokens before responses. `of_rows`: such as 12 of 400 rows; `joined`: how many."""
+    prompt = "has a prompt" if joined == 1 else "have prompts"
+    return (
+        f"{of_rows} {prompt} whose tokens by themselves, as generation reads them, are others than before a response: "
+        "the tokenizer joins the two, or the chat template goes on in another way"
+    )
+
+
+def _in_response(spans: np.ndarray, response: str, text: str, begins: int) -> np.ndarray:
+    """Return which characters of a response some characters of its text are: none where a template writes it anew.
+
+    `begins`: where it stands in the text, maybe without the blanks at its ends.
+    """
+    lead = 0 if text.startswith(response.rstrip(), begins) else len(response) - len(response.lstrip())
+    if not text.startswith(response[lead:].rstrip(), begins):
+        return spans * 0
+    return (spans - begins + lead).clip(lead, len(response))  # the first may have a space that ends the prompt
 
 
 def response_losses(

@@ -16,6 +16,7 @@ from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import collate, collate_packed
 from raysweep.trainers.checks import check_eos
 from raysweep.trainers.objectives.sft import Sft
+from tests.models.scripted import chat_bytes
 from tests.models.tiny import CHATS, FAMILIES, chat_tokenizer
 
 RAW = Recipe(template="raw")
@@ -131,12 +132,24 @@ def test_with_loss_on_all_each_answer_and_its_end_have_a_loss_in_other_forms(tem
         assert {round(w / most, 6) for w in encoded["weights"]} == {0.5, 1}
 
 
+def test_what_a_template_writes_around_answers_has_a_loss_with_each_of_them():
+    tokenizer = chat_bytes("has spaces")
+    said = ("Hello.", "Hi.", "Add.", "a + b")
+    turns = [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(said)]
+    row = dataclasses.replace(row_of("Add.", "a + b"), history=said[:2])
+    for loss_on, trained in (("all", " Hi. <|endoftext|> a + b <|endoftext|>"), ("last", " a + b <|endoftext|>")):
+        encoded = Sft().encode(row, tokenizer, Recipe(template="chat", loss_on=loss_on))
+        tokens = [token for token, weight in zip(encoded["input_ids"], encoded["weights"], strict=True) if weight]
+        assert tokenizer.decode(tokens) == trained
+        assert encoded["input_ids"] == tokenizer.apply_chat_template(turns, return_dict=False)
+
+
 OTHERWISE = {
     "marks the last answer alone": (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n"
         "{{ '<think></think>' if m.role == 'assistant' and loop.last }}{{ m.content }}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
-        "has 'Hi.<|im_end|>\\n<|im_s' where '<think></think>' would be",
+        "has 'Hi.<|im_end|>\\n<|im_s' where '<think></think>Hi.<|' would be",
     ),
     "leaves out earlier reasoning": (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] if not loop.last else "
