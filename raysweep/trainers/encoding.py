@@ -111,7 +111,7 @@ def _encode(
     rows: Sequence[TrainingRow], what: str, objective: Objective, tokenizer: Any, recipe: Recipe, label: str
 ) -> EncodedSet:
     encoded, dropped, template = [], Counter[str](), recipe.prompt_template(tokenizer)
-    prompts: list[tuple[str, Sequence[int]]] = []
+    prompts: list[tuple[str, np.ndarray[Any, Any]]] = []
     for row in rows:
         usable = objective.encode(row, tokenizer, recipe)
         if usable is None:

@@ -213,7 +213,7 @@ def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, spec
     return result
 
 
-def joined_prompts(texts: Iterable[tuple[str, Sequence[int]]], template: PromptTemplate) -> int:
+def joined_prompts(texts: Iterable[tuple[str, Sequence[int] | np.ndarray[Any, Any]]], template: PromptTemplate) -> int:
     """Return how many prompts have other tokens by themselves, as generation reads them, than before a response.
 
     A tokenizer may join a prompt's end with the beginning of a response, or strip a blank between them, and a chat

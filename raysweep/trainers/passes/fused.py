@@ -58,7 +58,7 @@ def fuse(model: Any, precision: str) -> None:
     layers = [(Linear, torch.nn.Linear), (Linear, Conv1D), *_four_bit_layers()]
     is_fused, held = False, set()
     for module in list(model.modules()):
-        base = getattr(module, "base_layer", None)
+        base: Any = getattr(module, "base_layer", None)
         if (type(module), type(base)) in layers and not _is_trained(base):
             held.add(_format(base.weight))
             module.forward = functools.partial(_lora_forward, module, module.forward, dtype)
