@@ -71,8 +71,11 @@ DECLARATIONS = {
 
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """Run endless loops, each in a session of its own, to which Linux gives as much of a core as to a slot."""
-    loop = [sys.executable, "-c", "while True: pass"]
+    """Run endless loops, each in a session of its own, to which Linux gives as much of a core as to a slot.
+
+    They end with this process, also where it is killed.
+    """
+    loop = [sys.executable, "-c", "import os\nowner = os.getppid()\nwhile os.getppid() == owner: pass"]
     loops = [subprocess.Popen(loop, start_new_session=True) for _ in range(processes)]
     try:
         yield
