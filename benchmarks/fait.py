@@ -1,22 +1,25 @@
-"""Shows that FAIT's objective works: how soon a tiny model learns the one token of a response that decides.
+"""Shows what FAIT's objective gains: how soon a tiny model learns the one token of a response that decides.
 
-    python benchmarks/fait.py [--seeds 5] [--first 1] [--steps 96] [--rate 1e-3] [--arm NAME ...] [--base FOLDER]
+    python benchmarks/fait.py [--seeds 10] [--first 16] [--steps 96] [--rate 5e-4 --rate 1e-3 ...] [--arm NAME ...]
 
 The world: a prompt names a word, and the last line of the response is `return a + b` or `return a - b` by a rule on
 that word. Its other lines assign random letters and digits, which no model can foretell. A rejected response has the
 other operator and is else the same. The base model, a llama of 0.1 million weights, knows the form and takes both
 operators alike, since they were random in its rows. Fine-tuned on 16 rows a step, each row once, it must learn the rule
 among the noise of the other tokens. All else is FAIT's setting: alpha 2, lines and tokens marked, AdamW; the rate is
-constant after 8 steps, so that a result doesn't depend on where a training would have ended.
+constant after 8 steps, so that a training of fewer steps is the beginning of a longer one. Plain fine-tuning runs on
+for as many steps again.
 
 Arms: `sft`; `fait`; `fixed`, a weight of 2; `marks elsewhere`, FAIT with rejected responses that differ from the
-responses in a random digit, and so with as many marked tokens, which decide nothing; `rate x 1.2`, plain fine-tuning
-with a rate that is raised by more than the mean of FAIT's weights over all tokens; `rate x 2`, in which every token
-weighs as much as FAIT's marked ones at most.
+responses in a random digit, and so with as many marked tokens, which decide nothing. Each is trained at each rate on
+validation seeds, and then, at the rate that was best there, on the seeds of the test. That is the rate with the fewest
+steps on average until the right operator is the more probable one in 95 % of 128 pairs of other rows, measured every 4
+steps (4 steps more than all where there is no such step); of equals the one with the larger share at step 96.
+Validation and test have pairs, rows and orders of their own; all arms share them.
 
-Measured on 128 pairs of other rows, every 4 steps: the share of pairs whose right operator is the more probable one.
-Printed as JSON, with mean and SD over seeds: for each arm that share at each measurement, and the first step with 95 %
-(4 steps more than all where there is none). A seed decides rows and their order, and all arms share both.
+Printed as JSON, for validation by arm and rate and for the test by arm: that step by seed, with mean and SD, the share
+at each measurement, and the CPU seconds; and how many steps sooner `fait` is than each other arm, by seed, with
+Student's 95 % interval of the mean.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from raysweep.models.scratch import prepare_scratch
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import write_rows
+from raysweep.stats.few_values import few_values_mean
 from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
@@ -51,15 +55,17 @@ PLUS = frozenset(random.Random("rule").sample(KEYS, len(KEYS) // 2))
 LETTERS = "cdghkmnpqrstuvwz"
 LINES = 4
 EVERY, LEARNED = 4, 0.95
-PER_TOKEN = {"reduction": "per_token"}
 ARMS: dict[str, dict[str, Any]] = {
-    "sft": {"objective": "sft", "objective_args": PER_TOKEN},
+    "sft": {"objective": "sft", "objective_args": {"reduction": "per_token"}},
     "fait": {"objective": "fait"},
     "fixed": {"objective": "fixed", "objective_args": {"weight": 2}},
     "marks elsewhere": {"objective": "fait"},
-    "rate x 1.2": {"objective": "sft", "objective_args": PER_TOKEN},
-    "rate x 2": {"objective": "sft", "objective_args": PER_TOKEN},
 }
+RUN_ON = 2
+"""How many times as long plain fine-tuning is."""
+RATES = (1e-3, 2e-3, 4e-3)
+VALIDATION, TEST = "validation", "held out"
+VALIDATION_SEEDS = range(101, 104)
 SIZE = {
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -111,10 +117,10 @@ def base_model(folder: Path) -> ModelRef:
 
 
 class Pairs:
-    """Pairs that differ in one token."""
+    """Pairs of the rows of a name that differ in one token."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        pairs = token_pairs(rows_of("held out", 128), PromptTemplate("raw", tokenizer=tokenizer), marked=False)
+    def __init__(self, tokenizer: Any, name: str) -> None:
+        pairs = token_pairs(rows_of(name, 128), PromptTemplate("raw", tokenizer=tokenizer), marked=False)
         ids = [(pair.response.ids, pair.rejected.ids) for pair in pairs if pair.rejected]
         places = [[at for at, (one, other) in enumerate(zip(*both, strict=True)) if one != other] for both in ids]
         assert all(len(place) == 1 for place in places)
@@ -148,67 +154,68 @@ class Watching(FolderServices):
         return super().tick(step, total_steps)
 
 
-def trained(base: ModelRef, arm: str, seed: int, options: argparse.Namespace, folder: Path) -> dict[int, float]:
-    _, _, factor = arm.partition("rate x ")
-    recipe = Recipe(
-        steps=options.steps,
-        lr=options.rate * float(factor or 1),
-        template="raw",
-        schedule="constant",
-        warmup=8 / options.steps,
-        max_tokens=256,
-        **ARMS[arm],
-    )
-    rows = rows_of(f"seed {seed}", 16 * options.steps, elsewhere=arm == "marks elsewhere")
+def trained(base: ModelRef, arm: str, rate: float, seed: int, pairs: str, steps: int) -> dict[int, float]:
+    """Return by step the share of pairs whose right operator is the more probable one."""
+    rows = rows_of(f"seed {seed}", 16 * RUN_ON * steps, elsewhere=arm == "marks elsewhere")
+    steps *= RUN_ON if arm == "sft" else 1
+    how: dict[str, Any] = {"schedule": "constant", "warmup": 8 / steps, "template": "raw", "max_tokens": 256}
+    recipe = Recipe(steps=steps, lr=rate, **how, **ARMS[arm])
     model, tokenizer = load_model(base)
-    job = job_of(base, recipe, rows, folder / "arm", seed, scratch=False)
-    services = Watching(model, Pairs(tokenizer))
-    counts = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, services).run()
-    if arm == "fait":
-        weight, emphasised = (total / number for total, number in list(counts["number_totals"].values())[:2])
-        print(
-            f"seed {seed}: mean weight {1 + (weight - 1) * emphasised:.3f}, W {weight:.2f} of {emphasised:.2f}",
-            flush=True,
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        job = job_of(base, recipe, rows, Path(folder), seed, scratch=False)
+        services = Watching(model, Pairs(tokenizer, pairs))
+        TrainingLoop(model, encode_set(job, tokenizer, model.config), job, services).run()
     return services.shares
 
 
 def main() -> None:
-    """Run all arms with all seeds and print one JSON object."""
+    """Choose each arm's rate, train it with all seeds and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=16)
     parser.add_argument("--steps", type=int, default=96)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, action="append", help=f"default: {', '.join(map(str, RATES))}")
     parser.add_argument("--arm", action="append", choices=ARMS)
-    parser.add_argument("--base", type=Path, help="keeps the base model in this folder, which may have one")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    began = time.process_time()
-    result: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.base or Path(temporary)
-        base = ModelRef(str(folder / "base")) if (folder / "base/config.json").exists() else base_model(folder)
-        model, tokenizer = load_model(base)
-        result["base"] = Pairs(tokenizer).preferred(model)
+    result: dict[str, Any] = {"validation": {}, "test": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        base = base_model(Path(folder))
+
+        def run(arm: str, rate: float, seeds: Sequence[int], pairs: str) -> dict[str, Any]:
+            began = time.process_time()
+            shares = [trained(base, arm, rate, seed, pairs, options.steps) for seed in seeds]
+            found = summary(shares) | {"rate": rate, "cpu_seconds": round(time.process_time() - began)}
+            print(pairs, arm, json.dumps(found), flush=True)
+            return found
+
+        seeds = range(options.first, options.first + options.seeds)
         for arm in options.arm or ARMS:
-            shares = [
-                trained(base, arm, seed, options, Path(temporary))
-                for seed in range(options.first, options.first + options.seeds)
-            ]
-            result[arm] = summary(shares, options.steps)
-            print(arm, json.dumps(result[arm]), flush=True)
-    result["cpu_seconds"] = round(time.process_time() - began)
+            of_rates = [run(arm, rate, VALIDATION_SEEDS, VALIDATION) for rate in options.rate or RATES]
+            best = min(of_rates, key=lambda one: (one["steps to 95 %"][0], -one["share at step"][options.steps][0]))
+            result["validation"][arm] = of_rates
+            if options.seeds:
+                result["test"][arm] = run(arm, best["rate"], seeds, TEST)
+    result["fait sooner than"] = {
+        arm: sooner(result["test"]["fait"]["each"], found["each"])
+        for arm, found in result["test"].items()
+        if "fait" in result["test"] and arm != "fait"
+    }
     print(json.dumps(result))
 
 
-def summary(shares: Sequence[dict[int, float]], steps: int) -> dict[str, Any]:
+def summary(shares: Sequence[dict[int, float]]) -> dict[str, Any]:
     def mean_and_sd(values: Sequence[float], digits: int) -> list[float]:
         return [round(statistics.mean(values), digits), round(statistics.stdev(values), digits) if values[1:] else 0.0]
 
-    learned = [next((step for step, share in one.items() if share >= LEARNED), steps + EVERY) for one in shares]
+    learned = [next((step for step, share in one.items() if share >= LEARNED), max(one) + EVERY) for one in shares]
     at = {step: mean_and_sd([one[step] for one in shares], 3) for step in shares[0]}
     return {"steps to 95 %": mean_and_sd(learned, 1), "each": learned, "share at step": at}
+
+
+def sooner(steps: Sequence[int], others: Sequence[int]) -> dict[str, float]:
+    mean = few_values_mean([float(other - one) for one, other in zip(steps, others, strict=True)])
+    return {"mean": mean.mean, "low": mean.low, "high": mean.high}
 
 
 if __name__ == "__main__":
