@@ -1,14 +1,14 @@
 """Shows what FAIT's objective gains: how soon a tiny model learns the one token of a response that decides.
 
-    python benchmarks/fait.py [--seeds 10] [--first 16] [--steps 96] [--rate 5e-4 --rate 1e-3 ...] [--arm NAME ...]
+    python benchmarks/fait.py [--seeds 10] [--first 16] [--steps 96] [--rate 1e-3 --rate 2e-3 ...] [--arm NAME ...]
 
 The world: a prompt names a word, and the last line of the response is `return a + b` or `return a - b` by a rule on
 that word. Its other lines assign random letters and digits, which no model can foretell. A rejected response has the
 other operator and is else the same. The base model, a llama of 0.1 million weights, knows the form and takes both
-operators alike, since they were random in its rows. Fine-tuned on 16 rows a step, each row once, it must learn the rule
+operators alike, since they were random in its rows. Fine-tuned on 16 rows a step, it must learn the rule
 among the noise of the other tokens. All else is FAIT's setting: alpha 2, lines and tokens marked, AdamW; the rate is
 constant after 8 steps, so that a training of fewer steps is the beginning of a longer one. Plain fine-tuning runs on
-for as many steps again.
+for as many steps again, over the same rows.
 
 Arms: `sft`; `fait`; `fixed`, a weight of 2; `marks elsewhere`, FAIT with rejected responses that differ from the
 responses in a random digit, and so with as many marked tokens, which decide nothing. Each is trained at each rate on
@@ -156,7 +156,7 @@ class Watching(FolderServices):
 
 def trained(base: ModelRef, arm: str, rate: float, seed: int, pairs: str, steps: int) -> dict[int, float]:
     """Return by step the share of pairs whose right operator is the more probable one."""
-    rows = rows_of(f"seed {seed}", 16 * RUN_ON * steps, elsewhere=arm == "marks elsewhere")
+    rows = rows_of(f"seed {seed}", 16 * steps, elsewhere=arm == "marks elsewhere")
     steps *= RUN_ON if arm == "sft" else 1
     how: dict[str, Any] = {"schedule": "constant", "warmup": 8 / steps, "template": "raw", "max_tokens": 256}
     recipe = Recipe(steps=steps, lr=rate, **how, **ARMS[arm])
