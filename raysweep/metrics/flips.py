@@ -19,8 +19,7 @@ from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, 
 from raysweep.metrics.degradation import harness_error_note
 from raysweep.metrics.verdicts import NO_PAIRS, PairTally, Verdicts
 from raysweep.records import Result
-from raysweep.stats.bootstrap import bootstrap_intervals
-from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note, mean_of
+from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note, mean_of, part_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,8 +78,7 @@ def _rate(metric: str, flipped: NDArray[np.float64], whole: NDArray[np.float64],
     n, total = len(whole), fsum(draw_means(whole))
     if not total:
         return Measurement(metric, nan, nan, nan, n, "; ".join(filter(None, (f"there are no {what}", note))))
-    corners = [(1.0, 1.0), (1.0, 0.0), (0.0, 0.0)]  # none flips that wasn't there
-    ((low, high),) = bootstrap_intervals([whole, flipped], lambda means: [means[1] / means[0]], corners)
+    low, high = part_interval(flipped, whole)
     reason = interval_note(n, total, what)
     value = fsum(draw_means(flipped)) / total
     return Measurement(metric, value, low, high, n, "; ".join(filter(None, (reason, note))))

@@ -8,6 +8,9 @@ which gives Wilson's own interval, and smaller where a problem's value is a shar
 A design effect estimated from few problems is too small too often. It is therefore drawn towards 1 with the weight of
 one or two problems, against the number of problems that carry the mean. Simulations chose the weight.
 
+A share of some values, such as of the completions that fail on the clean prompt, is a mean that weighs each problem by
+what it has of them. Its effective number of problems is Kish's for these weights, divided by the design effect.
+
 Problems are resampled, not completions. Where a problem has values from several draws of a perturbation, the spread
 between them (that of a Bayesian bootstrap within the problem) is added to the spread between problems. It then counts
 in both, so the interval is rather too wide than too narrow. Draws that agree on every problem change nothing.
@@ -86,12 +89,17 @@ def drawn_mean_interval(draws: Draws, *, limits: tuple[float, float] = (0.0, 1.0
     Raises:
         UsageError: a problem's mean lies beyond the limits, the smallest and the largest value that one can have.
     """
+    values = drawn(draws)
+    return _mean_interval(draw_means(values), _between(values), limits)
+
+
+def _between(values: NDArray[np.float64]) -> float:
+    """Return the sum of the variances of problems' means in a Bayesian bootstrap of their draws."""
     import numpy as np
 
-    values, between = drawn(draws), 0.0
-    if not agree(values):  # the variances of problems' means in a Bayesian bootstrap of their draws
-        between = float((np.nanvar(values, axis=1) / (np.isfinite(values).sum(axis=1) + 1)).sum())
-    return _mean_interval(draw_means(values), between, limits)
+    if agree(values):
+        return 0.0
+    return float((np.nanvar(values, axis=1) / (np.isfinite(values).sum(axis=1) + 1)).sum())
 
 
 def drawn(draws: Draws) -> NDArray[np.float64]:
@@ -136,6 +144,31 @@ def mean_ends(
     carrying = np.minimum(carriers(values), carriers(1 - values))
     effect = design_effect(squares, problems * means * (1 - means), carrying, MEAN_WEIGHT)
     return _wilson(means, problems / np.minimum(effect * problems / (problems - 1), 1.0))
+
+
+def part_interval(parts: Draws, wholes: Draws) -> Interval:
+    """Return the interval of the sum of parts divided by that of wholes; of verdicts it is `share_interval`.
+
+    Args:
+        parts: for each problem and draw, what counts, from 0 to the whole.
+        wholes: what it is a part of, up to 1.
+
+    Returns:
+        The interval over problems; undefined for fewer than two, and if there is nothing of which something is a part.
+    """
+    import numpy as np
+
+    part, whole = draw_means(parts), draw_means(wholes)
+    problems, total = len(whole), whole.sum()
+    if problems < FEWEST or not total:
+        return UNDEFINED
+    share = array([min(part.sum() / total, 1.0)])
+    residuals = drawn(parts) - share * drawn(wholes)
+    squares = (draw_means(residuals) ** 2).sum() + _between(residuals)
+    carrying = np.minimum(carriers(part[None, :]), carriers((whole - part)[None, :]))
+    effect = design_effect(array([squares]), (whole**2).sum() * share * (1 - share), carrying, MEAN_WEIGHT)
+    low, high = _wilson(share, carriers(whole[None, :]) / np.minimum(effect * problems / (problems - 1), 1.0))
+    return Interval(float(low[0]), float(high[0]))
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ from raysweep.metrics.base import CellLabels, Evaluation
 from raysweep.metrics.flips import Flips
 from raysweep.programs import Outcome
 from raysweep.records import Result
+from raysweep.stats.intervals import share_interval
 
 CELL = CellLabels("m", "none", "base", 42)
 OUTCOMES = {"+": Outcome.PASSED, "-": Outcome.FAILED, "?": Outcome.HARNESS_ERROR}
@@ -70,6 +71,10 @@ def test_intervals_of_rates_are_shares_and_say_where_few_completions_carry_them(
     assert found["flip_rate_won"].value == pytest.approx(0.8)
     assert found["flip_rate_won"].note == "rough interval: fewer than 10 clean failures"
     assert found["flip_rate_lost"].note == ""
+    measured = found["flip_rate_won"]
+    assert (measured.low, measured.high) == pytest.approx(share_interval(4, 5))
+    none = measure(clean, results(**{f"t{n}": "-" if n < 5 else "+" for n in range(100)}))["flip_rate_won"]
+    assert (none.value, none.low, none.high) == pytest.approx((0.0, *share_interval(0, 5)))
 
 
 def test_draws_that_disagree_widen_the_rates_as_they_widen_the_shares():

@@ -13,6 +13,7 @@ from raysweep.stats.intervals import (
     MEAN_WEIGHT,
     drawn_mean_interval,
     mean_interval,
+    part_interval,
     share_interval,
 )
 
@@ -29,6 +30,8 @@ def once(values: list[float]) -> list[list[float]]:
 def test_a_share_of_problems_has_wilsons_interval_at_the_edges_too(count, total, low, high):
     assert share_interval(count, total) == pytest.approx((low, high), abs=5e-5)
     assert mean_interval([1.0] * count + [0.0] * (total - count)) == share_interval(count, total)
+    parts, wholes = ([1.0] * number + [0.0] * (200 - number) for number in (count, total))
+    assert part_interval(once(parts), once(wholes)) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_other_means_have_an_interval_close_to_the_normal_one_for_many_problems():
@@ -40,6 +43,23 @@ def test_other_means_have_an_interval_close_to_the_normal_one_for_many_problems(
 
 def test_nothing_gives_nan():
     assert all(math.isnan(end) for end in mean_interval([]))
+    assert all(map(math.isnan, part_interval(once([0.0, 0.0]), once([0.0, 0.0]))))
+    assert all(map(math.isnan, part_interval([[0.5]], [[1.0]])))
+
+
+def test_a_share_of_shares_that_are_all_1_has_the_interval_of_the_mean():
+    values = [float(n % 3 == 0) / 2 for n in range(100)]
+    assert part_interval(once(values), once([1.0] * 100)) == pytest.approx(mean_interval(values))
+
+
+def test_shares_of_few_completions_of_many_problems_cover_the_truth_about_95_times_in_100():
+    rng, held = numpy_rng(7, "coverage of parts"), 0
+    for _ in range(300):
+        fails = rng.random((100, 5)) < rng.beta(0.2, 0.8, (100, 1))
+        won = fails & (rng.random((100, 5)) < rng.beta(0.1, 0.9, (100, 1)))
+        low, high = part_interval(won.mean(axis=1, keepdims=True), fails.mean(axis=1, keepdims=True))
+        held += low <= 0.1 <= high
+    assert 0.92 <= held / 300 <= 0.985
 
 
 def test_equal_data_gives_the_same_interval_whether_drawn_once_or_not():
