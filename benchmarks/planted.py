@@ -14,6 +14,7 @@ in one process, without Ray.
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import tempfile
 import time
@@ -144,8 +145,10 @@ def share_text(hits: Sequence[bool]) -> str:
 
 
 def mean_text(values: Sequence[float]) -> str:
-    mean = few_values_mean(values)
-    return f"{mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}]"
+    """Return the mean of the numbers that are defined; G-RIR isn't where the damage costs nothing."""
+    defined = [value for value in values if not math.isnan(value)]
+    mean = few_values_mean(defined)
+    return f"{mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}], {len(defined)} of {len(values)} defined"
 
 
 if __name__ == "__main__":
