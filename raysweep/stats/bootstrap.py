@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-RESAMPLES = 2000
+RESAMPLES = 10_000
 PRIOR_PROBLEMS = 2.0
 """Problems in all corners together before any is seen."""
 ATOMS = 64
