@@ -42,7 +42,9 @@ def test_equal_data_has_equal_intervals_and_another_seed_other_ones():
     values = [float(n % 3 == 0) / 2 for n in range(100)]
     one, other = (paired_interval(values, once(values[::-1]), difference, seed) for seed in (1, 2))
     assert paired_interval(values, once(values[::-1]), difference, 1) == one != other
-    ends = [paired_interval([1.0] * 161, once([float(n % 3 > 0) for n in range(161)]), loss, seed) for seed in range(12)]
+    ends = [
+        paired_interval([1.0] * 161, once([float(n % 3 > 0) for n in range(161)]), loss, seed) for seed in range(12)
+    ]
     assert (np.std(ends, axis=0) < 0.0013).all()  # .13 points
 
 
