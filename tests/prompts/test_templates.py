@@ -228,7 +228,7 @@ def test_prompts_and_rows_are_the_chat_templates_own_conversation(name: str) -> 
             whole = tokenizer.apply_chat_template(turns, tokenize=False)
             text, begins = template.answered(template.fill("Sort <it>.", history=history), answer)
             assert whole.startswith(text if name == "plain" else f"{text}{template.end}")
-            assert text[begins:].startswith(answer.strip())
+            assert text[begins:].lstrip().startswith(answer.strip())
     if name != "ends in no answer":
         turns = [{"role": "user", "content": "Create a Python function for this problem:\n" + DOCSTRING}]
         turns.append({"role": "assistant", "content": SIGNATURE})

@@ -182,8 +182,9 @@ def test_a_chats_row_ends_with_the_end_of_the_turn_and_begins_once(name):
     encoded = Sft().encode(row_of(prompt, output), tokenizer, Recipe(template="chat", system="Be brief."))
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt}]
     asked = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    written = output.strip() if name == "with a beginning" else output  # whose template strips answers
     answered = [
-        *tokenizer(output, add_special_tokens=False)["input_ids"],
+        *tokenizer(written, add_special_tokens=False)["input_ids"],
         tokenizer.convert_tokens_to_ids(CHATS[name].end),
     ]
     assert encoded["input_ids"] == [*asked, *answered]
