@@ -67,6 +67,8 @@ SHOWN = {
 STRIPPED = "prompts without the blanks at their ends"
 ROWS_READ = 1000
 """Training rows whose tokens a plan compares with those of their prompts."""
+ASKED = "What is asked for?"
+"""A request behind which a prompt's end is looked at."""
 LONGEST_END = 60
 """Characters of a prompt's end that a plan shows."""
 NAMING = ("targets", "modules_to_save")
@@ -127,15 +129,15 @@ def _ends_in_words(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> s
     shown = [template_shown(asked, tuned, own) for tuned in (False, True)[: 1 + bool(model.recipes)]]
     words = []
     for template in dict.fromkeys(one for one in shown if one.is_form and (one.name != CHAT or tokenizer is not None)):
-        text = template.fill("x")
-        end = text.rpartition("x")[2][-LONGEST_END:]
+        text = template.fill(ASKED)
+        end = text.rpartition(ASKED)[2][-LONGEST_END:]
         if opened := template.opened(text):
             words.append(f"they end with {end!r}: the model reasons first, so the signature is in the task")
         elif opening := template.answer_opening:
             why = f"the model writes marks before an answer, such as {opening!r}"
             words.append(f"they end with {end!r}: {why}, so the signature is in the task")
         else:
-            end = template.begun(text, BLANKS.strip()).removesuffix(BLANKS.strip()).rpartition("x")[2][-LONGEST_END:]
+            end = template.begun(text, BLANKS.strip()).removesuffix(BLANKS.strip()).rpartition(ASKED)[2][-LONGEST_END:]
             words.append(f"they end with {end!r} and the signature")
         if template == own and opened and model.recipes:
             words.append(f"training rows close its reasoning with {closing_of(opened)!r}")

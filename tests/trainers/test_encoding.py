@@ -52,8 +52,8 @@ def test_rows_are_counted_whose_prompts_have_other_tokens_by_themselves(objectiv
     job = make_pairs(objective)
     assert encode(job).joined == 0
     rows = list(read_rows(job.training_set, TrainingRow))
-    for at in range(3):  # "xs" and "):" of the rows' code, which the tokenizer has as one token
-        rows[at] = dataclasses.replace(rows[at], instruction="def f0(xs", output="):\n    return xs\n")
+    for at in range(3):  # "xs" is one token
+        rows[at] = dataclasses.replace(rows[at], instruction="def f0(x", output="s):\n    return xs\n")
     write_rows(job.training_set, TrainingRow, rows, ["row_id"])
     assert encode(job).joined == 3
 
