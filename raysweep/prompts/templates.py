@@ -234,7 +234,7 @@ class PromptTemplate:
         Such as gpt-oss's channel for answers and Qwen3's empty reasoning. The model writes it, or reasons first.
         """
         before = self._around_answer[0]
-        opening = before.removeprefix(self._written_last) if before.startswith(self._written_last) else ""
+        opening = before.removeprefix(self._written_last) if before and before.startswith(self._written_last) else ""
         return opening if has_meanings(opening) else ""
 
     def _brings_marks(self, response: str) -> bool:
@@ -283,7 +283,7 @@ class PromptTemplate:
         before, behind = self._around_answer
         whole = self._conversation(response)
         written = whole.removesuffix(behind)
-        if not whole.endswith(behind) or "".join(response.split()) not in "".join(written.split()):
+        if not (whole and whole.endswith(behind)) or "".join(response.split()) not in "".join(written.split()):
             return ""
         if self._brings_marks(response) and written.startswith(before):
             return ""
