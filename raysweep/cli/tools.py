@@ -18,7 +18,6 @@ from raysweep.cli.exit import invocation
 from raysweep.errors import UnknownName, UsageError
 from raysweep.programs import DEFAULT_SANDBOX, MAX_WALL_SECONDS, Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.answers.ways import PATCHES, Extract
-from raysweep.prompts.templates import NATIVE
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.seeding import DEFAULT_SEED
 from raysweep.trainers.base import Recipe
@@ -167,7 +166,7 @@ def attack(
     search: opt.Search = "greedy",
     max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
     max_characters: opt.MaxCharacters = None,
-    prompt_format: opt.PromptFormat = NATIVE,
+    prompt_format: opt.PromptFormat = "native",
     template: opt.Template = Recipe.template,
     max_new_tokens: opt.MaxNewTokens = DECODING.max_new_tokens,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all random choices")] = DEFAULT_SEED,

@@ -134,7 +134,7 @@ class ExitWaiter:
             os.close(self.descriptor)
 
 
-class Task(NamedTuple):
+class ThreadTimes(NamedTuple):
     """A thread, as a sample finds it."""
 
     ran: int  # nanoseconds on a core
@@ -142,7 +142,7 @@ class Task(NamedTuple):
     is_runnable: bool  # it runs or waits now
 
 
-_NEW = Task(0, 0, is_runnable=False)
+_NEW = ThreadTimes(0, 0, is_runnable=False)
 
 
 class Waiting:
@@ -159,7 +159,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._tasks: dict[str, Task] = {}  # of the last sample, by a thread's folder in /proc
+        self._tasks: dict[str, ThreadTimes] = {}  # of the last sample, by a thread's folder in /proc
         self._ran = self._waited = 0  # nanoseconds of all threads, also of those that ended
         self._counted = self._unseen = 0.0  # nanoseconds of waiting in `seconds`, and on a core that no sample has
         self._has_lost = False  # a thread that ran or waited at the last sample but one has ended
@@ -171,15 +171,15 @@ class Waiting:
 
         The kernel adds a wait only when it ends.
         """
-        tasks: dict[str, Task] = {}
+        tasks: dict[str, ThreadTimes] = {}
         for thread in [thread for pid in pids for thread in threads_of(pid)]:
             state, times = words_of(f"{thread}/stat")[:1], words_of(f"{thread}/schedstat")
             if state and times:  # else it has just ended
-                tasks[thread] = Task(int(times[0]), int(times[1]), is_runnable=state == [b"R"])
+                tasks[thread] = ThreadTimes(int(times[0]), int(times[1]), is_runnable=state == [b"R"])
         self.add(tasks)
         return any(task.is_runnable for task in tasks.values())
 
-    def add(self, tasks: dict[str, Task]) -> None:
+    def add(self, tasks: dict[str, ThreadTimes]) -> None:
         """Add what threads have run and waited since the last sample."""
         for thread, now in tasks.items():
             before = self._tasks.get(thread, _NEW)

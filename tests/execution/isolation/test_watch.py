@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.execution.isolation.watch import SECOND, Task, Waiting
+from raysweep.execution.isolation.watch import SECOND, ThreadTimes, Waiting
 
 
-def task(ran: float, waited: float, *, is_runnable: bool = False) -> Task:
-    return Task(int(ran * SECOND), int(waited * SECOND), is_runnable)
+def task(ran: float, waited: float, *, is_runnable: bool = False) -> ThreadTimes:
+    return ThreadTimes(int(ran * SECOND), int(waited * SECOND), is_runnable)
 
 
 def after(waiting: Waiting, passed: float, *waited: float, ran: float = 0.1, is_settled: bool = False) -> float:
