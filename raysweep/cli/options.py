@@ -56,7 +56,8 @@ MaxCharacters = Annotated[
     float | None, typer.Option("--max-characters", help="Share of the characters, at least one; default: any")
 ]
 PromptFormat = Annotated[
-    str, typer.Option("--prompt-format", metavar="FORMAT", help="raw, a template, or native: as `evaluate` asks")
+    str | None,
+    typer.Option("--prompt-format", metavar="FORMAT", help="raw, or a template; default: as `evaluate` asks"),
 ]
 FormatToEvaluate = Annotated[
     str | None,

@@ -166,7 +166,7 @@ def attack(
     search: opt.Search = "greedy",
     max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
     max_characters: opt.MaxCharacters = None,
-    prompt_format: opt.PromptFormat = "native",
+    prompt_format: opt.PromptFormat = None,
     template: opt.Template = Recipe.template,
     max_new_tokens: opt.MaxNewTokens = DECODING.max_new_tokens,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all random choices")] = DEFAULT_SEED,
@@ -182,6 +182,7 @@ def attack(
     from raysweep.cli.views.progress import counting
     from raysweep.execution.pool import require_permission
     from raysweep.problems.runtimes import check_runtime
+    from raysweep.prompts.templates import NATIVE
     from raysweep.storage.store import open_store
     from raysweep.tools.attack.queries import AttackLimits
     from raysweep.tools.attack.run import AttackJob, run_attack
@@ -193,7 +194,7 @@ def attack(
         methods=tuple(Spec(name.strip()) for name in methods.split(",") if name.strip()),
         limits=AttackLimits(budget, max_changed, max_characters),
         search=search,
-        prompt_format=prompt_format,
+        prompt_format=prompt_format or NATIVE,
         template=template,
         max_new_tokens=max_new_tokens,
         limit=limit,

@@ -14,12 +14,12 @@ import pytest
 from tests.patience import eventually
 
 NO_DISK = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from raysweep.execution.isolation import box; "
-    "mount, left = box.mount_empty_disk, iter(range(6)); "
-    "box.mount_empty_disk = lambda *of: mount(*of) if next(left, 0) < 5 else box.os.listdir('/no'); "
+    "import sys; sys.path.append(sys.argv.pop(1)); from raysweep.execution.isolation import layers; "
+    "mount, n = layers.mount_empty_disk, iter(range(7)); "
+    "layers.mount_empty_disk = lambda *of, **how: mount(*of, **how) if next(n, 0) < 6 else layers.os.listdir('/no'); "
     "from {} import main; main()"
 )
-"""Starts a slot in which each process can mount an empty disk five times, and then never again."""
+"""Starts a slot in which each process can mount its disk, and five times a new one, and then never again."""
 
 
 @contextmanager
