@@ -68,8 +68,9 @@ def overwritten(folder: Path, model: Any) -> tuple[str, ...]:
     names: dict[int, list[str]] = {}
     for name, weights in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(weights), []).append(name)
-    shapes = shapes_in(folder)
-    for tied in names.values():
+    several = [tied for tied in names.values() if len(tied) > 1]
+    shapes = shapes_in(folder) if several else {}
+    for tied in several:
         held = [name for name in shapes if any(f".{of}".endswith(f".{name}") for of in tied)]
         if len(held) > 1 and _differ(folder, held):
             return tuple(held)
@@ -86,7 +87,10 @@ def _differ(folder: Path, names: Collection[str]) -> bool:
             tensors |= {name: held.get_tensor(name) for name in names if name in held.keys()}  # noqa: SIM118
     if not tensors:
         for file in sorted(folder.glob("pytorch_model*.bin")):
-            tensors |= torch.load(file, map_location="cpu", weights_only=True)
+            shard = torch.load(file, map_location="meta", weights_only=True)
+            if shard.keys() & names:  # so that no other shard is read
+                shard = torch.load(file, map_location="cpu", weights_only=True)
+            tensors |= {name: shard[name] for name in names if name in shard}
     first, *others = (tensors[name] for name in names)
     return not all(first.shape == other.shape and torch.equal(first, other.to(first.dtype)) for other in others)
 
