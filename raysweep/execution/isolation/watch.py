@@ -183,7 +183,7 @@ class Waiting:
         """Add what threads have run and waited since the last sample."""
         for thread, now in tasks.items():
             before = self._tasks.get(thread, _NEW)
-            if now[:2] < before[:2]:  # the number is of another thread
+            if now.ran < before.ran or now.waited < before.waited:  # the number is of another thread
                 before = _NEW
             self._ran += now.ran - before.ran
             self._waited += now.waited - before.waited
@@ -329,6 +329,8 @@ class Watch:
                     self.reported += new
                     if self._several:
                         self._start_next_program(len(self.reported))
+                    else:
+                        del self.reported[:-2]  # how far it was, and how it ended: it may write without end
             if must_poll and self._exit.has_ended():
                 return True
         return False

@@ -303,6 +303,8 @@ class CppBuilder:
         it lacks when it is tried: memory, or in the last try room on a disk that isn't the box's own.
         """
         _, end, messages = made
+        if end.refusal:
+            return True
         if end.stopped:
             return end.stopped[0] == Outcome.TIMEOUT  # by the clock: g++'s CPU time has another limit
         if end.status in (0, signal.SIGKILL):
