@@ -150,11 +150,12 @@ def find_docstring(prompt: str, entry_point: str) -> re.Match[str] | None:
     tokens, are_all = python_tokens(prompt)
     names = ("def", "class")
     starts = [at for at, (of, name) in enumerate(pairwise(tokens)) if of.text in names and name.text == entry_point]
-    start, depth = starts[-1] if starts else -1, 0
+    start, depth, brackets = starts[-1] if starts else -1, 0, 0
     for at in range(start + 1, len(tokens) - 1):
         token, is_header = tokens[at], bool(starts) and depth == 0
         depth += {tokenize.INDENT: 1, tokenize.DEDENT: -1}.get(token.kind, 0)
-        begins = token.is_first or (is_header and tokens[at - 1].text == ":")
+        brackets += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+        begins = token.is_first or (is_header and not brackets and tokens[at - 1].text == ":")
         docstring = _DOCSTRING.fullmatch(prompt, token.start, token.end)
         if docstring and begins and tokens[at + 1].kind in (tokenize.NEWLINE, tokenize.COMMENT):
             return docstring

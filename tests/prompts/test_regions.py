@@ -118,6 +118,7 @@ LIST = "1. Sort the list;\n    - keep the order of equal ones\n2. If it is empty
         (split_prompt("Add two numbers.\nassert set(add(1, 2)) == 3\nThen stop.", "add"), ["Add two numbers."]),
         (split_prompt("def solve(a):\n    'Sum it up.'\n", "solve"), ["Sum it "]),  # p may become '
         (split_prompt('def solve(a): "Sum it up."', "solve"), ["Sum it up."]),
+        (split_prompt('def solve(\n    a: "str"  # text\n):\n    """Sum it."""\n', "solve"), ["Sum it."]),
         (split_prompt('def solve(a="""any""", b=\'c\'):\n    # """\n    r"""Sum it."""\n', "solve"), ["Sum it."]),
         (split_prompt('def solve(a):\n    """Sum it', "solve"), ["Sum it"]),  # which Python can't read
         (split_prompt('def solve(a):\n    return 1\n\ndef g():\n    """Go on."""\n', "solve"), ["\n"]),
