@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _JAVA_DEFAULTS = {"boolean_type": "false", "integral_type": "0", "floating_point_type": "0"}
-_ASSERTIONS = ("assert", "fail", "raises", "exit")
+_ASSERTIONS, _ENDS = ("assert", "fail"), ("raises", "exit", "_exit", "abort")
 _FUNCTIONS = ("method_declaration", "function_definition")
 
 
@@ -29,7 +29,11 @@ def control_of(problem: Problem) -> Program | None:
     if problem.reference is None:
         return None
     text = problem.assemble(problem.reference).text.removeprefix(problem.opening)
-    empty = _empty_python(text) if problem.language == PYTHON else _empty_compiled(text, problem.language)
+    empty = (
+        _empty_python(text, problem.entry_point)
+        if problem.language == PYTHON
+        else _empty_compiled(text, problem.language)
+    )
     return problem.program(empty) if empty else None
 
 
@@ -46,22 +50,31 @@ def has_assertion(problem: Problem) -> bool:
         nodes = list(ast.walk(ast.parse(problem.test)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return True
-    called = [ast.unparse(node.func).rpartition(".")[2] for node in nodes if isinstance(node, ast.Call)]
+    called = [node.func for node in nodes if isinstance(node, ast.Call)]
+    names = [str(getattr(function, "attr", getattr(function, "id", ""))) for function in called]
     return any(isinstance(node, ast.Assert | ast.Raise) for node in nodes) or any(
-        name.lstrip("_").startswith(_ASSERTIONS) for name in called
+        name.startswith(_ASSERTIONS) or name in _ENDS for name in names
     )
 
 
-def _empty_python(text: str) -> str:
-    """Return a program's text in which each function returns None; "" if it has none, or can't be parsed."""
+def _empty_python(text: str, entry_point: str) -> str:
+    """Return a program's text in which each function returns None; "" if it can't be parsed.
+
+    It is empty, too, if the entry point is neither a function nor a class, such as a lambda, which would stay.
+    """
     try:
         tree = ast.parse(text)
+        nodes = [
+            one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        ]
+        if entry_point not in {node.name for node in nodes}:
+            return ""
+        for node in nodes:
+            if not isinstance(node, ast.ClassDef):
+                node.body = [ast.Return(ast.Constant(None))]
+        return ast.unparse(ast.fix_missing_locations(tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    for function in functions:
-        function.body = [ast.Return(ast.Constant(None))]
-    return ast.unparse(ast.fix_missing_locations(tree)) if functions else ""
 
 
 def _empty_compiled(text: str, language: str) -> str:

@@ -35,6 +35,10 @@ def test_functions_in_python_return_none():
     assert control_of(replace(ADD, reference=None)) is None
     assert control_of(replace(ADD, prompt="add = lambda a, b: ", reference="a + b")) is None, "no function is left out"
     assert control_of(replace(ADD, reference="    return (")) is None
+    unused = replace(ADD, prompt="def unused(): return 1\nadd = lambda a, b: ", reference="a + b")
+    assert control_of(unused) is None, "a lambda would stay as it is"
+    long = replace(ADD, reference=f"    return a + b\ntext = {' + '.join(['1'] * 2000)}\n")
+    assert control_of(long) is None, "ast can't write it"
 
 
 @pytest.mark.parametrize("language", COMPILED)
@@ -55,7 +59,8 @@ def test_the_control_of_code_to_be_repaired_is_the_faulty_code():
 @pytest.mark.parametrize(
     "test",
     ["def check(f):\n    assert f()", "class T(TestCase):\n    def test(self):\n        self.assertEqual(f(), 1)",
-     "if f() != 1:\n    raise ValueError", "if f(): sys.exit(1)", "np.testing.assert_allclose(f(), 1)", "def check(f"],
+     "if f() != 1:\n    raise ValueError", "if f(): sys.exit(1)", "if f(): os.abort()",
+     "np.testing.assert_allclose(f(), 1)", "def check(f"],
 )  # fmt: skip
 def test_tests_assert_something(test):
     assert has_assertion(replace(ADD, test=test))
@@ -63,5 +68,6 @@ def test_tests_assert_something(test):
 
 def test_tests_without_an_assertion_are_known_by_their_text():
     assert not has_assertion(replace(ADD, test="def check(f):\n    f(1, 2)\n    # assert f(1, 2) == 3"))
+    assert not has_assertion(replace(ADD, test=f"x{'.f()' * 300}\nexits(f)"))
     assert has_assertion(replace(ADD, test="")), "none are there"
     assert has_assertion(replace(ADD, test="int main() {}", language="cpp")), "it isn't looked into"
