@@ -215,8 +215,8 @@ def _generators(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"{spec['name']} ({versions})" if versions else spec["name"]
 
 
-INSIDE_SHOWN = 20
 UNCHECKED = "tests that check nothing"
+INSIDE_SHOWN = 20
 """Problems judged inside that the report lists, of each set, and problems left out."""
 FAILED_SHOWN = 100
 """Problems whose reference solution fails that the report lists, of each set."""
