@@ -73,7 +73,8 @@ class Toolchain:
         return folder / "classes"
 
     def command(self, classes: Path, main: str) -> list[str]:
-        return [*JAVA, "-cp", f"{self.shared}:{classes}", main]
+        """Return the command as a slot has it: Java's folder for temporary files holds the program's classes alone."""
+        return [*JAVA, f"-Djava.io.tmpdir={classes}", "-cp", f"{self.shared}:{classes}", main]
 
     def inside(self, text: str, tests: str) -> str:
         """Return the outcome of a candidate whose tests run in its process."""
