@@ -30,6 +30,7 @@ from raysweep.sweep.report.notes import settings_lines
 from raysweep.training_sets.base import SOURCES
 from tests.config.mistakes import MINIMAL, ROWS, findings, screen, tiny_folder, write
 from tests.conftest import shared_data
+from tests.execution.compiled.processes import needs_junit
 from tests.models.family_tokenizers import tokenizer_of
 from tests.paths import CONFIGS, NANO, REPO
 
@@ -42,6 +43,7 @@ def test_a_study_whose_files_are_all_there_is_valid(name, tmp_path):
     """Those whose checks need them; tests/config/test_examples.py reads all configs, whatever isn't here."""
     document = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     if name == "apr":
+        needs_junit()
         overrides = repair_overrides(tmp_path, document)
     else:
         overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(2 if name == "creme" else 8)]

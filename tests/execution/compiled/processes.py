@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from raysweep.errors import MissingInput
+from raysweep.execution.compiled.java.junit import check_junit
 from raysweep.execution.compiled.relay import READY
 from raysweep.execution.compiled.toolchains import missing_headers, toolchain
-from raysweep.programs import DEFAULT_SANDBOX
+from raysweep.programs import DEFAULT_SANDBOX, JAVA
 
 Answer = Callable[[bytes], bytes | None]
 """Answers a call; None: the candidate's process has ended."""
@@ -38,6 +39,15 @@ def needs(*languages: str) -> None:
             toolchain(language, DEFAULT_SANDBOX.cpp_flags)
         except MissingInput as missing:
             pytest.skip(str(missing))
+
+
+def needs_junit() -> None:
+    """Skip the test where JUnit's tests can't be run."""
+    needs(JAVA)
+    try:
+        check_junit()
+    except MissingInput as missing:
+        pytest.skip(str(missing))
 
 
 def needs_headers() -> None:

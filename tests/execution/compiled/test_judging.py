@@ -23,7 +23,6 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.execution import stream
 from raysweep.execution.compiled.builders import OUT_OF_MEMORY, STACK_OVERFLOW
-from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.compiled.relay import TESTS_ENDED
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.layers import LAYERS
@@ -33,7 +32,7 @@ from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Pr
 from tests.execution.compiled.forging import forging
 from tests.execution.compiled.java.test_sources import ARRAY_TESTS, ARRAYS
 from tests.execution.compiled.problems import references_and_mutants, rows
-from tests.execution.compiled.processes import needs, needs_headers
+from tests.execution.compiled.processes import needs, needs_headers, needs_junit
 from tests.execution.compiled.programs import BODIES, INCLUDES, LIMITS, TESTS, program
 
 pytestmark = pytest.mark.slow
@@ -428,12 +427,8 @@ def test_references_and_mutants_have_the_same_verdicts_outside_and_inside(langua
     assert [verdict.outcome for verdict in inside] == outcomes
 
 
-NEEDS_JUNIT = pytest.mark.skipif(bool(missing_jars()), reason="needs JUnit 4")
-
-
-@NEEDS_JUNIT
 def test_junits_tests_see_arrays_that_a_candidate_changed_in_place(executor):
-    needs("java")
+    needs_junit()
     changes = {
         "": Outcome.PASSED,
         "Arrays.sort(a); return a;": Outcome.FAILED,
@@ -457,10 +452,9 @@ public class T { @Test public void adds() { assertEquals(3, A.f(1)); } }
 """
 
 
-@NEEDS_JUNIT
 def test_a_program_in_java_may_be_called_anything_in_any_comment(executor):
     """Its tests are JUnit's, and inside, where each has a file of its own."""
-    needs("java")
+    needs_junit()
     own = "public class A { public static int f(int x) { return 3; } }"
     starts = ["", "/*\npublic class is nice\n*/ ", "/*\npublic class \u00dcber\n*/ ", "public class \u00c4 { } "]
     texts = [*(f"{start}{own}" for start in starts), own.replace("A {", f"A{'a' * 70_000} {{"), own]

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.pool import Executor
 from raysweep.problems.repair.humaneval_java import HumanEvalJava, humaneval_number
 from raysweep.programs import Outcome
 from raysweep.prompts.repair.problems import RepairProblem
 from tests.conftest import shared_data
+from tests.execution.compiled.processes import needs_junit
 from tests.problems.repair.rows import ADD, lines
 
 
@@ -52,9 +52,9 @@ def test_names_stand_for_problems_of_humaneval() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(bool(missing_jars()), reason="needs JUnit 4")
 def test_all_solutions_but_one_pass_and_no_faulty_program_does() -> None:
     """In small: tests/problems/repair/test_quixbugs.py, test_a_patch_in_java_passes_only_by_its_tests."""
+    needs_junit()
     problem_set = HumanEvalJava(str(shared_data("humaneval_java", "humaneval_java.jsonl.gz")))
     problems = [problem for problem in problem_set.problems() if isinstance(problem, RepairProblem)]
     programs = [problem.assemble(problem.reference or "") for problem in problems]

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import MissingInput, UsageError
-from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.oracle import reason_for_inside
 from raysweep.execution.pool import Executor
 from raysweep.problems.repair import base
@@ -19,6 +18,7 @@ from raysweep.prompts.repair.hunks import hunk_in
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
 from tests.conftest import shared_data
+from tests.execution.compiled.processes import needs_junit
 from tests.problems.repair.rows import GCD, LAST, lines, quixbugs
 
 
@@ -114,8 +114,8 @@ def test_hunks_in_java_are_those_that_clm_marks_but_for_three() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(missing_jars()), reason="needs JUnit 4")
 def test_a_patch_in_java_passes_only_by_its_tests(tmp_path: Path, executor: Executor) -> None:
+    needs_junit()
     (problem,) = problems_of(QuixBugs(quixbugs(tmp_path, GCD), language="java"))
     tricks = {
         "        return gcd(b, a % b);\n": Outcome.PASSED,
@@ -140,8 +140,8 @@ def test_all_of_quixbugs(executor: Executor, language: str) -> None:
 
     For Python: test_cases_and_graphs_in_python_tell_right_from_wrong.
     """
-    if language == "java" and missing_jars():
-        pytest.skip("needs JUnit 4")
+    if language == "java":
+        needs_junit()
     problems = problems_of(QuixBugs(str(shared_data("quixbugs", "quixbugs.jsonl.gz")), language=language))
     assert len(problems) == 40
     assert set(outcomes(executor, problems, right=True).values()) == {Outcome.PASSED}
