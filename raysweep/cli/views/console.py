@@ -18,12 +18,20 @@ from raysweep.hashing import strict_json
 LOG_WIDTH = 200
 """Columns if stdout is no terminal: a table in a file need not be narrow."""
 
+LONGEST_LINE = 300
+"""Most characters of a line about an error."""
+
 
 def new_console(*, stderr: bool = False) -> Console:
     """Without rich's markup and emoji codes: names, paths and error texts may hold square brackets and colons."""
     file = sys.stderr if stderr else sys.stdout
     width = None if stderr or Console(file=file).is_terminal else LOG_WIDTH
     return _EscapingConsole(file=file, markup=False, emoji=False, highlight=False, width=width)
+
+
+def shortened(text: str) -> str:
+    """Cut a line to `LONGEST_LINE` characters; `raysweep status NAME --cell` and the log have errors whole."""
+    return text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - 4]} ..."
 
 
 def rate_text(value: float, low: float, high: float, digits: int, over: str) -> str:

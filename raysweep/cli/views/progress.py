@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.cli.views.console import new_console
+from raysweep.cli.views.console import new_console, shortened
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities, read_work
 from raysweep.engine.time_left import MODEL, TimeLeft
 from raysweep.errors import StoreError
@@ -73,13 +73,14 @@ class Display:
     def line(self, text: str, *, is_note: bool = False) -> None:
         """Print a line; on a terminal only a note, above the picture."""
         if not self._quiet and (is_note or not self.is_live):
-            self._console.print(Text(text, style="yellow" if is_note else ""), soft_wrap=True)
+            self._console.print(Text(shortened(text), style="yellow" if is_note else ""), soft_wrap=True)
 
 
 class PlainLog:
     """Writes a sweep's activities as lines: one for each change and note, and every ten seconds one about each stage.
 
-    Where a stage gets no further, its line is repeated once a minute. The log file gets the lines too, with tracebacks.
+    Where a stage gets no further, its line is repeated once a minute. Times are of this machine's clock, but for notes
+    from before it began. The log file gets the lines too, whole and with tracebacks.
 
     `wanted`: ids of the activities.
     """
@@ -90,6 +91,7 @@ class PlainLog:
         self._last_time: dict[str, float] = {}
         self._last_amount: dict[str, tuple[int, int, str]] = {}
         self._seen: dict[str, str] = {}  # the last line of each tail
+        self._has_begun = False
         self._traces: dict[str, str] = {}
 
     def write(self, activities: dict[str, Activity], counts: SweepProgress) -> None:
@@ -105,6 +107,7 @@ class PlainLog:
                 text = _line(activity, counts)
                 log.debug("%s%s", text, self._trace(activity))
                 self._display.line(f"{time.strftime('%H:%M:%S')} {text}")
+        self._has_begun = True
 
     def _write_notes(self, activity: Activity) -> None:
         tail, seen = activity.tail, self._seen.get(activity.id, "")
@@ -113,7 +116,7 @@ class PlainLog:
             if note.startswith(NOTE):
                 text = f"{activity.id}: {note.removeprefix(NOTE)}"
                 log.debug("%s%s", text, self._trace(activity))
-                self._display.line(f"{clock} {text}", is_note=True)
+                self._display.line(f"{time.strftime('%H:%M:%S') if self._has_begun else clock} {text}", is_note=True)
         if tail:
             self._seen[activity.id] = tail[-1]
 

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from raysweep.cli.exit import log_to_stderr
-from raysweep.cli.views.console import new_console, print_json
+from raysweep.cli.views.console import new_console, print_json, shortened
 from raysweep.cli.views.progress import watching
 from raysweep.planning.models import prompt_lines
 from raysweep.sweep.overview.scores import ScoreTable, reference_lines, score_tables, zero_lines
@@ -50,7 +50,7 @@ def print_result(result: SweepResult, as_json: bool) -> None:
     if leakage := result.folder.leakage():
         console.print(f"leakage: {leakage}", soft_wrap=True)
     for error, names in by_error(result.errors).items():
-        console.print(f"failed: {', '.join(names)}: {error}", style="red", soft_wrap=True)
+        console.print(f"failed: {', '.join(names)}: {shortened(error)}", style="red", soft_wrap=True)
     facts = [*answer_facts(result.folder), *generation_facts(result.folder)] if result.cells_run else []
     for label, text in [*problem_facts(result.folder), *facts]:
         console.print(f"{label}: {text}", soft_wrap=True)

@@ -49,6 +49,26 @@ def test_a_terminal_gets_pictures_and_notes_and_a_log_lines():
         assert shown(console) == ""
 
 
+def test_an_error_of_any_length_is_a_line_of_300_characters_and_whole_in_the_log(caplog):
+    error = "the storage is away; " * 100
+    console = log()
+    with caplog.at_level("DEBUG", "raysweep"), Display(console) as display:
+        PlainLog(["m.base"], display).write({"m.base": Activity("m.base", FAILED, error=error)}, NOTHING)
+    (line,) = shown(console).splitlines()
+    assert len(line) == 300 and line.endswith(" ...")
+    assert error in caplog.text
+
+
+def test_times_of_lines_are_those_of_this_machine_whatever_a_nodes_clock_says():
+    console = log()
+    with Display(console) as display:
+        lines = PlainLog(["m.base"], display)
+        lines.write({}, NOTHING)
+        activity = Activity("m.base", RUNNING, tail=("2020-01-01 03:04:05 ! lost a worker",))
+        lines.write({"m.base": activity}, NOTHING)
+    assert "lost a worker" in shown(console) and "03:04:05" not in shown(console)
+
+
 def test_a_counter_is_a_bar_on_a_terminal():
     console = terminal()
     with counting("attacking [x]", 1000, console) as tell:
