@@ -10,10 +10,11 @@ from raysweep.planning.predictions.needs import matches_one
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """The resources of a node by Ray's name (memory in bytes), and its labels."""
+    """The resources of a node by Ray's name (memory in bytes), its labels, and its address where it is known."""
 
     resources: Mapping[str, float]
     labels: Mapping[str, str] = field(default_factory=dict)
+    address: str = field(default="", compare=False)
 
 
 def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

@@ -26,6 +26,7 @@ from raysweep.engine.ray.cluster.node_versions import require_equal_versions
 from raysweep.engine.ray.cluster.nodes import DriverLabels, autoscaler_runs, driver_labels, nodes_by_id
 from raysweep.engine.ray.cluster.orphans import watch_orphans
 from raysweep.engine.ray.cluster.ray_lost import watch_ray
+from raysweep.engine.ray.cluster.shared_store import require_shared_store
 from raysweep.engine.ray.cluster.stalls import watch_stalls
 from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.engine.ray.hosts.order import Turns, cell_order
@@ -78,16 +79,16 @@ class RayEngine(Engine):
         self._cluster.stop()
 
     def check(self, tasks: Sequence[Task]) -> None:
-        """Check that the live nodes can hold each task, and have the same software as this process.
+        """Check that the live nodes can hold each task, and have the same software and the same store as this process.
 
         With an autoscaler, what no live node can hold is only warned of.
         """
         may_grow = not self._cluster.owned and autoscaler_runs()
         self._nodes = IdleNodes(nodes_by_id(), may_grow=may_grow)
         if tasks and not self._cluster.owned:
-            require_equal_versions(
-                self._nodes.nodes, self.settings.runtimes, allow_mixed=self.settings.resources.allow_mixed
-            )
+            allow_mixed = self.settings.resources.allow_mixed
+            require_equal_versions(self._nodes.nodes, self.settings.runtimes, allow_mixed=allow_mixed)
+            require_shared_store(self._nodes.nodes, Files(self.settings.folder.root), allow_mixed=allow_mixed)
         asked: dict[str, tuple[list[str], CellNeeds]] = {}
         for task in tasks:
             needs = task.needs.capped(self._nodes.most_memory)

@@ -40,7 +40,7 @@ def examine(
         "isolation": machine_checks.isolation,
         "compilers": part_checks.compilers,
         "language": part_checks.language,
-        "Ray": lambda: part_checks.ray(address or os.environ.get("RAY_ADDRESS") or None),
+        "Ray": lambda: part_checks.ray(address or os.environ.get("RAY_ADDRESS") or None, storage),
         "vLLM": part_checks.vllm,
         "openai": part_checks.openai,
         "bitsandbytes": part_checks.quantizer,

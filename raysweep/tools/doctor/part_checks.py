@@ -38,17 +38,37 @@ def language() -> Check:
     return Check("language", State.WARNING, f"{resources}; no translator", advice)
 
 
-def ray(address: str | None) -> Check:
-    """Check that a Ray answers at an address and can be joined; without an address raysweep starts its own."""
+def ray(address: str | None, storage: str | None) -> Check:
+    """Check that a Ray answers at an address, and that its nodes have the versions of this process and reach the store.
+
+    The store is made if it isn't there. Without an address raysweep starts a Ray of its own.
+    """
     if address is None:
         return Check("Ray", State.OK, "no address given: raysweep starts a Ray of its own")
+    from raysweep.config.schema import RayConfig
+    from raysweep.engine.ray.cluster.cluster import Cluster
+    from raysweep.engine.ray.cluster.node_versions import require_equal_versions
+    from raysweep.engine.ray.cluster.nodes import nodes_by_id
     from raysweep.engine.ray.cluster.probe import probe
+    from raysweep.engine.ray.cluster.shared_store import require_shared_store
+    from raysweep.storage.store import open_store
 
     answer = probe(address)
     if answer.problem:
         return Check("Ray", State.ERROR, answer.problem, answer.advice)
     has = f"{count(answer.nodes, 'node')}, {count(round(answer.cpus), 'CPU')}, {count(round(answer.gpus), 'GPU')}"
-    return Check("Ray", State.OK, f"Ray {answer.ray} answers at {answer.address}: {has}")
+    store = open_store(storage)
+    store.require_writable()
+    cluster = Cluster(RayConfig(), address)
+    cluster.start()
+    try:
+        nodes = nodes_by_id()
+        require_equal_versions(nodes, allow_mixed=False)
+        require_shared_store(nodes, store.files, allow_mixed=False)
+    finally:
+        cluster.stop()
+    alike = f"all with the versions of this machine, and all reach {store.root}"
+    return Check("Ray", State.OK, f"Ray {answer.ray} answers at {answer.address}: {has}; {alike}")
 
 
 def vllm() -> Check:

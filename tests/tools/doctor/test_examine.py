@@ -47,7 +47,7 @@ def test_a_good_machine_fits_on_a_screen_and_exits_with_0(capsys, tmp_path):
     assert code == 0, out
     assert len(out.splitlines()) <= 20
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind, no store either"
-    assert part_checks.ray(None).state is State.OK, "without an address no Ray is asked"
+    assert part_checks.ray(None, None).state is State.OK, "without an address no Ray is asked"
     found = machine_checks.store(str(tmp_path))
     assert found.state is not State.ERROR and str(tmp_path) in found.found
 

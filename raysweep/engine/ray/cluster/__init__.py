@@ -5,6 +5,7 @@ temp_folders.py  makes the folders of a Ray that raysweep starts, and removes th
 nodes.py         asks Ray for its nodes, the autoscaler's state and the driver's labels
 asking.py        asks every node the same question, such as what it lacks of what a config names
 node_versions.py compares the nodes' versions with this process's before any work starts
+shared_store.py  has every node read and write the store before any work starts, and compares clocks
 probe.py         checks within seconds whether a Ray answers at an address, its versions, why it doesn't
 ray_lost.py      stops the sweep or an actor when its Ray has died
 drains.py        knows which nodes are announced to be taken away, and excuses attempts that ended for that

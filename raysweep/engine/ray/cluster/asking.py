@@ -8,46 +8,62 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.errors import last_line
-from raysweep.units import count
+from raysweep.errors import RaysweepError, UsageError, last_line
 
 log = logging.getLogger("raysweep")
 
 ANSWER_SECONDS = 60.0
-"""How long the nodes have to answer."""
+"""How long the nodes have to answer, each of the `TIMES` that they are asked."""
+TIMES = 2
 LISTED = 4
 """Most nodes that a message names for one difference."""
 Answer = TypeVar("Answer")
 
 
-def ask_nodes(nodes: Iterable[str], question: Callable[[], Answer], topic: str) -> dict[str, Answer]:
-    """Return the answer of each node by its id; a node that can't answer, or not in time, is only warned of in the log.
+def ask_nodes(
+    nodes: Mapping[str, NodeFacts], question: Callable[[], Answer], topic: str, *, allow_silent: bool
+) -> dict[str, Answer]:
+    """Return the answer of each node by its id; a node that can't answer is only warned of in the log.
 
-    `question`: runs on each node without resources. A function that is defined in another one is sent as it is, so that
-    a node needs no raysweep to run it. `topic`: what a node is asked for, for the log: ``its versions``.
+    Nodes that don't answer in time are asked again. `question`: runs on each node without resources. A function that is
+    defined in another one is sent as it is, so that a node needs no raysweep to run it. `topic`: what a node is asked
+    for: ``its versions``. `allow_silent`: whether a node that still doesn't answer is only warned of, too.
+
+    Raises:
+        UsageError: a node is silent.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ask: Any = ray.remote(num_cpus=0, max_retries=1)(question)
     places = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
-    asked = {ask.options(scheduling_strategy=place).remote(): node for node, place in places.items()}
-    if not asked:
-        return {}
-    ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
-    if silent:
-        log.warning("%s, asked for %s, didn't answer in %.0f s", count(len(silent), "node"), topic, ANSWER_SECONDS)
     answers: dict[str, Answer] = {}
-    for answer in ready:
-        try:
-            answers[asked[answer]] = ray.get(answer)
-        except ray.exceptions.RayError as error:  # such as a node that is gone by now
-            log.warning("node %s, asked for %s, can't answer: %s", asked[answer][:8], topic, last_line(error))
+    silent, said = list(nodes), ""
+    for _ in range(TIMES if nodes else 0):
+        asked = {ask.options(scheduling_strategy=places[node]).remote(): node for node in silent}
+        ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
+        for answer in ready:
+            node = asked[answer]
+            try:
+                answers[node] = ray.get(answer)
+            except ray.exceptions.RayError as error:  # such as a node that is gone by now
+                log.warning("%s, asked for %s, can't answer: %s", node_name(node, nodes[node]), topic, last_line(error))
+        silent = [asked[answer] for answer in late]
+        if not silent:
+            return answers
+        names = first_nodes(sorted(node_name(node, nodes[node]) for node in silent))
+        said = f"asked for {topic}, {names} didn't answer in {ANSWER_SECONDS:.0f} s"
+        log.warning("%s", said)
+    if silent and not allow_silent:
+        raise UsageError(
+            f"{said}, also when asked again; see what is wrong there (`ray status`), take the node out of the Ray, or "
+            "use it unseen with `resources.allow_mixed: true`"
+        )
     return answers
 
 
@@ -58,11 +74,11 @@ def first_nodes(names: list[str]) -> str:
 
 def node_name(node: str, facts: NodeFacts) -> str:
     label = facts.labels.get(ACCELERATOR_LABEL)
-    return f"node {node[:8]}" + (f" ({label})" if label else "")
+    return f"node {facts.address or node[:8]}" + (f" ({label})" if label else "")
 
 
 def lacking_on_nodes(nodes: Mapping[str, NodeFacts], config: str, overrides: Sequence[str] = ()) -> list[str]:
-    """Return a line for each thing that nodes lack, with the nodes that lack it; see `ask_nodes`.
+    """Return a line for each thing that nodes lack, with the nodes that lack it, and for nodes that don't answer.
 
     This process must run on the node that is to run the sweep's command. `config`: the path of the config's file on
     every node, such as one below the working folder of a job.
@@ -86,7 +102,20 @@ def lacking_on_nodes(nodes: Mapping[str, NodeFacts], config: str, overrides: Seq
         return missing
 
     lacking: dict[str, list[str]] = defaultdict(list)
-    for node, lines in ask_nodes(nodes, lacks, "what it lacks").items():
+    try:
+        answers = ask_nodes(nodes, lacks, "what it lacks", allow_silent=_allows_mixed(config, overrides))
+    except UsageError as silent:
+        return [str(silent)]
+    for node, lines in answers.items():
         for line in lines:
             lacking[line].append(node_name(node, nodes[node]))
     return [f"{line} - on {first_nodes(sorted(names))}" for line, names in lacking.items()]
+
+
+def _allows_mixed(config: str, overrides: Sequence[str]) -> bool:
+    from raysweep.config.loading import load_config
+
+    try:
+        return load_config(config, overrides, missing=[]).resources.allow_mixed
+    except RaysweepError:
+        return False  # the node's own answer says what is wrong with the config

@@ -32,17 +32,18 @@ def require_equal_versions(
     """Ask each node for its versions, and compare them with those of this process.
 
     The part behind a ``+``, such as ``+cu128``, is compared only among nodes with the same type of accelerator: a head
-    without GPUs has another build of torch than its workers. A node that doesn't answer, or not in time, is only warned
-    in the log; a slot on it refuses another runtime (`Sandbox.compilers`), as it does on a node that joins later.
+    without GPUs has another build of torch than its workers. On a node that joins later, a slot refuses another runtime
+    (`Sandbox.compilers`).
 
-    Raises UsageError if a node has other versions, or lacks a package; or if nodes with the same accelerator differ.
+    Raises UsageError if a node has other versions, lacks a package or doesn't answer; or if nodes with the same
+    accelerator differ.
 
     `runtimes`: compilers and environments that keys of results name, each with its setting.
-    `allow_mixed`: whether models of one group may run on unlike versions.
+    `allow_mixed`: whether models of one group may run on unlike versions, and on nodes that don't answer.
     """
     here = versions(PACKAGES) | {name: identity_or_none(name, setting) for name, setting in runtimes.items()}
     compared = [*(name for name in PACKAGES if name not in MIXABLE or not allow_mixed), *runtimes]
-    answers = _answers(list(nodes), runtimes)
+    answers = _answers(nodes, runtimes, allow_silent=allow_mixed)
     differing: dict[str, list[str]] = defaultdict(list)
     for node, there in answers.items():
         unlike = [name for name in compared if _plain(there, name) != _plain(here, name)]
@@ -98,7 +99,9 @@ def identity_or_none(runtime: str, setting: str) -> str:
         return NONE
 
 
-def _answers(nodes: list[str], runtimes: Mapping[str, str] = MappingProxyType({})) -> dict[str, dict[str, str]]:
+def _answers(
+    nodes: Mapping[str, NodeFacts], runtimes: Mapping[str, str], *, allow_silent: bool
+) -> dict[str, dict[str, str]]:
     def there() -> dict[str, str]:  # a local function is sent as it is, so a node needs no raysweep to run it
         import re
         from importlib.metadata import PackageNotFoundError, version
@@ -123,4 +126,4 @@ def _answers(nodes: list[str], runtimes: Mapping[str, str] = MappingProxyType({}
         return answer
 
     packages, settings = PACKAGES, dict(runtimes)
-    return ask_nodes(nodes, there, "its versions")
+    return ask_nodes(nodes, there, "its versions", allow_silent=allow_silent)

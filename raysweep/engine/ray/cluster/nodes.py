@@ -30,7 +30,10 @@ def nodes_by_id() -> dict[str, NodeFacts]:
 
     draining = draining_nodes()
     alive = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in draining]
-    return {node["NodeID"]: NodeFacts(node["Resources"], node.get("Labels") or {}) for node in alive}
+    return {
+        node["NodeID"]: NodeFacts(node["Resources"], node.get("Labels") or {}, node["NodeManagerAddress"])
+        for node in alive
+    }
 
 
 def cluster_status() -> Any:
