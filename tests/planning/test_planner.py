@@ -20,6 +20,7 @@ from raysweep.storage.artefacts import Node
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
+from tests.execution.compiled.processes import needs
 from tests.paths import NANO
 from tests.problems.bigcodebench_tasks import write_rows
 
@@ -213,6 +214,7 @@ def test_other_stop_strings_of_a_problem_set_are_in_the_keys_of_completions_alon
 
 @pytest.mark.slow
 def test_results_in_a_compiled_language_name_its_compiler_and_their_references_do(tmp_path, monkeypatch):
+    needs("cpp")
     path = tmp_path / "cpp.jsonl"
     row = {"task_id": "CPP/0", **dict.fromkeys(("prompt", "declaration"), "int f(int a) {")}
     path.write_text(json.dumps({**row, "canonical_solution": "return a; }", "test": "int main() { return f(0); }"}))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from raysweep.execution.pool import Executor
 from raysweep.programs import Limits, Outcome, Program, Verdict
 
 LIMITS = Limits(timeout=2, wall_factor=10, memory_mib=512)
+NULL_ERROR = "ValueError" if sys.version_info < (3, 11, 4) else "SyntaxError"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def run(executor: Executor, text: str, limits: Limits = LIMITS) -> Verdict:
         ("input()", Outcome.EXCEPTION, "EOFError: EOF when reading a line"),
         ("eval('1 +')", Outcome.EXCEPTION, "SyntaxError: invalid syntax (<string>, line 1)"),
         ("def f(:\n    pass", Outcome.SYNTAX_ERROR, "SyntaxError: invalid syntax (<program>, line 1)"),
-        ("x = '\0'", Outcome.SYNTAX_ERROR, "SyntaxError: source code string cannot contain null bytes"),
+        ("x = '\0'", Outcome.SYNTAX_ERROR, f"{NULL_ERROR}: source code string cannot contain null bytes"),
         ("x = bytearray(2 * 2**30)", Outcome.MEMORY, "MemoryError"),
         ("x = []\nwhile True:\n    x.append('x' * 2**20)", Outcome.MEMORY, "MemoryError"),
         ("import os; os.kill(os.getpid(), 9)", Outcome.KILLED, "signal Killed"),

@@ -52,6 +52,7 @@ def test_other_versions_are_refused_with_the_nodes_that_have_them(monkeypatch):
 
 @pytest.mark.slow
 def test_nodes_with_other_compilers_are_refused_where_a_sweep_has_such_problems(monkeypatch):
+    needs(CPP)
     there = {"cpp": node_versions.identity_or_none("cpp", "-O0")}
     answering(monkeypatch, **{f"n{number}": there for number in range(5)}, n5={"cpp": "g++ 9.4.0"})
     with pytest.raises(UsageError, match=r"cpp g\+\+ 9.4.0 on node 55555555 \(A100\); install the same on all"):
