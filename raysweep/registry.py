@@ -257,6 +257,7 @@ _REQUIREMENTS = {  # by the type of pydantic's error
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
 }
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _EXPONENT = re.compile(r"([+-]?\d+)(\.\d*)?[eE]([+-]?\d+)")
 
 
@@ -289,12 +290,13 @@ def _one_message(details: Sequence[Mapping[str, Any]]) -> str:
     return validation_message({**details[0], "type": "literal_error", "ctx": {"expected": expected}})
 
 
-def _listed(text: str) -> str:
-    """Return a text as a list in YAML: ``[model, block]``, and ``['*code']`` where it would be no text otherwise."""
+def _listed(value: str | float) -> str:
+    """Return a value as a list in YAML: ``[model, block]``, ``[42, 43]``, and ``['*code']``, which must be a text."""
     import yaml
 
-    parts = [part.strip() for part in text.split(",")]
-    return str(yaml.safe_dump(parts, default_flow_style=True, allow_unicode=True, width=math.inf)).strip()
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else [value]
+    read = [yaml.safe_load(part) if isinstance(part, str) and _NUMBER.fullmatch(part) else part for part in parts]
+    return str(yaml.safe_dump(read, default_flow_style=True, allow_unicode=True, width=math.inf)).strip()
 
 
 def _quoted(limits: Mapping[str, Any]) -> list[str]:
@@ -316,12 +318,11 @@ def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
         return "; put it in quotes" if isinstance(value, int | float) else ""
     if kind in ("dict_type", "mapping_type") and value and isinstance(value, list):
         return f"; write {{{', '.join(f'{one}: ...' for one in value)}}}, with a value for each"
+    if kind == "list_type" and isinstance(value, str | int | float):
+        return f"; write {_listed(value)}"
     if not isinstance(value, str):
         return ""
-    if kind == "list_type":
-        return f"; write {_listed(value)}"
-    number = re.fullmatch(r"[+-]?\d+(\.\d+)?|true|false", value)
-    if number and kind in ("int_type", "float_type", "bool_type"):
+    if (_NUMBER.fullmatch(value) or value in ("true", "false")) and kind in ("int_type", "float_type", "bool_type"):
         return f", which is text; write {value}"
     if kind == "literal_error":
         words = _quoted(limits)
