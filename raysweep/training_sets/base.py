@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from raysweep.errors import UsageError, did_you_mean
@@ -66,7 +66,7 @@ class TrainingSource(ABC):
 def checked_size(
     rows: Iterable[tuple[str, str, SourceRow]],
     rejected: str | None = None,
-    columns: Sequence[str] = (),
+    columns: Iterable[str] = (),
 ) -> int:
     """Read all rows, each with its place and the field of its response, and return how many there are.
 
@@ -74,7 +74,7 @@ def checked_size(
         rows: the place of each row, as ``file:line``, the field that holds its response, and the row; reading them may
             raise UsageError.
         rejected: the field that rows should have a rejected response in, if any.
-        columns: the fields that rows have, for the message.
+        columns: the fields that rows have, some several times; read for the message alone.
 
     Raises:
         UsageError: some rows have no output, which teaches a model to answer nothing; the message counts them. Or no
@@ -92,9 +92,10 @@ def checked_size(
             "teaches a model to answer nothing: remove them, or leave them out with the source's `drop_empty: true`"
         )
     if rejected is not None and size and not paired:
+        known = list(dict.fromkeys(columns))
         raise UsageError(
-            f"no row has a rejected response in `{rejected}`{did_you_mean(rejected, columns)}, which `rejected.field` "
-            f"names; rows have {', '.join(columns) or 'nothing'}"
+            f"no row has a rejected response in `{rejected}`{did_you_mean(rejected, known)}, which `rejected.field` "
+            f"names; rows have {', '.join(known) or 'nothing'}"
         )
     return size
 

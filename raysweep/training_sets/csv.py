@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 from typing_extensions import override
 
+from raysweep.errors import UsageError
 from raysweep.rows.csv_files import stream_csv_rows, without_empty
 from raysweep.rows.json_files import JsonRow
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.jsonl import JsonlSource
+from raysweep.training_sets.row_shapes import INSTRUCTION, further_shape
 
 
 @SOURCES.register("csv")
@@ -27,6 +29,16 @@ class CsvSource(JsonlSource):
             `rejected: {field: NAME}`. A row with an empty cell there has none, and `check` refuses a file in which
             none has.
     """
+
+    @override
+    def check(self) -> None:
+        columns = next(stream_csv_rows(self._path)).fields
+        if INSTRUCTION not in columns and not further_shape(columns):
+            raise UsageError(
+                f"{self._path}:1: line 1 must name the columns, as in `instruction,output` (or `prompt,completion`, "
+                f"`prompt,chosen`), with the rows below; it is {', '.join(columns)!r:.80}"
+            )
+        super().check()
 
     @override
     def _file_rows(self) -> Iterator[JsonRow]:

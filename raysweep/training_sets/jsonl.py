@@ -80,7 +80,7 @@ class ShapedRows(TrainingSource):
                     self._masks |= bool(row.masked)
                 yield place, answer, row
 
-        columns = next((list(row.fields) for row in self._file_rows()), []) if self._rejected else []
+        columns = (name for row in self._file_rows() for name in row.fields)
         self.size = checked_size(counted(), self._rejected, columns)
         self.unread, self.in_turns = tuple(unread), tuple(dict.fromkeys(example.values()))
 

@@ -38,6 +38,11 @@ def test_columns_are_the_fields_of_a_row_and_an_empty_cell_is_no_rejected_respon
     assert [row.output for row in source(tmp_path, "prompt,completion\n1,2\n").rows()] == ["2"]
 
 
+def test_a_file_whose_first_line_is_a_row_is_told_what_that_line_must_be(tmp_path):
+    with pytest.raises(UsageError, match=r"rows.csv:1: line 1 must name the columns, as in `instruction,output`.*'Add"):
+        source(tmp_path, "Add a and b.,a + b\nSay NA.,NA\n").check()
+
+
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_the_package_datasets_reads_the_same_texts_of_it_and_guesses_none(tmp_path, line_end, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))

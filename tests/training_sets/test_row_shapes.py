@@ -350,7 +350,8 @@ def test_earlier_answers_that_are_not_trained_on_are_known_by_their_numbers(no, 
 )
 def test_rejected_responses_that_can_not_be_read_are_refused(row, message, tmp_path):
     path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps({"instruction": "Add.", "output": "a + b", **row}) + "\n")
+    plain = {"instruction": "Add.", "output": "a + b"}
+    path.write_text("".join(json.dumps(each) + "\n" for each in (plain, {**plain, **row})))
     with pytest.raises(UsageError, match=re.escape(message)):
         JsonlSource(str(path), rejected_field="bad").check()
 

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from raysweep.config.checks.attention import attention_mistakes
-from raysweep.config.checks.mistakes import Mistake, has_rejected, row_sources
+from raysweep.config.checks.mistakes import Mistake, row_sources
 from raysweep.config.checks.quantized import adapter_doubts, quantized_mistakes
 from raysweep.config.checks.repair import (
     architecture_mistakes,
@@ -425,26 +425,29 @@ def _rows(
     """Check that enough rows fit into the tokens that they may have. `size`: of the smallest set of the rows."""
     given, positions = model.template_arguments, resolved.positions
     recipe = config.recipes[name].recipe(model.template, model.system_prompt, template_arguments=given)
-    if OBJECTIVES.get(recipe.objective).prefers and not has_rejected(config, source):
-        return  # none can be encoded: another check
+    prefers = OBJECTIVES.get(recipe.objective).prefers
     longest = min(recipe.max_tokens, positions or recipe.max_tokens)
     objective = objective_of(recipe, resolved.architecture)
     bounded, unbounded = (dataclasses.replace(recipe, max_tokens=most) for most in (longest, 2**31))
-    rows = usable = 0
+    rows = complete = usable = 0
     longer = []
     for trained in _trained_rows(config, source):
         rows += 1
+        if prefers and trained.rejected is None:
+            continue
+        complete += 1
         if objective.encode(trained, tokenizer, bounded) is not None:
             usable += 1
             if usable * size >= recipe.batch_size:
                 return
         elif full := objective.encode(trained, tokenizer, unbounded):
             longer.append(len(full["input_ids"]))
-    if rows < recipe.batch_size:
-        return  # too few rows, whatever their length: another check
+    if not complete or rows < recipe.batch_size:
+        return  # no rejected responses, or too few rows, whatever their length: other checks
     of_them = f" (the smallest training set has {size:g} of them)" if size < 1 else ""
-    if usable == rows:
-        why = f"{recipe.batch_size} is more than the rows of a set: {rows:,}{of_them}"
+    if usable == complete:
+        which = "rows of a set with a rejected response" if prefers else "rows of a set"
+        why = f"{recipe.batch_size} is more than the {which}: {complete:,}{of_them}"
         yield ("recipes", name, "batch_size"), why
         return
     way = "raise it" + (f", or lower the batch size from {recipe.batch_size}" if usable else "")
@@ -456,7 +459,7 @@ def _rows(
         others = f"{count(len(longer), 'row')} are longer, with a median of {median:,} tokens"
     yield (
         ("recipes", name, "max_tokens"),
-        f"{usable:,} of {rows:,} rows{of_them} fit into {longest} tokens of {model.name}, and a step "
+        f"{usable:,} of {complete:,} rows{of_them} fit into {longest} tokens of {model.name}, and a step "
         f"takes {recipe.batch_size}; {others}; {way}",
     )
 

@@ -324,6 +324,7 @@ ILL_SUITED = [
     ('{"model_type": "llama", "max_position_embeddings": 32}',),
     (LLAMA, "training.sets=[{name: part, perturbation: C, size: 0.5}]", "recipes.lora.batch_size=9"),
     (LLAMA, "recipes.lora.batch_size=17"),
+    (LLAMA, "recipes.lora.objective=dpo", "training.source.rejected={field: wrong}"),
     (LLAMA, "models.0.system_prompt=Be brief."),
     (LLAMA, "models.0.system_prompt=Be brief.", "models.0.template='{{ instruction }}'"),
     (LLAMA, "models.0.template_arguments={enable_thinking: false}"),
