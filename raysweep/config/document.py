@@ -88,7 +88,7 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UsageError(f"can't read config {str(path)!r}: {error.strerror or error}{_near(path)}") from None
+        raise UsageError(f"can't read config {str(path)!r}: {error.strerror or error}{_meant(path)}") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes().count(b"\n", 0, error.start) + 1
         raise ConfigError(str(path), [f"line {line}: not UTF-8 ({error.reason}); save the file as UTF-8"]) from None
@@ -111,7 +111,11 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
     return overridden(Document(str(path), value, lines, {}), overrides)
 
 
-def _near(path: Path) -> str:
+def _meant(path: Path) -> str:
+    """Return what a path that is no file may mean: a config in a folder, the name of one, or a model."""
+    configs = sorted(path.glob("*.yaml"))
+    if configs:
+        return f"; name a file in it, such as {str(configs[0])!r}"
     for folder in (path.parent, path.parent / "configs"):
         file = folder / f"{path.name.removesuffix('.yaml')}.yaml"
         if file != path and file.is_file():
@@ -121,7 +125,12 @@ def _near(path: Path) -> str:
     with suppress(UsageError):
         if path.stem in examples():
             return f"; `raysweep init DIR --from {path.stem}` writes the config of this name into a folder"
-    return ""
+    if path.suffix in (".yaml", ".yml"):
+        return ""
+    return (
+        "; CONFIG is a sweep's YAML file (`raysweep init DIR` writes one), and `raysweep evaluate "
+        f"{path} --problems humaneval` evaluates a model"
+    )
 
 
 def overridden(document: Document, overrides: Sequence[str]) -> Document:

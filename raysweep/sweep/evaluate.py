@@ -16,7 +16,7 @@ from raysweep.generators.base import named_generator
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.perturbations.apply import available_perturbations
 from raysweep.planning.planner import build_plan
-from raysweep.problems.base import GIVEN, in_environment, problems_entry
+from raysweep.problems.base import GIVEN, in_environment, names_problems, problems_entry
 from raysweep.storage.artefacts import MANIFEST
 
 OPTIONS = {
@@ -60,6 +60,7 @@ def evaluation_config(
     keys of the section `evaluation`, except problems and perturbations. `sets`: overrides of any other, as ``a.b=c``.
     `environment`: the Python that runs the programs; None: raysweep's own.
     """
+    _require_model(model, problems)
     if settings["samples"] > 1 and settings["temperature"] == 0:
         raise UsageError(
             f"--samples {settings['samples']} at temperature 0: greedy samples are identical; give --temperature too"
@@ -88,6 +89,20 @@ def evaluation_config(
         raise ConfigError("evaluate", [_as_option(finding) for finding in error.findings]) from None
     keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
     return config.model_copy(update={"name": f"evaluate-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"})
+
+
+def _require_model(model: str, problems: Sequence[str]) -> None:
+    """Raise UsageError if the first argument is a problem set or a config, which stand elsewhere."""
+    if Path(model).suffix in (".yaml", ".yml"):
+        raise UsageError(f"MODEL: {model} is a config; `raysweep run {model}` runs its sweep")
+    if names_problems(model):
+        meant = next((text for text in problems if not names_problems(text)), "MODEL")
+        raise UsageError(
+            f"MODEL: {model} is a problem set; the model comes first: `raysweep evaluate {meant} --problems {model}`"
+        )
+    for text in problems:
+        if any(Path(text).glob("*config.json")):
+            raise UsageError(f"--problems: {text} is a model; give a problem set's name, or a JSONL file")
 
 
 def _name_of(model: str) -> str:

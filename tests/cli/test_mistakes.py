@@ -40,6 +40,8 @@ IN_COMMANDS = """\
 run nowhere.yaml
 run quickstart
 run mine
+plan model
+run org/model
 run mine.yaml --set models.3.path=x --set seed=010 --set seeed=1
 run mine.yaml --set seeed=1 --set evaluation.perturbations=[C9]
 run mine.yaml --set recipes.lora.batch_size=9
@@ -72,6 +74,8 @@ evaluate reference --problems humaneval --perturbations mix
 evaluate reference --problems humaneval --set languge.tagger=x
 evaluate m -p humaneval --perturbations C1 C2
 evaluate m -p humaneval mbpp
+evaluate humaneval --problems model
+evaluate mine.yaml --problems humaneval
 evaluate ./nowhere --problems humaneval
 evaluate reference -p problems.jsonl --allow-code-execution --perturbations C1,C9
 evaluate reference -p problems.jsonl --allow-code-execution --prompt-format chatt
