@@ -18,7 +18,7 @@ from raysweep.errors import UnfitModel
 from raysweep.machine import is_out_of_memory
 from raysweep.models.files.adapters import NAME as NAME_OF_CONFIG
 from raysweep.models.files.adapters import no_mapping, unknown_type, unread
-from raysweep.models.files.tensors import emptied
+from raysweep.models.files.tensors import emptied, shapes_of
 from raysweep.models.hub import model_config
 from raysweep.records import ModelRef
 from raysweep.rows.hub import cache_alone
@@ -247,7 +247,7 @@ def _opened(ref: ModelRef) -> Iterator[tuple[dict[str, tuple[int, ...]], Callabl
     """Give the shapes of the tensors in an adapter's file, by name, and a function that reads one, on the CPU.
 
     Raises:
-        UnfitModel: some have no numbers.
+        UnfitModel: the file is damaged, or some have no numbers.
     """
     import torch
     from safetensors import safe_open
@@ -266,19 +266,14 @@ def _opened(ref: ModelRef) -> Iterator[tuple[dict[str, tuple[int, ...]], Callabl
             path = Path(huggingface_hub.hf_hub_download(ref.location, SAFETENSORS, **options))
         except EntryNotFoundError:
             path = Path(huggingface_hub.hf_hub_download(ref.location, PICKLED, **options))
-    if path.name == PICKLED:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-        yield _whole(ref, {name: tuple(tensor.shape) for name, tensor in tensors.items()}), tensors.__getitem__
-        return
-    with safe_open(path, "pt") as file:
-        names = file.keys()
-        yield _whole(ref, {name: tuple(file.get_slice(name).get_shape()) for name in names}), file.get_tensor
-
-
-def _whole(ref: ModelRef, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    shapes = shapes_of(path)
     if why := emptied(f"the adapter {ref.location}", shapes):
         raise UnfitModel(why)
-    return shapes
+    if path.name == PICKLED:
+        yield shapes, torch.load(path, map_location="cpu", weights_only=True).__getitem__
+        return
+    with safe_open(path, "pt") as file:
+        yield shapes, file.get_tensor
 
 
 def _renamed(model: Any, config: Any) -> Mapping[str, str]:

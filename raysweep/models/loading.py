@@ -270,11 +270,8 @@ def _load_full(ref: ModelRef) -> Any:
 
 
 def require_numbers(ref: ModelRef) -> None:
-    """Raise UnfitModel if the files of a full model's folder hold tensors without numbers."""
-    shapes: Mapping[str, tuple[int, ...]] = {}
-    with contextlib.suppress(Exception):  # a damaged file: loading it says so
-        shapes = shapes_in(Path(ref.location))
-    if why := emptied(f"the model {ref.location}", shapes):
+    """Raise UnfitModel if the files of a full model's folder are damaged, or hold tensors without numbers."""
+    if why := emptied(f"the model {ref.location}", shapes_in(Path(ref.location))):
         raise UnfitModel(why)
 
 

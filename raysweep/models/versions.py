@@ -14,6 +14,7 @@ from typing import Any
 from raysweep.models.adapters import put_adapter_on, telling_tokens
 from raysweep.models.deltas import apply_delta
 from raysweep.models.effects import ShortTexts, has_weak_effect, merged
+from raysweep.models.files.tensors import shapes_of
 from raysweep.models.hub import quantization
 from raysweep.models.identity import LOCATION_FIELDS, weight_files
 from raysweep.models.loading import load_model, load_tokenizer
@@ -174,11 +175,7 @@ def _filled(network: Any, folder: Path) -> bool:
 
     state = network.state_dict()
     files = weight_files(folder)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for file in files:
-        with safe_open(file, "pt") as tensors:
-            names = tensors.keys()
-            shapes |= {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
+    shapes = {name: shape for file in files for name, shape in shapes_of(file).items()}
     filled = {state[name].data_ptr() for name in shapes if name in state}
     fit = all(name in state and tuple(state[name].shape) == shape for name, shape in shapes.items())
     is_one_to_one = len(filled) == len(shapes)  # else tensors that may differ would share their memory

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests import paths
-from tests.config.mistakes import ROWS, lasting, tiny_folder
+from tests.config.mistakes import ROWS, lasting
+from tests.models.configs import make_random
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +111,7 @@ audit sheet ann.csv
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    tiny_folder(tmp_path)
+    make_random("llama", tmp_path / "model")
     (tmp_path / "rows.jsonl").write_text(ROWS[: len(ROWS) // 2])
     (tmp_path / "problems.jsonl").write_text(json.dumps(PROBLEM) + "\n")
     (tmp_path / "untested.jsonl").write_text(json.dumps({**PROBLEM, "test": ""}) + "\n")

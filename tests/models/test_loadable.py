@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 
 from raysweep.errors import RaysweepError, UnfitModel
 from raysweep.models.finding import resolve
@@ -102,12 +103,17 @@ def test_what_still_fails_at_load_names_the_model_and_the_way_out(tmp_path):
         load_model(resolve(str(tmp_path)).ref())
 
 
-def test_weights_that_are_cut_off_are_told_with_their_folder_and_not_tried_again(tmp_path):
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_weights_that_are_cut_off_are_told_before_work_and_not_tried_again(name, tmp_path):
     make_random("llama", tmp_path)
-    weights = tmp_path / "model.safetensors"
+    weights = tmp_path / name
+    if name.endswith(".bin"):
+        torch.save(load_file(tmp_path / "model.safetensors"), weights)
+        (tmp_path / "model.safetensors").unlink()
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
-    with pytest.raises(UnfitModel, match=rf"model {tmp_path} can't be loaded: its weights are damaged .*copy"):
-        load_model(resolve(str(tmp_path)).ref())
+    for use in (require_whole, load_model):
+        with pytest.raises(UnfitModel, match=rf"{weights} is damaged .*; copy or download it again"):
+            use(resolve(str(tmp_path)).ref())
 
 
 @pytest.mark.parametrize(("names", "message"), LACKING)

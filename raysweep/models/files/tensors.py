@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysweep.errors import UnfitModel, first_line
 from raysweep.models.identity import weight_files
 from raysweep.units import count
 
@@ -44,20 +45,29 @@ def emptied(what: str, shapes: Mapping[str, Shape]) -> str:
 
 
 def shapes_in(folder: Path) -> dict[str, Shape]:
-    """Return the shapes of the tensors that a full model's folder holds, by their names; no data is read."""
+    """Return the shapes of the tensors that a full model's folder holds, by their names; no data is read.
+
+    Raises:
+        UnfitModel: a file is damaged.
+    """
+    files = weight_files(folder) or sorted(folder.glob("pytorch_model*.bin"))
+    return {name: shape for file in files for name, shape in shapes_of(file).items()}
+
+
+def shapes_of(file: Path) -> dict[str, Shape]:
+    """Return the shapes of the tensors in one file of weights; raise UnfitModel if it is damaged, such as cut short."""
     import torch
     from safetensors import safe_open
 
-    shapes: dict[str, Shape] = {}
-    for file in weight_files(folder):
-        with safe_open(file, "pt") as tensors:
-            names = tensors.keys()
-            shapes |= {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
-    if not shapes:
-        for file in sorted(folder.glob("pytorch_model*.bin")):
-            tensors = torch.load(file, map_location="meta", weights_only=True)
-            shapes |= {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    return shapes
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, "pt") as tensors:
+                names = tensors.keys()
+                return {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
+        held = torch.load(file, map_location="meta", weights_only=True)
+    except Exception as error:  # whatever its parser raises
+        raise UnfitModel(f"{file} is damaged ({first_line(error)}); copy or download it again") from error
+    return {name: tuple(tensor.shape) for name, tensor in held.items()}
 
 
 def overwritten(folder: Path, model: Any) -> tuple[str, ...]:
