@@ -200,7 +200,7 @@ def _defect(tensor: torch.Tensor) -> str:
     if not tensor.numel():
         return "is empty"
     if not tensor.isfinite().all():
-        return "has values that are not finite; a lower `lr` or `precision: float32` may help"
+        return "has values that are not finite; a lower `lr` may help"
     return "is all zero, so it was not trained" if tensor.dim() > 1 and not tensor.any() else ""
 
 

@@ -91,10 +91,10 @@ class TrainingReports:
         losses = self._sums()
         not_finite = (~losses[:, 0].isfinite()).nonzero()
         if len(not_finite):
-            step = done - len(losses) + 1 + int(not_finite[0])
+            step, recipe = done - len(losses) + 1 + int(not_finite[0]), self._job.recipe
             raise HopelessError(
                 f"{self._job.label}: the loss of step {step} of {self._total} is {float(losses[not_finite[0], 0])}; "
-                f"lower `lr: {self._job.recipe.lr}` or use `precision: float32`"
+                f"lower `lr: {recipe.lr}`{' or use `precision: float32`' * (recipe.precision != 'float32')}"
             )
         self._own, self._added = [], []
         loss = float(losses[:, 0].sum() / losses[:, 1].sum())
