@@ -303,6 +303,8 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         )
     cells = f"{count(len(facts.cells), 'cell')}, {count(summary.pairs, 'evaluation')}"
     yield f"{cells} (rule: {facts.rule}); {count(to_do.cells, 'cell')} to do"
+    if not facts.has_rd:
+        yield "no RD: clean prompts alone are evaluated; name others in `evaluation.perturbations`"
     parts = [f"{size(to_do.disk_bytes)} for models and completions"]
     if to_do.unknown:
         parts = [f"{size(to_do.disk_bytes)} for what is known of models and completions"]

@@ -42,7 +42,7 @@ from raysweep.planning.rows_read import RowsRead, rows_read
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.packages import EnvironmentFacts
 from raysweep.programs import COMPILED, Lane
-from raysweep.records import BASE, NOT_TUNED, REWRITTEN
+from raysweep.records import BASE, CLEAN, NOT_TUNED, REWRITTEN
 from raysweep.stages.references import unchecked_tests
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
@@ -191,6 +191,7 @@ class PlanFacts:
     environments: tuple[EnvironmentFacts, ...] = ()  # of problem sets that run in one, where it is on this machine
     unchecked: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Why tests check nothing, by problem set and task id, as far as that is known before programs run."""
+    has_rd: bool = True  # whether perturbed prompts are evaluated, beside the clean ones, which always are
     costs: tuple[PricedHours, ...] = ()  # of all that is to do, by `prices`, where no cluster was named
 
 
@@ -267,6 +268,7 @@ def plan_facts(
     return PlanFacts(
         **_of_config(plan.config),
         summary=_summary(plan, store),
+        has_rd=any(pair.pair.perturbation != CLEAN for cell in plan.cells for pair in cell.pairs),
         cells=_cells(plan, missing_of, costs.cells, store, there),
         models=model_facts(plan),
         shared_missing=tuple(item.node.label for item in shared if item.node),
