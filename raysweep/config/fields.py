@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,20 +48,29 @@ class DefaultMark:
     words: str
 
 
+NAME_SIGNS = "_.@+-"
+"""Characters of names beside letters and digits; none begins with one."""
+
+
+def may_be_in_name(character: str) -> bool:
+    """Return True for letters and digits of any script, with their marks, and for ``_ . @ + -``."""
+    return character in NAME_SIGNS or unicodedata.category(character)[0] in "LMN"
+
+
 def named(longest: int) -> DescribedCheck:
-    """Return a validator that a name can be part of a file's name, with at most `longest` characters."""
+    """Return a validator that a name can be part of a file's name, with at most `longest` bytes."""
 
     def check(name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@+-]*", name):
+        if not name or name[0] in NAME_SIGNS or not all(map(may_be_in_name, name)):
             raise ValueError(
                 f"name {name!r} can't be part of a file's name; take letters, digits and _ . @ + -, and start it with "
                 "a letter or a digit"
             )
-        if len(name) > longest:
-            raise ValueError(f"name {name!r} has {len(name)} characters; at most {longest} are allowed")
+        if (size := len(name.encode())) > longest:
+            raise ValueError(f"name {name!r} has {size} bytes; at most {longest} are allowed")
         return name
 
-    return DescribedCheck(check, f"name of at most {longest} characters")
+    return DescribedCheck(check, f"name of at most {longest} bytes")
 
 
 def _pair(value: Any) -> tuple[Any, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from raysweep.config.document import ConfigError
+from raysweep.config.fields import NAME_SIGNS, may_be_in_name
 from raysweep.config.loading import config_from
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
@@ -110,7 +112,9 @@ def _name_of(model: str) -> str:
     text = Path(model).name
     if manifest.is_file():
         text = str(json.loads(manifest.read_text()).get("label", text))
-    return re.sub(r"[^A-Za-z0-9_.@+-]+", "-", text)[:40].strip("-.@+_") or "model"
+    known = (char if may_be_in_name(char) else " " for char in unicodedata.normalize("NFC", text))
+    name = re.sub(" +", "-", "".join(known)).encode()[:40].decode(errors="ignore")
+    return name.strip(NAME_SIGNS) or "model"
 
 
 def _as_option(finding: str) -> str:

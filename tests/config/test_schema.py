@@ -470,7 +470,7 @@ def test_a_value_of_the_wrong_kind_is_told_in_plain_words(snapshot, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     keys = [line.partition(" =") for line in VALUES.splitlines()]
     wrong = [f"{key}{equals[1:]}{value.strip()}" for key, equals, values in keys for value in values.split(" |")]
-    long = ["models.0.name=" + "a" * 41, "name=" + "a" * 81, "models.0.pretrain.size.rope_theta=1" + "0" * 30]
+    long = ["models.0.name=" + "模" * 14, "name=" + "a" * 81, "models.0.pretrain.size.rope_theta=1" + "0" * 30]
     assert screen([*wrong, *long, 'report.title="\\ud800"']) == snapshot
 
 
