@@ -253,17 +253,22 @@ def show_pairs(
 
 @app.command()
 def status(
-    sweep: opt.SweepName,
+    sweep: opt.SweepOrAll = None,
     storage: opt.Storage = None,
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it, from its start to its end")] = False,
     cell: Annotated[str | None, typer.Option("--cell", metavar="ID", help="One cell: loss, step, its log")] = None,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Show how far a sweep is, and the folder of each model."""
-    from raysweep.cli.views.status import print_cell, print_status, watch_status
+    """Show how far a sweep is, and the folder of each model; without a name, all sweeps."""
+    from raysweep.cli.views.status import print_cell, print_status, print_sweeps, watch_status
     from raysweep.storage.store import open_store
     from raysweep.sweep.folder import SweepFolder, open_folder
 
+    if sweep is None:
+        if watch or cell is not None:
+            raise UsageError(f"{'--watch' if watch else '--cell'} shows one sweep; name it: raysweep status SWEEP ...")
+        print_sweeps(open_store(storage), as_json)
+        return
     if watch and cell is None and not as_json:
         watch_status(SweepFolder(open_store(storage), sweep))
         return

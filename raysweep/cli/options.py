@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The sweep's YAML file; `raysweep init` writes one")]
 SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="`name` of the sweep's config")]
+SweepOrAll = Annotated[
+    str | None, typer.Argument(metavar="[SWEEP]", help="`name` of the sweep's config; without it all sweeps are listed")
+]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -35,6 +38,10 @@ Extraction = Annotated[
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake, openai:NAME")]
 NameInResults = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="The model's name in results; default: from MODEL")
+]
+SweepToMake = Annotated[
+    str | None,
+    typer.Option("--sweep", metavar="NAME", help="Name of its sweep, for status, report and compare; default: a hash"),
 ]
 Perturbations = Annotated[
     str, typer.Option("--perturbations", metavar="C1,C2", help="Names, or all: clean, 9 methods, 4 mixes")

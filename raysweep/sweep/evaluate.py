@@ -21,10 +21,13 @@ from raysweep.planning.planner import build_plan
 from raysweep.problems.base import GIVEN, in_environment, names_problems, problems_entry
 from raysweep.storage.artefacts import MANIFEST
 
+UNNAMED = "evaluate"
+"""How the names of sweeps begin that were given none."""
 OPTIONS = {
     "models.0.path": "MODEL",
     "models.0.generator": "MODEL",
     "models.0.name": "--name",
+    "name": "--sweep",
     "evaluation.problems": "--problems",
     "evaluation.perturbations": "--perturbations",
     "evaluation.prompt_format": "--prompt-format",
@@ -46,6 +49,7 @@ def evaluation_config(
     perturbations: str,
     *,
     name: str | None,
+    sweep: str | None = None,
     seed: int,
     settings: Mapping[str, Any],
     sets: Sequence[str],
@@ -55,12 +59,13 @@ def evaluation_config(
 ) -> SweepConfig:
     """Return the config of a sweep that evaluates one model; raise UsageError for arguments that can't be used.
 
-    The sweep's name contains a hash of its results' keys, so that a changed model or problem file gives a new sweep.
+    Unless it is given one, the sweep's name contains a hash of its results' keys, so that a changed model or problem
+    file gives a new sweep.
 
     `problems`: see `problems_entry`. `perturbations`: ``all`` stands for clean prompts, methods and mixes that need no
-    argument. `name`: None: the id of the model's cell if a sweep made it, else the last part of `model`. `settings`:
-    keys of the section `evaluation`, except problems and perturbations. `sets`: overrides of any other, as ``a.b=c``.
-    `environment`: the Python that runs the programs; None: raysweep's own.
+    argument. `name`: None: the id of the model's cell if a sweep made it, else the last part of `model`. `sweep`: name
+    of the sweep. `settings`: keys of the section `evaluation`, except problems and perturbations. `sets`: overrides of
+    any other, as ``a.b=c``. `environment`: the Python that runs the programs; None: raysweep's own.
     """
     _require_model(model, problems)
     if settings["samples"] > 1 and settings["temperature"] == 0:
@@ -73,7 +78,7 @@ def evaluation_config(
     methods = [part.strip() for part in perturbations.split(",") if part.strip()]
     entries = [problems_entry(text, seed) for text in problems]
     value: dict[str, Any] = {
-        "name": "evaluate",
+        "name": sweep or UNNAMED,
         "seed": seed,
         "allow_code_execution": allow_code_execution,
         "models": [{"name": name or _name_of(model), **source}],
@@ -89,8 +94,10 @@ def evaluation_config(
         config = config_from(value, "evaluate", sets)
     except ConfigError as error:
         raise ConfigError("evaluate", [_as_option(finding) for finding in error.findings]) from None
+    if config.name != UNNAMED:  # `--set name=...` says it too
+        return config
     keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
-    return config.model_copy(update={"name": f"evaluate-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"})
+    return config.model_copy(update={"name": f"{UNNAMED}-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"})
 
 
 def _require_model(model: str, problems: Sequence[str]) -> None:

@@ -113,8 +113,7 @@ class SweepFolder:
         """Raise UsageError without such a sweep, OtherSchema if another raysweep wrote it. `also_known`: more names."""
         self.store.files.require_known()
         if not self.exists():
-            names = (name.split("/") for name in self.store.files.infos("sweeps"))
-            known = [parts[0] for parts in names if parts[1:] == ["grid.parquet"]]
+            known = sweeps_in(self.store)
             hint = did_you_mean(self.name, [*known, *also_known])
             listed = ", ".join(sorted(known)) or "none; give --storage another place if they lie elsewhere"
             raise UsageError(f"unknown sweep {self.name!r}{hint}; sweeps in {self.store.files}: {listed}")
@@ -254,6 +253,12 @@ class SweepFolder:
         models = {row.model_key: row.weights for row in self.grid() if row.weights is not None}
         named = (self.store.counts(weights).get(CPU_CAPABILITY) for weights in models.values())
         return dict(sorted(Counter(str(capability) for capability in named if capability).items()))
+
+
+def sweeps_in(store: Store) -> dict[str, float]:
+    """Return the names of a store's sweeps, with the time at which the last run of each wrote its grid (epoch)."""
+    parted = ((*path.partition("/"), info.mtime_ns / 1e9) for path, info in store.files.infos("sweeps").items())
+    return {name: seconds for name, _, file, seconds in parted if file == "grid.parquet"}
 
 
 def open_folder(name: str, storage: str | None, also_known: Iterable[str] = ()) -> SweepFolder:

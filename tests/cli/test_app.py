@@ -273,14 +273,21 @@ def test_a_problem_set_is_given_its_file_or_a_file_its_name(cli, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_is_called_by_its_cell_or_as_asked(cli, tmp_path):
+def test_a_model_and_its_sweep_are_called_by_the_cell_or_as_asked_and_listed(cli, tmp_path):
     problems = problem_file(tmp_path / "p.jsonl", 1)
     folder = make_tiny("llama", tmp_path / "0b5e").location
     (Path(folder) / "manifest.json").write_text(json.dumps({"label": "llama.full.C1.s42"}))
-    for more, name in (((), "llama.full.C1.s42"), (("--name", "best"), "best")):
+    cell = "llama.full.C1.s42"
+    for more, name, sweep in (((), cell, f"evaluate-{cell}-"), (("--name", "模", "--sweep", "first"), "模", "first")):
         code, out, _ = evaluate(cli, problems, "--max-new-tokens", "2", "--json", *more, model=folder)
         assert code == 0 and {score["model"] for score in json.loads(out)["scores"]} == {name}
-        assert json.loads(out)["sweep"].startswith(f"evaluate-{name}-")
+        assert json.loads(out)["sweep"].startswith(sweep)
+    _, *lines = cli("status")[1].splitlines()
+    day = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+    assert re.fullmatch(rf" *first +模 +jsonl +{day} +0\.000 *", lines[0])
+    assert re.fullmatch(rf" *evaluate-{cell}-\w{{8}} +{cell} +jsonl +{day} +0\.000 *", lines[1])
+    assert json.loads(cli("status", "--json")[1])[0]["sweep"] == "first"
+    assert "name it: raysweep status SWEEP" in cli("status", "--watch")[2]
 
 
 @pytest.mark.slow

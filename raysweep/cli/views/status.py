@@ -34,9 +34,10 @@ from raysweep.sweep.overview.status import (
     shared_states,
     sweep_status,
 )
-from raysweep.units import count, duration, hours
+from raysweep.units import count, duration, first_of, hours
 
 if TYPE_CHECKING:
+    from raysweep.storage.store import Store
     from raysweep.sweep.overview.cell import CellDetail
 
 WATCH_SECONDS = 2.0
@@ -91,6 +92,25 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     ):
         if dropped:
             console.print(f"\n{text}:\n  {', '.join(dropped)}", soft_wrap=True)
+
+
+def print_sweeps(store: Store, as_json: bool) -> None:
+    from raysweep.sweep.overview.sweeps import all_sweeps
+
+    store.files.require_known()
+    sweeps = all_sweeps(store)
+    if as_json:
+        print_json([dataclasses.asdict(line) for line in sweeps])
+        return
+    columns = ("sweep", "models", "problem sets", "last run", "pass@1 on clean prompts")
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None)
+    for line in sweeps:
+        rates = (f"{low:.3f}" + f" to {high:.3f}" * (high > low) for low, high in line.passed.values())
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(line.last_run))
+        table.add_row(
+            line.sweep, first_of(line.models, "model"), first_of(line.problem_sets, "set"), when, ", ".join(rates)
+        )
+    new_console().print(table if sweeps else f"no sweeps in {store.files}")
 
 
 def _held(folder: SweepFolder) -> dict[str, str]:
