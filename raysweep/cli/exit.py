@@ -146,6 +146,8 @@ def _insist() -> None:
     every exception: tests/cli/test_exit.py, `test_a_signal_that_comes_where_exceptions_are_passed_over_...`, fails
     without this thread.
     """
+    if invocation.stopped_by:  # in the log, which a job that is ended by force seconds later leaves
+        logging.getLogger(NAME).debug("stopping, after %s", signal.Signals(invocation.stopped_by).name)
     missed = 0
     while invocation.stopped_by:
         time.sleep(LOOK_SECONDS)

@@ -36,6 +36,8 @@ LINE_SECONDS = 10.0
 
 WORK = ".work.json"
 """The file beside the activities that says what the tasks compute."""
+END = ".end"
+"""The file beside the activities that says how the run of a sweep ended."""
 Work = Mapping[str, Mapping[str, float]]
 """What tasks compute, by task and stage, in one unit for all tasks."""
 
@@ -263,3 +265,15 @@ def read_work(files: Files) -> Work:
     with contextlib.suppress(StoreError, ValueError):
         return dict(json.loads(files.read(WORK, patient=False) or b"{}"))
     return {}
+
+
+def write_end(files: Files, text: str) -> None:
+    with contextlib.suppress(StoreError):
+        files.write(END, text, patient=False)
+
+
+def read_end(files: Files) -> str:
+    """Return how the last run of a sweep ended, such as ``was stopped at 2026-11-30 12:00:00``; empty if unknown."""
+    with contextlib.suppress(StoreError):
+        return (files.read(END, patient=False) or b"").decode()
+    return ""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.placing.fits import HERE, IdleNodes, require_placeable
-from raysweep.engine.progress import RUNNING, ProgressFile, read_activities
-from raysweep.errors import UsageError
+from raysweep.engine.progress import RUNNING, ProgressFile, read_activities, write_end
+from raysweep.errors import Stopped, UsageError, last_line
 from raysweep.execution.oracle import inside_refused
 from raysweep.execution.pool import require_permission
 from raysweep.generators.environments import environment_of
@@ -95,18 +95,29 @@ def sweep_lease(folder: SweepFolder) -> Iterator[Lease]:
 
 
 @contextmanager
-def mark_stopped_on_error(folder: SweepFolder) -> Iterator[None]:
-    """If the block ends with an exception, such as Ctrl-C, mark the tasks that still count as running as stopped.
+def recorded_end(folder: SweepFolder) -> Iterator[None]:
+    """Write beside the progress files how the block ends; until it does, that its process was killed.
 
-    The tasks' own processes may have ended without doing so.
+    If it ends with an exception, such as Ctrl-C, mark the tasks that still count as running as stopped: their own
+    processes may have ended without doing so.
     """
+    write_end(folder.progress, f"began at {_now()} and was killed")
     try:
         yield
-    except BaseException:
-        for name, activity in read_activities(folder.progress).items():
+    except BaseException as error:
+        activities = read_activities(folder.progress)
+        how = "failed" if any(activity.started for activity in activities.values()) else "failed to start"
+        is_stop = isinstance(error, KeyboardInterrupt | SystemExit | Stopped)
+        write_end(folder.progress, f"was stopped at {_now()}" if is_stop else f"{how} at {_now()}: {last_line(error)}")
+        for name, activity in activities.items():
             if activity.state == RUNNING:
                 ProgressFile(folder.progress, name).stop()
         raise
+    write_end(folder.progress, f"ended at {_now()}")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def require_resources(

@@ -23,7 +23,7 @@ from raysweep.programs import PYTHON
 from raysweep.records import NOT_TUNED, Recovery
 from raysweep.stages.scoring import cell_folders
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.guards import mark_stopped_on_error
+from raysweep.sweep.guards import recorded_end
 
 ENGINES = ("local", "ray")
 PRETRAINING = "pretraining"
@@ -83,7 +83,9 @@ def make(
     later = [plan for plan in missing_artefacts if plan.after_cells]
     ids = [task.id for task in [*shared, *cell_tasks, *_tasks(later, context, needs)]]
     watch = options.watch(folder, ids, cached_cells) if options.watch else nullcontext()
-    with watch, mark_stopped_on_error(folder), _engine(config, context, folder, options, ids, cached_cells) as engine:
+    engine = _engine(config, context, folder, options, ids, cached_cells)
+    # the outer one records that Ray doesn't start, the inner one a stop before Ray ends, which may take too long
+    with watch, recorded_end(folder), engine, recorded_end(folder):
         engine.check([*shared, *cell_tasks])
         errors = engine.make_shared(shared)
         errors |= _run_cells(engine, cell_tasks, errors, folder, fail_fast=options.fail_fast)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from raysweep import machine
 from raysweep.config.loading import load_config
-from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
+from raysweep.engine.progress import STOPPED, ProgressFile, read_activities, read_end
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
@@ -26,7 +27,7 @@ from raysweep.sweep.guards import (
     MIN_FREE_BYTES,
     _require_isolation,
     _require_level,
-    mark_stopped_on_error,
+    recorded_end,
     require_oracle,
     require_space,
     sweep_lease,
@@ -69,14 +70,20 @@ def test_a_second_run_is_refused_with_the_first_ones_process_and_may_start_once_
     assert not folder.is_running()
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, RaysweepError])
-def test_a_running_task_is_marked_as_stopped_when_the_run_ends_early(folder, end):
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(), RaysweepError("no\nRay")])
+def test_how_a_run_ends_is_kept_and_a_running_task_marked_as_stopped_when_it_ends_early(folder, end):
+    at, failed = r"at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", isinstance(end, RaysweepError)
+    with pytest.raises(type(end)), recorded_end(folder):
+        raise end
+    assert re.fullmatch(rf"failed to start {at}: Ray" if failed else f"was stopped {at}", read_end(folder.progress))
     progress = ProgressFile(folder.progress, "cell")
-    with pytest.raises(end), mark_stopped_on_error(folder):
+    with pytest.raises(type(end)), recorded_end(folder):
+        assert re.fullmatch(f"began {at} and was killed", read_end(folder.progress))
         progress.update("training", 3, 10, force=True)
         raise end
     activity = read_activities(folder.progress)["cell"]
     assert (activity.state, activity.stage, activity.done) == (STOPPED, "training", 3)
+    assert re.fullmatch(rf"failed {at}: Ray" if failed else f"was stopped {at}", read_end(folder.progress))
 
 
 @pytest.fixture

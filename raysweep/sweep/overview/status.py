@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
+from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity, read_end
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
@@ -83,6 +83,8 @@ class SweepStatus:
     gpu_hours: Mapping[str, float]  # used, by type of accelerator
     runs: tuple[Mapping[str, Any], ...]  # oldest first
     cpu_capabilities: Mapping[str, int] | None = None  # of `SweepFolder`; None for more than `LISTED` cells
+    is_running: bool = False  # whether a process runs it
+    last_end: str = ""  # how the last run ended, as `read_end` has it
 
     def frame(self) -> pandas.DataFrame:
         import pandas
@@ -97,7 +99,8 @@ def sweep_status(folder: SweepFolder) -> SweepStatus:
     used = folder.ledger().by_accelerator()
     shared, runs = tuple(shared_states(folder, cells)), tuple(folder.runs())
     capabilities = folder.cpu_capabilities() if len(cells) <= LISTED else None
-    return SweepStatus(folder.name, tuple(cells), shared, used, runs, capabilities)
+    is_running, last_end = folder.is_running(), read_end(folder.progress)
+    return SweepStatus(folder.name, tuple(cells), shared, used, runs, capabilities, is_running, last_end)
 
 
 def group_states(cells: Sequence[CellStatus]) -> list[GroupStatus]:

@@ -15,7 +15,7 @@ from peft import LoraConfig, PeftModel
 
 from raysweep.cli.views import status
 from raysweep.cli.views.status import print_status
-from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, Activity
+from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, Activity, write_end
 from raysweep.errors import UsageError
 from raysweep.machine import CPU_CAPABILITY
 from raysweep.models.loading import load_model
@@ -77,6 +77,7 @@ def folder(tmp_path) -> SweepFolder:
         Activity("training-set-C1", DONE, "making"),
     ):
         folder.progress.write(f"{activity.id}.json", json.dumps(activity.__dict__))
+    write_end(folder.progress, "was stopped at 2026-01-31 12:00:00")
     return folder
 
 
