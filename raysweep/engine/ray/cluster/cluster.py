@@ -19,6 +19,7 @@ from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED
 from raysweep.engine.placing.fits import unfit
 from raysweep.engine.ray.cluster.probe import require_reachable
 from raysweep.engine.ray.cluster.temp_folders import DEFAULT, LONG, make_folder, remove_stale, sockets_root, spill_root
+from raysweep.errors import RaysweepError
 from raysweep.machine import cores
 from raysweep.planning.predictions.needs import CellNeeds, Needs, without
 from raysweep.units import count
@@ -176,10 +177,16 @@ class Cluster:
                     )
                 break
             except Exception as error:
-                if TOO_SLOW not in str(error) or attempt == START_ATTEMPTS:
+                if TOO_SLOW not in str(error):
                     raise
-                log.warning("Ray did not start within its 30 s, as on a busy machine; it is started again")
                 _end_half_started(folder)
+                if attempt == START_ATTEMPTS:
+                    raise RaysweepError(
+                        f"Ray was not up within 30 s, {attempt} times in a row, as on a busy machine (load "
+                        f"{os.getloadavg()[0]:.0f} on {count(cores(), 'core')}); give the same command once less runs "
+                        "here, or with --engine local, which needs no Ray"
+                    ) from error
+                log.warning("Ray did not start within its 30 s, as on a busy machine; it is started again")
         return f"started Ray on {count(cpus, 'CPU')}" + _dashboard(context)
 
     def _spill_folder(self) -> Path | None:
