@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from raysweep.engine.progress import DONE, FAILED, RUNNING, TRAINING, Activity, Work
 
@@ -21,6 +22,19 @@ SET = "making"
 """The stage of inputs that are no models: how fast they are made tells nothing of models."""
 FEWEST_SECONDS = 5.0
 """How long work must have been seen to tell its pace."""
+FEWEST_ADVANCES = 4
+"""Looks that must have seen more work than the last one: a prompt that ends before its whole batch tells no pace."""
+
+
+@dataclass
+class _Stage:
+    """A running stage of a task: its units when it first had any, and since when; its units at the last look."""
+
+    name: str
+    first: int
+    began: float
+    done: int
+    advances: int = 0  # looks that saw more units
 
 
 class TimeLeft:
@@ -37,8 +51,9 @@ class TimeLeft:
         self._work = {name: self._work_of(name, planned.get(name)) for name in wanted}
         self._cached = cached_cells * self._usual
         self._last: dict[str, Activity] = {}
-        self._stages: dict[str, tuple[str, int, float]] = {}  # by task: stage, units and time when it first had any
+        self._stages: dict[str, _Stage] = {}  # by task
         self._now = self._seen = 0.0
+        self._advances = 0  # looks that saw more work
         self._began: float | None = None  # when work was first seen
 
     def _work_of(self, name: str, planned: Mapping[str, float] | None) -> Mapping[str, float]:
@@ -55,8 +70,12 @@ class TimeLeft:
         for name, stages in self._work.items():
             last = self._last.get(name)
             activity = activities.get(name) or last or Activity(name)  # a file may be unreadable for a while
-            if activity.done and (name not in self._stages or self._stages[name][0] != activity.stage):
-                self._stages[name] = activity.stage, activity.done, now
+            stage = self._stages.get(name)
+            if stage is not None and stage.name == activity.stage:
+                stage.advances += activity.done > stage.done
+                stage.done = activity.done
+            elif activity.done:
+                self._stages[name] = _Stage(activity.stage, activity.done, now, activity.done)
                 if activity.stage == TRAINING:  # a resumed one has its first units from before
                     last = None
             if last is not None and SET not in stages and activity.state in (RUNNING, DONE):
@@ -65,6 +84,7 @@ class TimeLeft:
         self._now = now
         if self._began is not None:
             self._seen += gained
+            self._advances += gained > 0
         elif gained > 0:
             self._began = now
 
@@ -73,8 +93,8 @@ class TimeLeft:
         return (self._cached + sum(self._done(*item) for item in self._last.items())) / (whole or 1.0)
 
     def seconds(self) -> float | None:
-        """Return the seconds left; None before a pace was measured."""
-        if self._began is None or self._now < self._began + FEWEST_SECONDS or self._seen <= 0:
+        """Return the seconds left; None before a steady pace was measured."""
+        if self._began is None or not self._is_steady(self._began, self._advances) or self._seen <= 0:
             return None
         left = sum(sum(self._work[name].values()) - self._done(name, last) for name, last in self._last.items())
         return left * (self._now - self._began) / self._seen
@@ -82,12 +102,16 @@ class TimeLeft:
     def stage_seconds(self) -> dict[str, float]:
         """Return the seconds left of each running stage whose pace was measured, by task."""
         left = {}
-        for name, (stage, first, began) in self._stages.items():
-            activity, passed = self._last[name], self._now - began
-            is_running = (activity.state, activity.stage) == (RUNNING, stage)
-            if is_running and activity.done > first and passed >= FEWEST_SECONDS:
-                left[name] = passed * (activity.total - activity.done) / (activity.done - first)
+        for name, stage in self._stages.items():
+            activity = self._last[name]
+            is_running = (activity.state, activity.stage) == (RUNNING, stage.name)
+            if is_running and activity.done > stage.first and self._is_steady(stage.began, stage.advances):
+                rest = (activity.total - activity.done) / (activity.done - stage.first)
+                left[name] = (self._now - stage.began) * rest
         return left
+
+    def _is_steady(self, began: float, advances: int) -> bool:
+        return self._now >= began + FEWEST_SECONDS and advances >= FEWEST_ADVANCES
 
     def _done(self, name: str, activity: Activity) -> float:
         stages, stage = self._work[name], activity.stage

@@ -112,6 +112,16 @@ def test_nothing_is_told_before_a_model_has_computed_for_some_seconds() -> None:
         assert (left.seconds() is None) == (second < 30 + 1 + FEWEST_SECONDS)
 
 
+def test_prompts_that_end_long_before_the_others_of_their_batch_tell_no_time() -> None:
+    """Two of 320 in five seconds would make 26 minutes; all but a few end together after 9 s."""
+    left = TimeLeft(["m.base"])
+    for second in range(16):
+        done = 0 if second < 1 else 1 if second < 6 else 2 if second < 10 else 60 * (second - 9)
+        left.look({"m.base": Activity("m.base", RUNNING, "generating", done, 320)}, float(second))
+        for told in (left.seconds(), left.stage_seconds().get("m.base")):
+            assert told is None if second < 12 else told is not None and told < 60
+
+
 def test_steps_from_before_a_resumed_training_and_failed_cells_are_not_taken_for_fast_ones() -> None:
     left = TimeLeft(CELLS, {name: {"training": 100.0} for name in CELLS})
     for second in range(21):

@@ -7,6 +7,7 @@ into lines; `counting` feeds it with a number, and `raysweep status --watch` wit
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,8 @@ LINE_SECONDS = 10
 """Seconds between two plain progress lines of one activity."""
 _FIRST_SECONDS = 1
 """Seconds before the first plain line of a count, so that short work has none."""
+STEADY_SECONDS = 1
+"""Seconds after the first of a count before a bar shows the time left: the first of many take long, or come at once."""
 SAME_SECONDS = 60
 """Seconds between two plain progress lines of one activity that reported nothing in between."""
 
@@ -180,15 +183,17 @@ def counting(what: str, total: int | None = None, console: Console | None = None
 
     `console`: None: of stderr.
     """
-    bar = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    )
+    bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     task = bar.add_task(what, total=total)
     last, of = time.time() - LINE_SECONDS + _FIRST_SECONDS, "" if total is None else f"/{total:,}"
+    columns, began = bar.columns, math.inf
 
     def tell(done: int) -> None:
-        nonlocal last
+        nonlocal last, began
         bar.update(task, completed=done)
+        began = min(began, time.monotonic()) if done else began
+        if bar.columns == columns and time.monotonic() >= began + STEADY_SECONDS:
+            bar.columns = (*columns, TimeRemainingColumn())
         if time.time() - last >= LINE_SECONDS:
             last = time.time()
             display.line(f"{time.strftime('%H:%M:%S')} {what}: {done:,}{of}")

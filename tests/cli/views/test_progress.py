@@ -6,6 +6,7 @@ import dataclasses
 import io
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -69,11 +70,16 @@ def test_times_of_lines_are_those_of_this_machine_whatever_a_nodes_clock_says():
     assert "lost a worker" in shown(console) and "03:04:05" not in shown(console)
 
 
-def test_a_counter_is_a_bar_on_a_terminal():
-    console = terminal()
-    with counting("attacking [x]", 1000, console) as tell:
-        tell(250)
-    assert re.search(r"attacking \[x\] .*250/1000", shown(console))
+def test_a_counter_is_a_bar_on_a_terminal_and_has_a_time_left_after_a_second(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(views, "time", SimpleNamespace(time=time.time, monotonic=lambda: clock[0]))
+    for seconds, left in ((0.9, ""), (1, r"[\d-]+:[\d-]+:[\d-]+")):
+        console = terminal()
+        with counting("attacking [x]", 1000, console) as tell:
+            tell(1)
+            clock[0] += seconds
+            tell(250)
+        assert re.fullmatch(left, re.findall(r"attacking \[x\] .*250/1000(.*)", shown(console))[-1].strip())
 
 
 def test_a_counter_in_a_log_is_a_line_after_a_second_and_then_each_ten(monkeypatch):
