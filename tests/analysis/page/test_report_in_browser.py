@@ -97,6 +97,13 @@ def test_the_page_opens_on_what_the_headline_is_about(tmp_path: Path, sweep: str
         assert all(f"{100 * value:.1f}" in shown for value in values)
 
 
+def test_on_a_narrow_screen_a_wide_table_says_that_it_scrolls(tmp_path: Path, sweep: str):
+    for size, scrolls in (("390,844", True), ("2400,844", False)):
+        page, _ = visit(tmp_path, sweep, flags=[f"--window-size={size}"])
+        classes = [str(attributes.get("class")).split() for _, attributes in page.elements]
+        assert any({"frame", "scrolls"} <= {*names} for names in classes) == scrolls
+
+
 def test_an_address_selects_filter_and_sample(tmp_path: Path, sweep: str):
     at = "gpt_bigcode~C~lora~42~minicode~C3~minicode/7~0"
     page, console = visit(tmp_path, sweep, f"#samples?model=gpt_bigcode&set=C&test=C3&at={at}")

@@ -1,5 +1,5 @@
 "use strict";
-// The report's sample viewer and copy buttons. Text from models becomes text nodes, never markup.
+// The report's sample viewer and copy buttons, and which tables are wider than the page. Text from models becomes text nodes, never markup.
 (() => {
   const ROW = 48; // height of one line of the list, px (3rem)
   const $ = (id) => document.getElementById(id);
@@ -33,6 +33,10 @@
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", () => copy($(button.dataset.copy).textContent, button));
   }
+  const sized = new ResizeObserver((entries) => requestAnimationFrame(() => { // a size changed within is an error
+    for (const { target } of entries) target.classList.toggle("scrolls", target.scrollWidth > target.clientWidth);
+  }));
+  for (const frame of document.querySelectorAll(".frame")) sized.observe(frame);
   if (!$("data")) return;
 
   // ------------------------------------------------------------------ the samples, as objects
