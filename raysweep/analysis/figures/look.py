@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,7 +56,8 @@ class ReportFigure(ABC):
         """Return the figure as SVG or PDF; equal figures give equal bytes."""
 
 
-def plotting() -> AbstractContextManager[None]:
+@contextmanager
+def plotting() -> Iterator[None]:
     import matplotlib
 
     settings: dict[Any, Any] = {
@@ -66,7 +69,9 @@ def plotting() -> AbstractContextManager[None]:
         "font.family": "DejaVu Sans",
         "font.size": 10,
     }
-    return matplotlib.rc_context(settings)
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a browser has others
+        yield
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -20,7 +20,7 @@ from raysweep.engine.ray.batches import collect_results, died_too_often, indexed
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.hosts.host import HostBatch, HostKind
-from raysweep.engine.ray.numbers.gauges import MeasuredGenerator
+from raysweep.engine.ray.numbers.gauges import MeasuredGenerator, in_ascii
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.generators.base import GENERATORS
 from raysweep.records import Completion, ModelRef
@@ -64,7 +64,7 @@ def generate_with_ray(
     import ray
 
     total = len(job.batches)
-    name = f"generate {job.label.replace('.', '-')}"  # in Ray's dashboard
+    name = in_ascii(f"generate {job.label.replace('.', '-')}")  # in Ray's dashboard
     if isinstance(job.model, ModelRef):
         without_batches = dataclasses.replace(job, batches=())
         generator = GENERATORS.get(job.generator.name)

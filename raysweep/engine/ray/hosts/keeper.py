@@ -23,7 +23,7 @@ from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.hosts.dispatcher import Dispatcher
 from raysweep.engine.ray.hosts.host import HostBatch
 from raysweep.engine.ray.hosts.running import spawn
-from raysweep.engine.ray.numbers.gauges import waiting_gauge
+from raysweep.engine.ray.numbers.gauges import in_ascii, waiting_gauge
 from raysweep.planning.predictions.needs import Needs
 
 log = logging.getLogger("raysweep")
@@ -151,7 +151,7 @@ class HostKeeper:
             waiting = self._dispatcher.waiting()
             known |= waiting.keys() | {(host.base, host.kind.job.generator.name) for host in self._hosts.all}
             for model, generator in known:
-                self._waiting.set(waiting[model, generator], {"model": model, "generator": generator})
+                self._waiting.set(waiting[model, generator], {"model": in_ascii(model), "generator": generator})
 
 
 def start_keeper(

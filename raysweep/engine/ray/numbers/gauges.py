@@ -27,6 +27,11 @@ HOST_GAUGES = {
 WAITING = "raysweep_batches_waiting"
 
 
+def in_ascii(name: str) -> str:
+    """Return a name of a config as Ray takes it for tags and functions: with escapes for letters beyond ASCII."""
+    return name.encode("ascii", "backslashreplace").decode()
+
+
 class Gauges:
     """Gauges that keep their values until the process ends.
 
@@ -43,6 +48,7 @@ class Gauges:
 
     def set(self, name: str, value: float, tags: Mapping[str, str]) -> None:
         """Set a gauge; NaN, an unknown number, ends its series."""
+        tags = {tag: in_ascii(of) for tag, of in tags.items()}
         series = name, frozenset(tags.items())
         if math.isnan(value):
             self._values.pop(series, None)

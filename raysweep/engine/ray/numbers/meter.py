@@ -24,7 +24,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from raysweep.engine.ledger import Ledger, spent_text
 from raysweep.engine.ray.cluster.nodes import driver_labels, nodes_by_id
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
-from raysweep.engine.ray.numbers.gauges import HOST_TAGS, Gauges
+from raysweep.engine.ray.numbers.gauges import HOST_TAGS, Gauges, in_ascii
 from raysweep.errors import RaysweepError, Stopped, StoreError, last_line
 from raysweep.records import TrainingStep
 from raysweep.storage.files import Files
@@ -96,7 +96,7 @@ class Meter:
         self._gauges = Gauges({name: m.text for name, m in METRICS.items() if m.kind == GAUGE}, tags)
 
     def report(self, name: str, value: float, tags: Mapping[str, str]) -> None:
-        tagged = {**tags, "sweep": self._sweep}
+        tagged = {tag: in_ascii(of) for tag, of in {**tags, "sweep": self._sweep}.items()}
         if name not in self._counters:
             self._gauges.set(name, value, tagged)
         elif value > 0:  # Ray refuses 0

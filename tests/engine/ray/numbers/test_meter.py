@@ -88,13 +88,13 @@ def test_a_gauge_keeps_its_value_until_it_is_unknown(exported, sweep):
         return bool(exported("raysweep_seconds_left"))
 
     step = TrainingStep(1, 2, loss=0.5, learning_rate=0.1, tokens=7, new_tokens=3, memory_bytes=11, mfu=0.25)
-    meter.report_step(step, {"model": "m", "recipe": "full"})
+    meter.report_step(step, {"model": "模", "recipe": "full"})  # Ray takes ASCII alone
     names = [name for name in meter.METRICS if name.startswith("raysweep_training")]
     assert eventually(lambda: [exported(name) for name in names] == [[3], [0.5], [0.25], [11]])
     assert eventually(sees_the_other_one)
     assert eventually(lambda: not exported("raysweep_seconds_left"))
     assert eventually(lambda: exported("raysweep_training_loss") == [0.5])
-    meter.report_step(dataclasses.replace(step, loss=0.4, mfu=None), {"model": "m", "recipe": "full"})
+    meter.report_step(dataclasses.replace(step, loss=0.4, mfu=None), {"model": "模", "recipe": "full"})
     assert eventually(lambda: exported("raysweep_training_loss") == [0.4])
     assert eventually(lambda: not exported("raysweep_training_mfu"))
     ray.kill(other)
