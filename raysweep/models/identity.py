@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import UsageError
+from raysweep.errors import UnfitModel, UsageError
 from raysweep.hashing import canonical_json, sha256, text_sha
 from raysweep.models.hub import hub_config, read_json
 from raysweep.records import ModelRef
@@ -49,13 +49,19 @@ def fingerprint(ref: ModelRef) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors that transformers loads; others may lie beside them, such as averaged weights."""
+    """Return the safetensors that transformers loads; others may lie beside them, such as averaged weights.
+
+    Raises:
+        UnfitModel: the index names a file that isn't there.
+    """
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if whole.is_file():
         return [whole]
     named = read_json(index).get("weight_map", {}).values() if index.is_file() else ()
     files = sorted({folder / name for name in named})
-    return files if all(file.is_file() for file in files) else []
+    if lost := next((file for file in files if not file.is_file()), None):
+        raise UnfitModel(f"{lost} isn't there, and {index.name} names it; copy or download it again")
+    return files
 
 
 def weight_bytes(folder: Path) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 import transformers
@@ -114,6 +116,18 @@ def test_weights_that_are_cut_off_are_told_before_work_and_not_tried_again(name,
     for use in (require_whole, load_model):
         with pytest.raises(UnfitModel, match=rf"{weights} is damaged .*; copy or download it again"):
             use(resolve(str(tmp_path)).ref())
+
+
+def test_a_file_of_weights_that_did_not_come_is_told_before_work(tmp_path):
+    make_random("llama", tmp_path)
+    weights = tmp_path / "model.safetensors"
+    names = dict.fromkeys(load_file(weights), "model-2.safetensors")
+    weights.rename(tmp_path / "model-1.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    with pytest.raises(
+        UnfitModel, match=r"model-2\.safetensors isn't there, and model\.safetensors\.index\.json names it"
+    ):
+        require_whole(resolve(str(tmp_path)).ref())
 
 
 @pytest.mark.parametrize(("names", "message"), LACKING)
