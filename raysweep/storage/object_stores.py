@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import uuid
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,8 @@ PERMANENT_ERRORS = (
 """Parts of the messages of errors that no retry will cure."""
 OPTIONS = {"s3": ("allow_delayed_open", "true"), "gs": ("retry_limit_seconds", "15")}
 """Query options that URIs get: small files in one request, not three; errors after seconds, not 15 minutes."""
+PART_BYTES = 8 * 2**20
+"""Read at a time of a file that is put into the store."""
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """pyarrow's names of the systems without folders, in which a file becomes visible only when it is complete."""
 
@@ -102,10 +105,12 @@ class ObjectStore(Backend):
 
     @override
     def put(self, source: Path, name: str) -> None:
-        from pyarrow.fs import LocalFileSystem, copy_files
-
-        with self._atomic_path(name) as path:
-            copy_files(str(source), path, LocalFileSystem(), self.filesystem)
+        with (
+            source.open("rb") as file,
+            self._atomic_path(name) as path,
+            self.filesystem.open_output_stream(path, compression=None) as stream,  # `copy_files` ignores failed uploads
+        ):
+            shutil.copyfileobj(file, stream, PART_BYTES)
 
     @override
     def get(self, name: str, target: Path) -> None:

@@ -128,14 +128,16 @@ def test_a_root_that_never_existed_is_not_waited_for(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_server_that_is_away_is_waited_for(account, clock):
+def test_a_server_that_is_away_is_waited_for(account, clock, tmp_path):
+    (tmp_path / "y").write_text("2")
     with served() as server:
         files = Files(server.uri("vanishing"))
         files.require_writable()
         files.write("x", "1")
         server.stop()
         clock.after(3, server.start)
-        assert files.read("x") == b"1" and set(files.infos()) == {"x", MARKER}
+        files.put(tmp_path / "y", "y")
+        assert files.read("y") == b"2" and set(files.infos()) == {"x", "y", MARKER}
 
 
 @pytest.mark.slow
