@@ -8,14 +8,11 @@ from typing import Any
 
 from raysweep.planning.choice import chosen_inputs, is_of_choice
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SelectionPlan
-from raysweep.storage.artefacts import damage_text
+from raysweep.storage.artefacts import ENDED, damage_text
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import level_of
 
 log = logging.getLogger("raysweep")
-
-ENDED = "ended"
-"""The count of a manifest that says why nothing more is made of a cell; see `end_of`."""
 
 
 def walk(plans: Iterable[ArtefactPlan]) -> Iterator[ArtefactPlan]:

@@ -23,7 +23,6 @@ from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import LiveModel
 from raysweep.machine import CPU_CAPABILITY, accelerator_in_use, cpu_capability
-from raysweep.planning.missing import ENDED
 from raysweep.planning.plan import ModelPlan, PairPlan
 from raysweep.programs import Outcome, Sandbox
 from raysweep.prompts.answers.extraction import extracted
@@ -34,7 +33,7 @@ from raysweep.stages.generation import generate_job
 from raysweep.stages.inputs import base_ref, problems_of
 from raysweep.stages.prompt_pairs import prompt_pairs
 from raysweep.stages.references import settings_of
-from raysweep.storage.artefacts import Artefact, Node
+from raysweep.storage.artefacts import ENDED, Artefact, Node
 from raysweep.storage.store import Store
 from raysweep.trainers.editors.base import EDITORS, EditJob, ModelEdit, NotReproduced
 from raysweep.trainers.editors.running import CHANGES_NOTHING, run_edit, save_edit

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from raysweep.engine.base import Work
 from raysweep.errors import HopelessError
 from raysweep.generators.base import is_too_long
-from raysweep.planning.missing import ENDED
 from raysweep.planning.plan import BrokenSetPlan, PairPlan, PairSearch, PromptPairPlan
 from raysweep.programs import Outcome
 from raysweep.records import Completion, PromptPair, PromptRow, Result
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.seeding import python_rng
 from raysweep.stages.inputs import requests_of
+from raysweep.storage.artefacts import ENDED
 from raysweep.storage.store import Store
 from raysweep.units import count, first_of
 

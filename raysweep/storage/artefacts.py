@@ -7,17 +7,23 @@ artefacts too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
 from raysweep.hashing import canonical_json
+from raysweep.rows.parquet import ROWS
 
 MANIFEST = "manifest.json"
 """Written last: it completes an artefact."""
 DROPPED = "dropped.json"
 """The manifest of an artefact whose files were dropped, in place of `MANIFEST`: such an artefact counts as not made."""
+ENDED = "ended"
+"""The count of a manifest that says why nothing more is made of a cell, and why a model has no weights."""
+MODELS = ("base_model", "model")
+"""Stages whose artefacts are models; all others are tables."""
+WEIGHTS = (".safetensors", ".bin")
 
 
 class Artefact(Protocol):
@@ -87,3 +93,11 @@ def parent_of(node: Artefact) -> str:
 
 def damage_text(node: Artefact, damage: str) -> str:
     return f"{node.stage.replace('_', ' ')} {node.label} was damaged ({damage}): it is made again"
+
+
+def missing_part(stage: str, files: Iterable[str], counts: Mapping[str, Any]) -> str:
+    """Return which file an artefact must have and lacks: the rows of a table, the weights of a model; else empty."""
+    if stage not in MODELS:
+        return "" if ROWS in files else f"{ROWS} is missing"
+    has_weights = any(name.endswith(WEIGHTS) for name in files)
+    return "" if has_weights or ENDED in counts else f"a file of weights (*{' or *'.join(WEIGHTS)}) is missing"

@@ -16,7 +16,7 @@ from raysweep.errors import OtherSchema, StoreError
 from raysweep.hashing import strict_json
 from raysweep.machine import provenance
 from raysweep.records import SCHEMA_VERSION
-from raysweep.storage.artefacts import DROPPED, MANIFEST, Artefact, Node, folder_of
+from raysweep.storage.artefacts import DROPPED, MANIFEST, Artefact, Node, folder_of, missing_part
 from raysweep.storage.copies import Copies
 from raysweep.storage.files import Files
 
@@ -110,6 +110,8 @@ class Integrity:
             raise
         except StoreError as error:
             return str(error)
+        if damage := missing_part(node.stage, manifest["files"], _counts(manifest)):
+            return damage
         if self._copies is None:
             damage = self._files.difference(folder_of(node), manifest["files"], whole=whole)
         else:

@@ -29,11 +29,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raysweep.errors import StoreError, UsageError
+from raysweep.errors import HopelessError, StoreError, UsageError
 from raysweep.hashing import describe
 from raysweep.records import ModelRef
 from raysweep.rows.parquet import ROWS, read_rows
-from raysweep.storage.artefacts import DROPPED, MANIFEST, Artefact, Node, Unit, folder_of, parent_of
+from raysweep.storage.artefacts import DROPPED, MANIFEST, Artefact, Node, Unit, folder_of, missing_part, parent_of
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.copies import STAGING, Copies, cache_of
 from raysweep.storage.files import Files
@@ -291,10 +291,13 @@ class Store:
         self.unfinished(node).remove_folder()
 
     def _commit(self, node: Node, draft: Draft, wall_seconds: float) -> None:
+        """Raise HopelessError if the draft lacks what an artefact of its stage must have."""
         if self.has(node):  # another process took over while this one was out of reach
             return
         self.files.remove(f"{folder_of(node)}/{MANIFEST}")
         files = describe(draft.folder)
+        if lack := missing_part(node.stage, files, draft.counts):
+            raise HopelessError(f"{node.label}: {lack} among what was written: {', '.join(files) or 'no file'}")
         text = manifest_of(node, files, draft.counts, wall_seconds)
         for name in self.files.infos(folder_of(node)):
             if name not in files:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from raysweep.config.loading import load_config
 from raysweep.planning.keys import recipe_spec
-from raysweep.planning.missing import ENDED, end_of, missing
+from raysweep.planning.missing import end_of, missing
 from raysweep.planning.plan import CellPlan, PairSearch, ResultsPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import BASE, Decoding
+from raysweep.storage.artefacts import ENDED
 from raysweep.storage.store import Store
 from raysweep.sweep.grid import grid_rows
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.editors.dinm import Dinm
 from tests.paths import NANO
+from tests.storage.stores import commit
 
 EDITS = [
     "recipes.creme={trainer: creme, edit: {steps: 3}}",
@@ -94,8 +96,7 @@ def test_an_ended_cell_lacks_nothing_and_the_next_one_lacks_all(tmp_path):
     store.require_writable()
     ended, other = edited(plan())
     assert not end_of(ended, store)
-    with store.writing(search(ended).node) as draft:
-        draft.counts = {ENDED: "no such pair: none"}
+    commit(store, search(ended).node, {ENDED: "no such pair: none"})
     assert end_of(ended, store) == "no such pair: none" and not end_of(other, store)
     assert not missing(ended.artefacts, store)
     assert [one.node.stage for one in missing(other.artefacts, store) if one.task == other.cell.id] == [
@@ -109,8 +110,7 @@ def test_an_edit_that_was_not_reproduced_ends_its_cell(tmp_path):
     cell = edited(plan())[0]
     assert cell.model is not None
     for node, counts in ((search(cell).node, {}), (cell.model, {ENDED: "not reproduced: no difference"})):
-        with store.writing(node) as draft:
-            draft.counts = counts
+        commit(store, node, counts)
     assert end_of(cell, store) == "not reproduced: no difference" and not missing(cell.artefacts, store)
 
 

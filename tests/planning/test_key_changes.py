@@ -12,6 +12,7 @@ from raysweep.planning.key_changes import changes_since
 from raysweep.planning.plan import ArtefactPlan
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
+from tests.storage.stores import commit
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path)
     for plan in (*results().inputs, results()):
         assert plan.node is not None
-        with store.writing(plan.node) as draft:
-            (draft.folder / "rows").write_text("")
+        commit(store, plan.node)
     return store
 
 

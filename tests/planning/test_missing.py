@@ -26,14 +26,13 @@ from raysweep.storage.store import Store
 from raysweep.sweep.run import left_line
 from tests.paths import NANO
 from tests.patience import eventually
+from tests.storage import stores
 
 
 def commit(plans: Iterable[ArtefactPlan], store: Store) -> None:
     for plan in plans:
         assert plan.node is not None
-        with store.writing(plan.node) as draft:
-            (draft.folder / "rows.txt").write_text("content")
-            draft.counts = {"level": "strong"}
+        stores.commit(store, plan.node, {"level": "strong"})
 
 
 def stages(plans: Iterable[ArtefactPlan]) -> list[str]:
@@ -86,7 +85,7 @@ def test_results_alone_need_no_model(plan, tuned, store):
 
 def test_damage_is_repaired_though_nothing_needs_it_now(plan, tuned, store):
     commit(walk(plan.targets), store)
-    (Path(store.folder(tuned.training_set.node)) / "rows.txt").write_text("changed")
+    (Path(store.folder(tuned.training_set.node)) / "rows.parquet").write_text("changed")
     again = Store(store.root)  # another process
     assert stages(missing(plan.targets, again, repair=True)) == ["training_set"]
     assert not missing(plan.targets, again)
@@ -121,7 +120,7 @@ def hold(store: Store, plan: ArtefactPlan) -> Lease:
 def test_damage_is_discarded_unless_a_process_makes_or_drops_the_artefact_at_this_moment(plan, tuned, store, caplog):
     commit(walk(plan.targets), store)
     whole, half = tuned.training_set, next(item for item in tuned.artefacts if item.node.stage == "completions")
-    (Path(store.folder(whole.node)) / "rows.txt").write_text("changed")
+    (Path(store.folder(whole.node)) / "rows.parquet").write_text("changed")
     store.files.remove(f"{folder_of(half.node)}/{MANIFEST}")
     with hold(store, whole), hold(store, half):
         discard_damaged(plan.targets, Store(store.root))

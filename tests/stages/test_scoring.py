@@ -29,6 +29,7 @@ PATCHED = [
 def judge_edited(sweep: Sweep, cell: CellPlan, tasks: list[str], clean: str, perturbed: str) -> None:
     with sweep.store.writing(cell.model) as draft:
         write_rows(draft.folder / BLOCKS, BlockAccuracy, PATCHED, ["positions", "block"])
+        (draft.folder / "delta.safetensors").touch()
         draft.counts = COUNTS
     for planned in cell.pairs:
         verdicts = (clean if planned.pair.perturbation == "clean" else perturbed).split()

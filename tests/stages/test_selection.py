@@ -24,6 +24,7 @@ from raysweep.storage.uses import CHOSEN
 from raysweep.trainers.base import KEPT_STEP
 from tests.paths import NANO
 from tests.stages.making import opened, work_on
+from tests.storage.stores import commit
 
 SCRATCH = ["recipes.scratch={epochs: 1, batch_size: 16, max_tokens: 256}", "models.0.pretrain.recipe=scratch"]
 VALIDATION = "training.validation={name: minicode, part: pretraining, rows: 8}"
@@ -58,9 +59,8 @@ def train(cell: CellPlan, store: Store, losses: Mapping[float, Any], **counts: A
     for rate, of in losses.items():
         one = by_rate(cell)[rate]
         curve = [[4 * epoch, loss] for epoch, loss in enumerate(of, start=1)]
-        with store.writing(one.model) as draft:
-            own = {"validation_losses": curve, "steps": 4 * len(of), VALIDATION_SET: one.validation.node.key}
-            draft.counts = {**own, **counts}
+        own = {"validation_losses": curve, "steps": 4 * len(of), VALIDATION_SET: one.validation.node.key}
+        commit(store, one.model, {**own, **counts})
 
 
 def choose(cell: CellPlan, store: Store) -> float:
@@ -169,9 +169,7 @@ def test_what_another_model_wrote_is_lacking_and_the_linting_already_while_none_
         for item in made:
             if store.has(item.node):
                 store.remove(item.node)
-            with store.writing(item.node) as draft:
-                (draft.folder / "rows.txt").write_text("content")
-                draft.counts = {"level": "strong", **({CHOSEN: model} if model else {})}
+            commit(store, item.node, {"level": "strong", **({CHOSEN: model} if model else {})})
         return [item.node.stage for item in made if not is_made(item, store)]
 
     assert lacking(None) == lacking(keys[0.002]) == []

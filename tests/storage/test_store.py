@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.errors import OtherSchema, StoreError
+from raysweep.errors import HopelessError, OtherSchema, StoreError
 from raysweep.hashing import canonical_json
 from raysweep.records import ModelRef
+from raysweep.rows.parquet import ROWS
 from raysweep.storage import copies, files
-from raysweep.storage.artefacts import MANIFEST, Node, SharedSpec, folder_of
+from raysweep.storage.artefacts import ENDED, MANIFEST, Node, SharedSpec, folder_of
+from raysweep.storage.integrity import manifest_of
 from raysweep.storage.store import Store, location_of
 from tests.clock import Clock
+
+MODEL = Node("model", 1, {}, (), "model")
 
 
 def node(**spec: object) -> Node:
@@ -48,7 +52,7 @@ def stored_files(store: Store) -> set[str]:
 
 def commit(store: Store, node: Node, text: str = "content") -> None:
     with store.writing(node) as draft:
-        (draft.folder / "rows.txt").write_text(text)
+        (draft.folder / ROWS).write_text(text)
         (draft.folder / "sub").mkdir()
         (draft.folder / "sub" / "more.txt").write_text("more")
         draft.counts = {"rows": 1}
@@ -61,7 +65,7 @@ def test_a_committed_artefact_exists_with_its_manifest(store):
     assert store.has(node()) and Store(store.root).has(node())
     manifest = store.manifest(node())
     assert manifest["spec"] == {"limit": 3} and manifest["counts"] == {"rows": 1}
-    assert set(manifest["files"]) == {"rows.txt", "sub/more.txt"} == stored_files(store) - {MANIFEST}
+    assert set(manifest["files"]) == {ROWS, "sub/more.txt"} == stored_files(store) - {MANIFEST}
     assert manifest["made"]["versions"]["raysweep"]
     assert store.folder(node()) == f"{store.files}/artefacts/results/{node().key[:2]}/{node().key}"
     assert (store.use(node()) / "sub" / "more.txt").read_text() == "more"
@@ -69,7 +73,7 @@ def test_a_committed_artefact_exists_with_its_manifest(store):
 
 def test_an_error_while_writing_commits_nothing_and_leaves_nothing(store):
     with pytest.raises(RuntimeError), store.writing(node()) as draft:
-        (draft.folder / "rows.txt").write_text("half")
+        (draft.folder / ROWS).write_text("half")
         raise RuntimeError
     assert not store.has(node()) and not stored_files(store)
     assert not list((store.scratch / "staging").iterdir())
@@ -83,17 +87,17 @@ def test_a_folder_without_manifest_does_not_exist_and_is_written_anew(store):
     store.files.write(f"{folder_of(node())}/model-00002.safetensors", "of a run that was cut short")
     assert not store.has(node()) and store.is_damaged(node())
     assert "no manifest" in store.discard_if_damaged(node())
-    assert "rows.txt" in stored_files(store), "another process may be writing the manifest at this moment"
+    assert ROWS in stored_files(store), "another process may be writing the manifest at this moment"
     commit(store, node(), "again")
-    assert (store.use(node()) / "rows.txt").read_text() == "again"
-    assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert (store.use(node()) / ROWS).read_text() == "again"
+    assert stored_files(store) == {ROWS, "sub/more.txt", MANIFEST}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "damage"),
     [
-        ("rows.txt", "CONTENT", "another content"),
+        (ROWS, "CONTENT", "another content"),
         ("sub/more.txt", None, "missing"),
     ],
 )
@@ -117,13 +121,13 @@ def test_damage_is_noticed_reported_removed_and_not_in_the_way_of_a_new_artefact
 @pytest.mark.parametrize(
     ("name", "content", "damage"),
     [
-        ("rows.txt", "con", "3 bytes, not 7"),
+        (ROWS, "con", "3 bytes, not 7"),
         (MANIFEST, '{"files": ', "manifest"),
         (MANIFEST, "{}", "incomplete"),
         (MANIFEST, "[]", "incomplete"),
-        (MANIFEST, '{"files": {"rows.txt": 3}}', "incomplete"),
-        (MANIFEST, '{"files": {"rows.txt": null}}', "incomplete"),
-        (MANIFEST, '{"files": {"rows.txt": {"bytes": 7}}, "schema_version": "x"}', "incomplete"),
+        (MANIFEST, '{"files": {"rows.parquet": 3}}', "incomplete"),
+        (MANIFEST, '{"files": {"rows.parquet": null}}', "incomplete"),
+        (MANIFEST, '{"files": {"rows.parquet": {"bytes": 7}}, "schema_version": "x"}', "incomplete"),
     ],
 )
 def test_a_cut_file_or_manifest_is_damage(store, name, content, damage):
@@ -134,8 +138,8 @@ def test_a_cut_file_or_manifest_is_damage(store, name, content, damage):
 def test_damage_is_noticed_before_use_at_the_latest(store):
     commit(store, node())
     store.forget(node())
-    store.files.write(f"{folder_of(node())}/rows.txt", "CONTENT")
-    with pytest.raises(StoreError, match=r"label is damaged \(rows.txt has another content.*run the command again"):
+    store.files.write(f"{folder_of(node())}/rows.parquet", "CONTENT")
+    with pytest.raises(StoreError, match=r"label is damaged \(rows.parquet has another content.*run the command again"):
         store.use(node())
     assert not store.has(node())
     with pytest.raises(StoreError, match="label is not in the store"):
@@ -146,7 +150,7 @@ def test_a_report_checks_an_artefact_once_and_every_byte_before_use(tmp_path):
     store, one = Store(tmp_path), node(seed=1)
     store.require_writable()
     commit(store, one)
-    data = Path(store.folder(one)) / "rows.txt"
+    data = Path(store.folder(one)) / ROWS
     with store.checking_once():
         assert store.has(one)
         data.write_text("other")
@@ -174,15 +178,15 @@ def test_a_report_checks_an_artefact_once_and_every_byte_before_use(tmp_path):
 def test_a_damaged_copy_is_fetched_again_and_harms_nobody(store):
     commit(store, node())
     for harm in (
-        lambda folder: (folder / "rows.txt").write_text("CONTENT"),
+        lambda folder: (folder / ROWS).write_text("CONTENT"),
         lambda folder: (folder / "sub" / "more.txt").unlink(),
         lambda folder: (folder / MANIFEST).unlink(),
         shutil.rmtree,
     ):
         harm(place(store))
-        assert (store.use(node()) / "rows.txt").read_text() == "content"
+        assert (store.use(node()) / ROWS).read_text() == "content"
         assert (store.use(node()) / "sub" / "more.txt").read_text() == "more"
-    assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert stored_files(store) == {ROWS, "sub/more.txt", MANIFEST}
 
 
 @pytest.mark.slow
@@ -204,7 +208,7 @@ def test_an_artefact_may_be_forgotten_and_fetched_by_many_at_once(store):
     for thread in threads:
         thread.join()
     assert not [error for error in failed if "damaged" in str(error)]
-    assert Store(store.root).has(node()) and stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert Store(store.root).has(node()) and stored_files(store) == {ROWS, "sub/more.txt", MANIFEST}
 
 
 @IN_OBJECT_STORE
@@ -217,8 +221,8 @@ def test_a_copy_that_others_keep_removing_is_no_damage(store, monkeypatch):
         return real(*arguments, **more)
 
     monkeypatch.setattr(copies, "difference", racing)
-    assert (store.use(node()) / "rows.txt").read_text() == "content"
-    assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert (store.use(node()) / ROWS).read_text() == "content"
+    assert stored_files(store) == {ROWS, "sub/more.txt", MANIFEST}
 
 
 @IN_OBJECT_STORE
@@ -239,7 +243,7 @@ def test_a_copy_that_another_process_has_placed_meanwhile_stays(store, monkeypat
 def test_a_spoilt_copy_that_cannot_be_moved_away_is_never_used(store, monkeypatch):
     commit(store, node())
     spoilt = store.use(node())
-    (spoilt / "rows.txt").write_text("spoilt")
+    (spoilt / ROWS).write_text("spoilt")
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", refusing(Path.replace, spoilt))
         told = rf"^{spoilt}: the copy there can't be moved away \(Permission denied\); remove this folder, or"
@@ -248,13 +252,13 @@ def test_a_spoilt_copy_that_cannot_be_moved_away_is_never_used(store, monkeypatc
                 use(node())
         commit(Store(store.root), node(limit=4))  # others are no concern of it
     commit(store, node())
-    assert Store(store.root).use(node()) == spoilt and (spoilt / "rows.txt").read_text() != "spoilt"
+    assert Store(store.root).use(node()) == spoilt and (spoilt / ROWS).read_text() != "spoilt"
 
 
 def test_an_artefact_that_another_process_has_made_again_is_not_removed(store, monkeypatch):
     commit(store, node())
     slow, quick = Store(store.root), Store(store.root)
-    store.files.write(f"{folder_of(node())}/rows.txt", "con")
+    store.files.write(f"{folder_of(node())}/rows.parquet", "con")
     real = slow._integrity.damage
 
     def damage(*arguments, **more):
@@ -273,7 +277,7 @@ def test_a_large_file_is_checked_whole_before_it_is_used(tmp_path, monkeypatch):
     store = Store(tmp_path)
     commit(store, node())
     assert store.use(node()) == place(store)
-    (place(store) / "rows.txt").write_text("CONTENT")
+    (place(store) / ROWS).write_text("CONTENT")
     assert store.has(node()), "only its size is checked so far"
     with pytest.raises(StoreError, match="removed: run the command again"):
         store.use(node())
@@ -289,7 +293,7 @@ def test_an_artefact_of_another_schema_is_left_alone(store):
     for look in (Store.has, Store.use, Store.discard_if_damaged, Store.manifest):
         with pytest.raises(OtherSchema, match="newer raysweep"):
             look(Store(store.root), node())
-    assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert stored_files(store) == {ROWS, "sub/more.txt", MANIFEST}
 
 
 @ON_DISK
@@ -317,7 +321,27 @@ def test_a_store_that_is_away_for_a_moment_is_not_damaged(tmp_path, monkeypatch)
     monkeypatch.setattr(store._integrity._files, "read", read_and_go)
     assert store.has(node())
     monkeypatch.undo()
-    assert store.has(node()) and stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
+    assert store.has(node()) and stored_files(store) == {ROWS, "sub/more.txt", MANIFEST}
+
+
+@pytest.mark.parametrize(("stage", "lack"), [("results", ROWS), ("model", "safetensors"), ("base_model", "weights")])
+def test_an_artefact_without_the_file_that_its_stage_must_have_is_never_committed_or_used(tmp_path, stage, lack):
+    store, of_stage = Store(tmp_path), Node(stage, 1, {}, (), "label")
+    told = f"label: .*{lack}.* is missing among what was written: config.json"
+    with pytest.raises(HopelessError, match=told), store.writing(of_stage) as draft:
+        (draft.folder / "config.json").write_text("{}")
+    assert not store.is_damaged(of_stage)
+    store.files.write(f"{folder_of(of_stage)}/{MANIFEST}", manifest_of(of_stage, {}, {}, 0.0))
+    assert not store.has(of_stage) and store.is_damaged(of_stage)
+    with pytest.raises(StoreError, match=r"is damaged .* is missing\); it was removed"):
+        store.use(of_stage)
+
+
+def test_a_model_whose_work_ended_without_one_needs_no_weights(tmp_path):
+    store = Store(tmp_path)
+    with store.writing(MODEL) as draft:
+        draft.counts = {ENDED: "not reproduced"}
+    assert store.has(MODEL)
 
 
 def test_checkpoints_go_when_the_artefact_is_committed(store):
@@ -344,7 +368,7 @@ def test_a_model_in_the_store_is_found_by_every_machine(store, monkeypatch, tmp_
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "of another machine"))
     other = Store(store.root)
     folder = Path(other.located(ModelRef("x", base=ModelRef(location_of(node())))).base.location)
-    assert (folder / "rows.txt").read_text() == "content"
+    assert (folder / ROWS).read_text() == "content"
 
 
 def test_many_artefacts_are_checked_in_parallel(store):
@@ -393,7 +417,7 @@ def test_a_copy_that_cannot_be_put_in_its_place_is_told_and_one_that_is_there_al
         return replace(path, to)
 
     monkeypatch.setattr(Path, "replace", slow)
-    assert (Store(store.root).use(node()) / "rows.txt").read_text() == "content"
+    assert (Store(store.root).use(node()) / ROWS).read_text() == "content"
 
 
 def refusing(replace, folder: Path):

@@ -10,6 +10,7 @@ from raysweep.errors import StoreError
 from raysweep.storage.artefacts import DROPPED, MANIFEST, Node, folder_of
 from raysweep.storage.store import Store
 from raysweep.storage.uses import GRID, Use, drop_judged, read_uses, sweeps_with_artefacts, write_uses
+from tests.storage import stores
 
 MODEL = Node("model", 1, {"name": "m"}, ("b" * 64,), "m.full.C1.s1")
 RESULTS = [Node("results", 1, {"name": name}, (), f"m on {name}") for name in ("clean", "C1", "C2")]
@@ -116,8 +117,7 @@ CHOICE = Node("selection", 1, {"by": "validation_loss"}, (MODEL.key,), "choice")
 
 
 def choose(store: Store, key: str) -> None:
-    with store.writing(CHOICE) as draft:
-        draft.counts = {"chosen": key}
+    stores.commit(store, CHOICE, {"chosen": key})
 
 
 def use_candidate(store: Store, sweep: str, *results: Node, droppable: bool = False, passing: bool = True) -> None:

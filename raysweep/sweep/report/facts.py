@@ -15,13 +15,12 @@ from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError
 from raysweep.generators.reference import Reference
 from raysweep.hashing import as_number
-from raysweep.planning.missing import ENDED
 from raysweep.problems.base import ENVIRONMENT
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle, Outcome
 from raysweep.records import BASE, CandidateLoss, ModelKind, ReferenceRun, Result
 from raysweep.rows.parquet import ROWS, count_values
-from raysweep.storage.artefacts import Unit
+from raysweep.storage.artefacts import ENDED, Unit
 from raysweep.storage.uses import CHOSEN, read_uses
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow, edited_problems

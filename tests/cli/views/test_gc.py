@@ -26,7 +26,7 @@ def root(tmp_path) -> Path:
     store.require_writable()
     for node in (USED, *UNUSED):
         with store.writing(node) as draft:
-            (draft.folder / "model.safetensors").write_bytes(bytes(3 * 2**20))
+            (draft.folder / ("rows.parquet" if node is USED else "model.safetensors")).write_bytes(bytes(3 * 2**20))
     write_uses(store, "s", [Use(USED.stage, USED.key, USED.label)])
     store.files.write("staging/model-0123-ab/part", "x")
     for path in root.rglob("*"):

@@ -19,9 +19,9 @@ from raysweep.config.loading import config_from, load_config, validate
 from raysweep.config.models import LoraConfig, RecipeConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.models.families.llama import Llama
-from raysweep.planning.missing import ENDED
 from raysweep.planning.planner import build_plan
 from raysweep.problems.humaneval import HumanEval
+from raysweep.storage.artefacts import ENDED
 from raysweep.storage.store import Store
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.run import run_sweep
@@ -31,6 +31,7 @@ from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
 from tests.paths import CONFIGS, NANO
 from tests.problems.test_packages import problem_set
+from tests.storage.stores import commit
 
 pytestmark = pytest.mark.slow
 
@@ -181,8 +182,7 @@ def test_edits_are_an_upper_bound_and_each_recipe_has_its_line(capsys, tmp_path)
     ]
     store.require_writable()
     search = next(cell.pair_search for cell in plan.cells if cell.pair_search)
-    with store.writing(search.node) as draft:
-        draft.counts = {ENDED: "no such pair: none"}
+    commit(store, search.node, {ENDED: "no such pair: none"})
     print_plan(plan_facts(plan, store), as_json=False)
     ended = "asked for; 1 of them made no model: no such pair, or not reproduced"
     assert ended in capsys.readouterr().out

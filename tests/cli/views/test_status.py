@@ -52,11 +52,11 @@ def folder(tmp_path) -> SweepFolder:
     store.require_writable()
     folder = SweepFolder(store, "s")
     results = commit(store, "results", "rows.parquet")
-    base = commit(store, "base_model", "config.json")
+    base = commit(store, "base_model", "config.json", "model.safetensors")
     models = {
         "m.base": ("base_model", base, results),
         "m.full.C1.s1": ("model", commit(store, "model", "config.json", "model.safetensors"), "0" * 64),
-        "m.lora.C1.s1": ("model", commit(store, "model", "adapter_config.json"), "1" * 64),
+        "m.lora.C1.s1": ("model", commit(store, "model", "adapter_config.json", "adapter_model.safetensors"), "1" * 64),
         "m.full.C2.s1": ("model", "2" * 64, "2" * 64),
         "m.full.C3.s1": ("model", "3" * 64, "3" * 64),
         "m.full.C.s1": ("model", "4" * 64, "4" * 64),

@@ -23,6 +23,7 @@ from raysweep.sweep.grid import GridRow, edited_problems
 from raysweep.sweep.report.edits import EditorChoice, EditReader, edit_scores
 from raysweep.sweep.report.names import order_of
 from tests.analysis.exhibits.layer_editing.examples import edit_of, ended, localization, pair_of, rewritten
+from tests.storage.stores import commit
 
 COUNTS = {
     "block": 2, "blocks": 4, "relative_change": 0.05, "changes_nothing": "",
@@ -55,6 +56,7 @@ def made(store: Store, stage: str, counts=None, rows=None, record=None, file: st
     node = Node(stage, 1, {"of": f"{counts} {rows}"}, (), stage)
     with store.writing(node) as draft:
         draft.counts = counts or {}
+        (draft.folder / ("delta.safetensors" if stage == "model" else ROWS)).touch()
         if rows is not None:
             write_rows(draft.folder / file, record, rows, ["positions", "block"] if file == BLOCKS else ["task_id"])
     return node.key
@@ -91,8 +93,7 @@ def test_an_edit_has_what_its_manifest_its_pair_and_its_localization_say(store):
 
 def test_the_edited_problem_counts_nowhere_also_where_the_models_files_are_gone(store):
     node = Node("model", 1, {"of": "dropped"}, (), "model")
-    with store.writing(node) as draft:
-        draft.counts = COUNTS
+    commit(store, node, COUNTS)
     (row, _) = rows_of(EDITED, node.key, "9" * 64)
     assert edited_problems(row, store) == ("minicode/7",)
     store.drop(node)
