@@ -108,6 +108,12 @@ class StoreError(RaysweepError):
     """The store can't be read or written."""
 
 
+class WasAway(StoreError):
+    """The store was out of reach for a while and is back: work that failed meanwhile begins again."""
+
+    counts = False
+
+
 class OtherSchema(StoreError):
     """Something in the store that another raysweep wrote, in a schema that this one can't read."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from raysweep.engine.progress import BEGINS_AGAIN, NOTE, Activity, ProgressFile
-from raysweep.errors import RaysweepError, last_line
+from raysweep.errors import RaysweepError, Stopped, last_line
 from raysweep.machine import disk
 from raysweep.records import Recovery
 from raysweep.storage.backends import is_full
@@ -45,7 +45,8 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
 
     Raises:
         Exception: the error of the last attempt, or the first error that is marked as not retryable. An error that Ray
-            wrapped is unwrapped.
+            wrapped is unwrapped. Where the storage is out of reach, a StoreError takes the place of any error; once it
+            is back, the attempt is not counted.
         GaveUp: the process died in every attempt.
     """
     reason, on_full_disk = _death_of_last_process(progress.activity), False
@@ -64,15 +65,17 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
             return result
         except Exception as error:
             progress.record_trace(traceback.format_exc())
-            is_same = not getattr(root_cause(error), "counts", True)
+            outage = None if isinstance(root_cause(error), Stopped) else progress.outage()
+            cause = outage or root_cause(error)
+            is_same = not getattr(cause, "counts", True)
             if is_same:
-                progress.repeat_attempt(last_line(root_cause(error)))
-            if (attempt > recovery.retries and not is_same) or not _is_retryable(error):
-                if (cause := root_cause(error)) is error:
+                progress.repeat_attempt(last_line(cause))
+            if (attempt > recovery.retries and not is_same) or not _is_retryable(outage or error):
+                if cause is error:
                     raise
                 raise cause from error
-            reason = last_line(root_cause(error))  # keeping the error itself would keep its frames' objects in memory
-            if is_full(root_cause(error)) and not on_full_disk:  # the progress file may be on that disk
+            reason = last_line(cause)  # keeping the error itself would keep its frames' objects in memory
+            if is_full(cause) and not on_full_disk:  # the progress file may be on that disk
                 on_full_disk = True
                 log.warning("%s waits for a full disk, %s: %s", progress.activity.id, _free(progress), reason)
 

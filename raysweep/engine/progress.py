@@ -85,6 +85,9 @@ class ProgressFile:
     def storage(self) -> str:
         return self._files.root
 
+    def outage(self) -> StoreError | None:
+        return self._files.outage()
+
     def update(self, stage: str, done: int = 0, total: int = 0, detail: str = "", *, force: bool = False) -> None:
         """A report soon after the last one is not written, unless it begins a stage or `force` is set."""
         now, previous = time.time(), self.activity

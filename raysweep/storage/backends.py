@@ -24,6 +24,8 @@ from typing_extensions import override
 
 from raysweep.errors import RaysweepError, StoreError, UsageError
 
+MARKER = "raysweep-store.json"
+"""A file of each root, so that the empty folder of an unmounted disk isn't mistaken for it."""
 TRANSIENT = (errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_SPACE = "no space is left on the disk; free some, or give another one with --storage"
@@ -40,12 +42,22 @@ class FileInfo:
 class Vanished(OSError):
     """A root that existed before is missing."""
 
+    def __init__(self) -> None:
+        super().__init__(errno.ENOENT, f"its folder, or the file {MARKER} in it, is gone")
+
 
 class Backend(ABC):
     """Files by name below one folder.
 
     For a file that doesn't exist, methods return None or nothing and raise no error. Other problems raise OSError.
+    `expected`: the root existed before; without its marker it has vanished, and nothing is created in its place.
     """
+
+    expected = False
+
+    @abstractmethod
+    def require_root(self) -> None:
+        """Raise Vanished if the root is expected and missing, another OSError if the server can't be reached."""
 
     @abstractmethod
     def info(self, name: str) -> FileInfo | None:
@@ -89,11 +101,39 @@ class Backend(ABC):
 
 
 class LocalDisk(Backend):
-    """A folder on a local or shared disk."""
+    """The folder `below` a root on a local or shared disk. Writers go there by the root's descriptor; see `opened`."""
 
-    def __init__(self, top: Path) -> None:
-        self.top = top
-        self._text = str(top)
+    def __init__(self, root: Path, below: str = "") -> None:
+        self._root = root
+        self._below = below
+        self.top = root / below
+        self._text = str(self.top)
+
+    @override
+    def require_root(self) -> None:
+        if self.expected and not (self._root / MARKER).is_file():
+            raise Vanished
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Path]:
+        """Yield a path to the top, which need not exist, that leads through the root's descriptor.
+
+        It leads into the same root for the whole block, also in other processes, whatever has the root's name by then:
+        an empty folder after an unmount, or nothing. A root that isn't expected is created.
+        """
+        if not self.expected:
+            self._root.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(self._root, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError as error:
+            raise Vanished from error
+        try:
+            root = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+            if self.expected and not (root / MARKER).is_file():
+                raise Vanished
+            yield root / self._below
+        finally:
+            os.close(descriptor)
 
     @override
     def info(self, name: str) -> FileInfo | None:
@@ -109,8 +149,9 @@ class LocalDisk(Backend):
 
     @override
     def write(self, name: str, data: bytes) -> None:
-        (self.top / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.top / name, data)
+        with self.opened() as top:
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(top / name, data)
 
     @override
     def remove(self, name: str) -> None:
@@ -147,18 +188,20 @@ class LocalDisk(Backend):
 
     @override
     def put(self, source: Path, name: str) -> None:
-        (self.top / name).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            source.replace(self.top / name)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            temporary = (self.top / name).with_name(f".{uuid.uuid4().hex}")
+        with self.opened() as top:
+            path = top / name
+            path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                shutil.copyfile(source, temporary)
-                temporary.replace(self.top / name)
-            finally:
-                temporary.unlink(missing_ok=True)
+                source.replace(path)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                temporary = path.with_name(f".{uuid.uuid4().hex}")
+                try:
+                    shutil.copyfile(source, temporary)
+                    temporary.replace(path)
+                finally:
+                    temporary.unlink(missing_ok=True)
 
     @override
     def get(self, name: str, target: Path) -> None:

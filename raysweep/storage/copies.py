@@ -195,6 +195,12 @@ class Mirror:
             write_atomically(path, self._files.read(name) or b"")
             self._published[name] = sha256(path)
 
+    def create(self) -> None:
+        if self._files.local is not None:
+            self._files.create_folder()
+        else:
+            self.path.mkdir(parents=True, exist_ok=True)
+
     def publish(self) -> None:
         if self._files.local is not None:
             return

@@ -7,7 +7,6 @@ empty folder of an unmounted disk isn't mistaken for it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import json
 import logging
@@ -19,17 +18,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raysweep.errors import OtherSchema, StoreError, UsageError
+from raysweep.errors import OtherSchema, StoreError, UsageError, WasAway
 from raysweep.hashing import difference
 from raysweep.records import SCHEMA_VERSION
-from raysweep.storage.backends import Backend, FileInfo, LocalDisk, Vanished, is_full, normal_root, reason_of
+from raysweep.storage.backends import MARKER, Backend, FileInfo, LocalDisk, is_full, normal_root, reason_of
 from raysweep.storage.object_stores import ObjectStore
 
 log = logging.getLogger("raysweep")
 
 T = TypeVar("T")
 
-MARKER = "raysweep-store.json"
 PATIENCE = 120.0
 """Limit, in seconds, for an operation's wait for a root that has vanished."""
 
@@ -45,11 +43,11 @@ class Files:
 
     def __init__(self, root: str, below: str = "", *, expected: bool = False) -> None:
         self.root = normal_root(root)
-        self.expected = expected
         self._below = below
         self._remote = ObjectStore(self.root, below) if "://" in self.root else None
         self.local = None if self._remote else Path(self.root) / below
-        self._backend: Backend = self._remote or LocalDisk(Path(self.root) / below)
+        self._backend: Backend = self._remote or LocalDisk(Path(self.root), below)
+        self._backend.expected = expected
         if self._remote and not expected:
             try:
                 self._remote.top  # noqa: B018  opens it
@@ -61,6 +59,15 @@ class Files:
 
     def __str__(self) -> str:
         return str(self._remote or self.local)
+
+    @property
+    def expected(self) -> bool:
+        return self._backend.expected
+
+    @property
+    def _disk(self) -> LocalDisk:
+        assert isinstance(self._backend, LocalDisk)
+        return self._backend
 
     def below(self, folder: str) -> Files:
         return Files(self.root, f"{self._below}/{folder}".strip("/"), expected=self.expected)
@@ -81,13 +88,13 @@ class Files:
 
     def write(self, name: str, content: str | bytes, *, patient: bool = True) -> None:
         data = content.encode() if isinstance(content, str) else content
-        self._retry(lambda: self._backend.write(name, data), patient=patient, needs_root=True)
+        self._retry(lambda: self._backend.write(name, data), patient=patient)
 
     def remove(self, name: str, *, patient: bool = True) -> None:
         self._retry(lambda: self._backend.remove(name), patient=patient)
 
     def put(self, source: Path, name: str) -> None:
-        self._retry(lambda: self._backend.put(source, name), needs_root=True)
+        self._retry(lambda: self._backend.put(source, name))
 
     # ---------------------------------------------------------------------------------------------- folders
 
@@ -115,13 +122,13 @@ class Files:
     def opened(self, name: str, *, patient: bool = True) -> Iterator[int]:
         """Yield the descriptor of a file on a disk; create the file if necessary."""
         assert self.local is not None
-        path = self.local / name
 
         def open_or_create() -> int:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            with self._disk.opened() as top:
+                (top / name).parent.mkdir(parents=True, exist_ok=True)
+                return os.open(top / name, os.O_RDWR | os.O_CREAT, 0o666)
 
-        descriptor = self._retry(open_or_create, patient=patient, needs_root=True)
+        descriptor = self._retry(open_or_create, patient=patient)
         try:
             yield descriptor
         finally:
@@ -129,16 +136,30 @@ class Files:
 
     @contextlib.contextmanager
     def writing(self, folder: str) -> Iterator[Path]:
-        """Yield a local folder to write to; when the block ends without an error, its files are in `folder`."""
+        """Yield a local folder to write to; when the block ends without an error, its files are in `folder`.
+
+        On a disk it leads there by the root's descriptor, so that what is written lies in the root though that has
+        vanished meanwhile. The block ends once it is back.
+        """
         if self.local is not None:
-            path = self.local / folder
-            self._retry(lambda: path.mkdir(parents=True, exist_ok=True), needs_root=True)
-            yield path
+            with contextlib.ExitStack() as stack:
+                yield self._retry(lambda: self._created(folder, stack))
+                self.await_root()
             return
         with tempfile.TemporaryDirectory(prefix="raysweep-") as scratch:
             yield Path(scratch)
             for path in sorted(path for path in Path(scratch).rglob("*") if path.is_file()):
                 self.put(path, f"{folder}/{path.relative_to(scratch)}")
+
+    def create_folder(self, folder: str = "") -> None:
+        """Create a folder on a disk."""
+        with contextlib.ExitStack() as stack:
+            self._retry(lambda: self._created(folder, stack))
+
+    def _created(self, folder: str, stack: contextlib.ExitStack) -> Path:
+        path = stack.enter_context(self._disk.opened()) / folder
+        path.mkdir(parents=True, exist_ok=True)
+        return path
 
     @contextlib.contextmanager
     def reading(self, folder: str) -> Iterator[Path]:
@@ -173,11 +194,36 @@ class Files:
         except OSError as error:
             way_out = "" if is_full(error) else "; give another one with --storage"
             raise UsageError(f"storage {str(self)!r} can't be written: {reason_of(error)}{way_out}") from None
-        self.expected = True
+        self._backend.expected = True
 
     def await_root(self) -> None:
         """Wait until the root is there; raise StoreError if it has vanished and does not come back."""
-        self._retry(self._require_root)
+        self._retry(self._backend.require_root)
+
+    def outage(self) -> StoreError | None:
+        """Return None if the root is there; else wait for it, and return the error that it is for what failed now."""
+        try:
+            self._backend.require_root()
+            return None
+        except OSError as error:
+            outage = WasAway(f"storage {self._shown_root} was away: {reason_of(error)}")
+        try:
+            self.await_root()
+        except StoreError as error:
+            return error
+        return outage
+
+    def steadily(self, work: Callable[[], T]) -> T:
+        """Call something that reads and writes by paths, again if the root was away when it failed."""
+        while True:
+            try:
+                return work()
+            except Exception as error:
+                outage = self.outage()
+                if outage is None:
+                    raise
+                if outage.counts:
+                    raise outage from error
 
     def require_known(self) -> None:
         """Raise OtherSchema if another raysweep wrote the store, StoreError if it can't be read."""
@@ -197,26 +243,17 @@ class Files:
     def _shown_root(self) -> str:
         return str(ObjectStore(self.root, "")) if self._remote else self.root
 
-    def _require_root(self) -> None:
-        if self.expected and self.local is not None and not (Path(self.root) / MARKER).is_file():
-            raise Vanished(errno.ENOENT, f"its folder, or the file {MARKER} in it, is gone")
-
     def _or_vanished(self, result: T | None) -> T | None:
         """Return `result`. If it is None, raise Vanished where not only the file but the whole root is missing."""
-        if result is None:
-            self._require_root()
+        if result is None and self.local is not None:
+            self._backend.require_root()
         return result
 
-    def _retry(self, operation: Callable[[], T], *, patient: bool = True, needs_root: bool = False) -> T:
-        """Call an operation, again and again after transient errors; raise StoreError if it fails for good.
-
-        `needs_root`: check for the root first, since the operation would create another one.
-        """
+    def _retry(self, operation: Callable[[], T], *, patient: bool = True) -> T:
+        """Call an operation, again and again after transient errors; raise StoreError if it fails for good."""
         started, pause, has_warned = time.monotonic(), 0.5, False
         while True:
             try:
-                if needs_root:
-                    self._require_root()
                 result = operation()
                 if has_warned:
                     log.warning("storage %s is back", self._shown_root)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from raysweep.errors import UsageError
-from raysweep.storage.backends import FULL, Backend, FileInfo, reason_of
+from raysweep.storage.backends import FULL, MARKER, Backend, FileInfo, reason_of
 
 PERMANENT_ERRORS = (
     "ACCESS_DENIED",
@@ -55,6 +55,10 @@ class ObjectStore(Backend):
     def top(self) -> str:
         path = _open(self._uri, _environment())[1]
         return "/".join(part for part in (path.rstrip("/"), self._below) if part)
+
+    @override
+    def require_root(self) -> None:
+        self.info(MARKER)  # whether it is there or not, the server answers
 
     @override
     def info(self, name: str) -> FileInfo | None:

@@ -66,6 +66,7 @@ class Store:
         self.files = Files(str(root), expected=expected)
         self.root = self.files.root
         self.scratch = self.files.local or cache_of(self.root)  # on this machine, for drafts and copies
+        self._drafts = self.files if self.files.local else Files(str(self.scratch))
         self._copies = None if self.files.local else Copies(self.files, self.scratch)
         self._integrity = Integrity(self.files, self._copies)
 
@@ -279,19 +280,23 @@ class Store:
         prefix = f"{node.stage}-{node.key[:16]}-"
         for abandoned in (self.scratch / STAGING).glob(f"{prefix}*"):
             shutil.rmtree(abandoned, ignore_errors=True)  # its process was killed, since this one has the lease
-        staging = self.scratch / STAGING / f"{prefix}{uuid.uuid4().hex[:12]}"
+        name = f"{STAGING}/{prefix}{uuid.uuid4().hex[:12]}"
         try:
-            with full_disk_named(f"{node.label}, in {staging}"):
-                staging.mkdir(parents=True)
-                draft = Draft(staging)
+            with full_disk_named(f"{node.label}, in {self.scratch / name}"), self._drafts.writing(name) as folder:
+                draft = Draft(folder)
                 yield draft
-                self._commit(node, draft, time.time() - started)
+                self._commit(node, draft, self.scratch / name, time.time() - started)
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(self.scratch / name, ignore_errors=True)
         self.unfinished(node).remove_folder()
 
-    def _commit(self, node: Node, draft: Draft, wall_seconds: float) -> None:
-        """Raise HopelessError if the draft lacks what an artefact of its stage must have."""
+    def _commit(self, node: Node, draft: Draft, staging: Path, wall_seconds: float) -> None:
+        """Put a draft's files and then the manifest into the store. `staging`: the draft's folder by its name.
+
+        Raises:
+            HopelessError: the draft lacks what an artefact of its stage must have.
+            StoreError: what was put into the store isn't there.
+        """
         if self.has(node):  # another process took over while this one was out of reach
             return
         self.files.remove(f"{folder_of(node)}/{MANIFEST}")
@@ -304,9 +309,12 @@ class Store:
                 self.files.remove(f"{folder_of(node)}/{name}")
         for name in files:
             self.files.put(draft.folder / name, f"{folder_of(node)}/{name}")
+        there = {name: info.size for name, info in self.files.infos(folder_of(node)).items()}
+        if lost := [name for name, entry in files.items() if there.get(name) != entry["bytes"]]:
+            raise StoreError(f"storage {self.files}: of {node.label} it lost {', '.join(lost)}")
         self.files.write(f"{folder_of(node)}/{MANIFEST}", text)
         if self._copies:
-            self._copies.adopt(node, draft.folder, text)
+            self._copies.adopt(node, staging, text)
 
     def _damage_of_files(self, node: Artefact, text: bytes | None) -> str:
         if text is None:

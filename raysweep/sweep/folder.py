@@ -129,7 +129,7 @@ class SweepFolder:
         if refusal := self.refusal(plan):
             raise UsageError(refusal)
         write_uses(self.store, self.name, uses_of(plan.targets, self.store))  # before the grid, which names only a part
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._mirror.create()
         write_rows(self.path / "grid.parquet", GridRow, rows, ["cell", "problem_set", "perturbation", "test_draw"])
         if (candidates := candidate_rows(plan)) or (self.path / CANDIDATES).is_file():
             write_rows(self.path / CANDIDATES, CandidateRow, candidates, [])

@@ -21,9 +21,8 @@ from dataclasses import dataclass
 
 from raysweep.errors import StoreError, UsageError
 from raysweep.storage.artefacts import DROPPED, MANIFEST, Unit, folder_of
-from raysweep.storage.backends import FileInfo
+from raysweep.storage.backends import MARKER, FileInfo
 from raysweep.storage.copies import STAGING
-from raysweep.storage.files import MARKER
 from raysweep.storage.leases import CLEANING, SWEEPS, Holder
 from raysweep.storage.store import Store
 from raysweep.storage.uses import listed_by, read_uses, sweeps_with_artefacts

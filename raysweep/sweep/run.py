@@ -86,7 +86,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
             if spent := spent_text(folder.ledger(), options.max_gpu_hours):
                 raise UsageError(f"{spent}, as {folder}/{LEDGER} says; give more, or leave the option out")
             _tell_unlimited(config, to_make, options)
-        folder.claim(plan, to_yaml(config))
+        store.files.steadily(lambda: folder.claim(plan, to_yaml(config)))
         missing_artefacts = missing(plan.targets, store, repair=True)  # other processes may have removed some since
         cells = [cell for cell, _ in by_cell(missing_artefacts)]
         if cells:
@@ -106,9 +106,10 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
                 "failed": dict(errors),
                 **provenance(),
             }
-            folder.add_run({**run, "leakage": leakage_text(config, plan.leakages, store), "left_out": left_out})
+            run |= {"leakage": leakage_text(config, plan.leakages, store), "left_out": left_out}
+            store.files.steadily(lambda: folder.add_run(run))
         drop_judged([model for cell in plan.cells for model in cell.passing_models], store)
-        scores, _ = analyse(folder, plan, errors)
+        scores, _ = store.files.steadily(lambda: analyse(folder, plan, errors))
         folder.publish()
     return SweepResult(config, folder, scores, errors, len(cells), f"{folder}/report.html")
 

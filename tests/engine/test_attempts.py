@@ -15,10 +15,12 @@ import pytest
 from raysweep.engine import attempts
 from raysweep.engine.attempts import STALLED, GaveUp, with_retries
 from raysweep.engine.progress import ProgressFile, read_activity
-from raysweep.errors import HopelessError, RaysweepError, SmallerNext
+from raysweep.errors import HopelessError, RaysweepError, SmallerNext, StoreError, UsageError
 from raysweep.records import Recovery
-from raysweep.storage.backends import full_disk_named
+from raysweep.storage import files as files_module
+from raysweep.storage.backends import MARKER, full_disk_named
 from raysweep.storage.files import Files
+from tests.clock import Clock
 from tests.paths import REPO
 from tests.patience import PATIENCE
 
@@ -99,6 +101,29 @@ def test_an_attempt_after_which_the_next_takes_less_memory_is_not_counted(files,
         )
     assert pauses == [5, 5], "only the failures cost a pause"
     assert "! attempt 2 begins again: the next attempt takes 64 tokens a pass" in lines(files)
+
+
+def test_nor_is_one_that_failed_while_the_storage_was_away_whatever_its_error(tmp_path, pauses, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(files_module, "time", clock)
+    root, away = tmp_path / "store", tmp_path / "away"
+    files = Files(str(root))
+    files.require_writable()
+    errors = [OSError("no config.json"), UsageError("no model there"), RuntimeError("torn")]
+
+    def run() -> str:
+        if errors:
+            root.rename(away)
+            clock.after(100 if len(errors) > 1 else 1000, lambda: away.rename(root))
+            raise errors.pop(0)
+        return "made"
+
+    with pytest.raises(StoreError, match=f"storage {root}: its folder, .* is gone"):
+        work(files, run, Recovery(0, 5, 0))
+    assert pauses == [] and not errors
+    clock.sleep(1000)
+    again = f"! attempt 1 begins again: storage {root} was away: its folder, or the file {MARKER} in it, is gone"
+    assert lines(files).count(again) == 2
 
 
 def test_nor_is_it_after_the_death_of_a_process(files, pauses):

@@ -111,7 +111,26 @@ def test_the_empty_folder_that_an_unmounted_disk_leaves_is_not_written_into(disk
     disk.write("deep/y", "2")
     with disk.writing("folder") as folder:
         (folder / "z").write_text("3")
-    assert disk.read("deep/y") == b"2" and disk.read("folder/z") == b"3"
+        away(disk, 100, clock)
+        (folder / "deep").mkdir()
+        (folder / "deep" / "z").write_text("4")
+    assert disk.read("deep/y") == b"2" and disk.read("folder/z") == b"3" and disk.read("folder/deep/z") == b"4"
+
+
+def test_what_failed_while_the_root_was_away_is_done_again_and_what_fails_beside_it_is_not(disk, clock, caplog):
+    away(disk, 100, clock)
+    tries = []
+
+    def work() -> bytes:
+        tries.append(clock.monotonic())
+        return (disk.local / MARKER).read_bytes()
+
+    assert disk.steadily(work) and tries[1] - tries[0] >= 100 and len(tries) == 2
+    with pytest.raises(ZeroDivisionError):
+        disk.steadily(lambda: 1 / 0)
+    away(disk, 1000, clock)
+    with pytest.raises(StoreError, match="is gone"):
+        disk.steadily(work)
 
 
 def test_a_root_that_stays_away_is_an_error_that_names_it(disk, clock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import threading
 import time
@@ -322,6 +323,35 @@ def test_a_store_that_is_away_for_a_moment_is_not_damaged(tmp_path, monkeypatch)
     assert store.has(node())
     monkeypatch.undo()
     assert store.has(node()) and stored_files(store) == {ROWS, "sub/more.txt", MANIFEST}
+
+
+@pytest.mark.parametrize("is_left", [True, False], ids=["an empty folder is left", "nothing is left"])
+def test_what_is_written_while_the_root_is_away_is_in_the_artefact_and_nothing_in_its_place(
+    tmp_path, monkeypatch, is_left
+):
+    root, away, clock = tmp_path / "store", tmp_path / "away", Clock()
+    monkeypatch.setattr(files, "time", clock)
+    store = Store(root)
+    store.require_writable()
+
+    def bring_back():
+        if is_left:
+            root.rmdir()  # it is empty
+        away.rename(root)
+
+    with store.writing(MODEL) as draft:
+        (draft.folder / "config.json").write_text("{}")
+        root.rename(away)
+        if is_left:
+            root.mkdir()
+        os.makedirs(draft.folder, exist_ok=True)  # noqa: PTH103  as `save_pretrained` does
+        (draft.folder / "model.safetensors").write_text("weights")
+        (draft.folder / "sub").mkdir()
+        (draft.folder / "sub" / "more.json").write_text("{}")
+        clock.after(20, bring_back)
+    assert set(store.manifest(MODEL)["files"]) == {"config.json", "model.safetensors", "sub/more.json"}
+    assert Store(root).has(MODEL) and (store.use(MODEL) / "model.safetensors").read_text() == "weights"
+    assert not list((root / "staging").iterdir())
 
 
 @pytest.mark.parametrize(("stage", "lack"), [("results", ROWS), ("model", "safetensors"), ("base_model", "weights")])

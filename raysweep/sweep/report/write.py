@@ -98,7 +98,7 @@ def write_report(
     shown = show(report, sections)
     images = _rendered(_figures(shown))
     page = render_report(report, shown, images)
-    (target / "tables").mkdir(parents=True, exist_ok=True)
+    (target / "tables").mkdir(exist_ok=True)
     write_atomically(target / "report.html", page)
     if target == folder.path:
         SavedNumbers(folder).write_signature(report.signature)
@@ -264,7 +264,7 @@ def _drawn(
 
 def _write_figures(folder: SweepFolder, images: Mapping[str, bytes], format: str, out: Path | None) -> str:
     target = out or folder.path / FIGURES
-    target.mkdir(parents=True, exist_ok=True)
+    target.mkdir(exist_ok=True)
     for name, image in images.items():
         write_atomically(target / f"{name}.{format}", image)
     if out is None:

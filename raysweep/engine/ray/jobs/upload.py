@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raysweep.errors import UsageError
-from raysweep.storage.files import MARKER
+from raysweep.storage.backends import MARKER
 from raysweep.units import count, size
 
 CACHES = {".hypothesis", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox"}
