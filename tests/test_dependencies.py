@@ -25,7 +25,14 @@ MODULES = {"pyyaml": "yaml"}
 """Imported names that differ from the distribution's by more than a hyphen."""
 CHOSEN = {"nltk", "spacy", "vllm"}
 """Packages that a user installs to choose other language resources or a generator; without them raysweep says so."""
-COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray", "astroid": "pylint", "isort": "pylint", "httpx": "huggingface-hub"}
+COMES_WITH = {
+    "markupsafe": "jinja2",
+    "grpc": "ray",
+    "astroid": "pylint",
+    "isort": "pylint",
+    "httpx": "huggingface-hub",
+    "fsspec": "ray",
+}
 """Packages that a declared one brings along wherever it takes or gives their objects."""
 OTHERS = {"flair": "0.12.2"}
 """Packages that only other packages import, each with a release that an installer must not fall back to."""

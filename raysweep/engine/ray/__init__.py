@@ -10,6 +10,7 @@ Start reading at engine.py, then stages.py.
     perturbing.py    perturbs blocks of rows through Ray Data
     execution.py     executes programs in a pool of actors, and runs the batches of dead actors again
     stragglers.py    reports batches that take much longer than the others
+    disk.py          has Tune and Train create folders only in a store that is there
     hosts/           actors that keep base models, which generate for all cells; the order and the processes of cells
     cluster/         the Ray that a sweep runs on: its start, its nodes, and what happens when it loses some
     numbers/         what Ray's metrics and Tune's loggers are given

@@ -28,6 +28,7 @@ from raysweep.engine.ray.cluster.orphans import watch_orphans
 from raysweep.engine.ray.cluster.ray_lost import watch_ray
 from raysweep.engine.ray.cluster.shared_store import require_shared_store
 from raysweep.engine.ray.cluster.stalls import watch_stalls
+from raysweep.engine.ray.disk import storage_of_ray
 from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.engine.ray.hosts.order import Turns, cell_order
 from raysweep.engine.ray.hosts.reuse import MAY_GO_ON, can_reuse, may_go_on, reusing_processes, trainable_of
@@ -164,7 +165,7 @@ class RayEngine(Engine):
         )
         sent = {task.id: replace(task, folders={}) for task in tasks}
         work = {name: (sent[name], self._stages(sent[name], asked, keeper)) for name, asked in placed.items()}
-        filesystem, path = self.settings.folder.below("tune").filesystem()
+        filesystem, path = storage_of_ray(self.settings.folder.below("tune"))
         bundles = {name: self._cluster.driver_bundle(asked.training) for name, asked in placed.items()}
         run = time.strftime("%Y%m%d-%H%M%S")
         followed = _callback(keeper, self.settings.folder.below(f"tune/{run}"), {task.id: task for task in tasks})

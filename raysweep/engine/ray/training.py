@@ -21,6 +21,7 @@ from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import drains
 from raysweep.engine.ray.cluster.cluster import Placement
+from raysweep.engine.ray.disk import storage_of_ray
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.services import ModelService
@@ -150,7 +151,7 @@ def train_with_ray(
     in_trial = placement.in_trial
     in_tune = tune.get_context().get_trial_id() is not None  # else a base model trains, which cells share
 
-    filesystem, path = training.checkpoints.filesystem()
+    filesystem, path = storage_of_ray(training.checkpoints)
     trainer = _ray_trainer()(
         _worker_loop(training, progress, placement, tags, in_tune=in_tune, is_capped=is_capped),
         train_loop_config={},
