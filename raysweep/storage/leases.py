@@ -73,8 +73,8 @@ class Holder:
 
     @property
     def is_here(self) -> bool:
-        """Whether it belongs to this machine since its last boot, so that its life can be looked up."""
-        return bool(self.boot) and (self.host, self.boot, self.space) == _machine()
+        """Whether this process can look up its life: it has the same boot and namespace of process ids, by any name."""
+        return bool(self.boot) and (self.boot, self.space) == _machine()[1:]
 
     @property
     def was_here(self) -> bool:
@@ -271,7 +271,7 @@ def uptime() -> float:
 
 @cache
 def _machine() -> tuple[str, str, str]:
-    """Return (host, boot id, namespace of process ids): process ids can be compared only where all three agree."""
+    """Return (host, boot id, namespace of process ids): process ids can be compared where the last two agree."""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return socket.gethostname(), boot, str(Path("/proc/self/ns/pid").readlink())

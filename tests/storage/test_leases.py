@@ -94,9 +94,13 @@ def test_a_lease_is_held_by_one_and_taken_when_it_is_given_back(files):
 
 
 def test_a_dead_holder_of_this_machine_is_taken_over_at_once_though_another_process_has_its_number(files):
-    for dead in (dead_here(), dataclasses.replace(this_process(), pid=os.getppid(), started=1)):
-        put(files, dead)
-        assert Leases(files).take("x") is not None
+    here = this_process()
+    for dead in (dead_here(), dataclasses.replace(here, pid=os.getppid(), started=1)):
+        for host in (dead.host, "a name that it has elsewhere"):
+            put(files, dataclasses.replace(dead, host=host))
+            assert Leases(files).take("x") is not None
+    put(files, dataclasses.replace(here, host="a name that it has elsewhere", pid=1, started=leases._start_of(1)))
+    assert Leases(files).take("x") is None
 
 
 def test_a_killed_holder_delays_nobody(files):
