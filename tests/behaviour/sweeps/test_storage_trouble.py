@@ -8,7 +8,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -115,39 +116,67 @@ def test_a_finished_sweep_is_run_again_on_a_nearly_full_disk(sweep, small_disk, 
     assert content(root) == content(undisturbed)
 
 
+def await_write(running: subprocess.Popen[str], is_begun: Callable[[], object]) -> None:
+    """Wait until a running sweep has begun to write something, which it may have written a millisecond later."""
+    while running.poll() is None:
+        with contextlib.suppress(RuntimeError):  # the server of a test adds an object meanwhile
+            if is_begun():
+                return
+        time.sleep(0.0005)
+    raise AssertionError("the write was never seen")
+
+
 @pytest.mark.long
-def test_a_disk_that_vanishes_for_some_seconds_is_waited_for(sweep, tmp_path, undisturbed):
-    """In small: `test_a_root_that_vanishes_is_waited_for_in_reads_and_writes` of tests/storage/test_files.py."""
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "staging/training_set-*",
+        "staging/model-*",
+        "unfinished/model/*/step-*",
+        "staging/completions-*",
+        "verdicts/*",
+        "staging/results-*",
+        "sweeps/steady/.problems.parquet.*",
+    ],
+)
+def test_a_disk_that_vanishes_in_the_middle_of_a_write_is_waited_for(sweep, tmp_path, undisturbed, begun):
+    """In small: tests/storage/test_files.py, and `test_what_is_written_while_the_root_is_away...` of test_store.py."""
     root, away, errors = tmp_path / "store", tmp_path / "away", tmp_path / "errors"
-    with held(sweep.notes):
-        running = start(sweep, root, errors)
-        sweep.await_checkpoint(running, root)
-        root.rename(away)
-        root.mkdir()  # like the empty folder of an unmounted disk
+    running = start(sweep, root, errors)
+    await_write(running, lambda: any(root.glob(begun)))
+    root.rename(away)
+    root.mkdir()  # like the empty folder of an unmounted disk
     assert eventually(lambda: waits_for_storage(running, errors))
     assert not list(root.iterdir()), "nothing is written where the disk should be"
     root.rmdir()
     away.rename(root)
     running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, errors.read_text()
+    assert "attempt 1 failed" not in errors.read_text()
     assert content(root) == content(undisturbed)
 
 
 @pytest.mark.long
-def test_an_object_store_that_does_not_answer_for_some_seconds_is_waited_for(sweep, tmp_path, undisturbed, monkeypatch):
+@pytest.mark.parametrize(
+    "begun",
+    ["artefacts/training_set", "artefacts/model", "/step-", "artefacts/completions", "verdicts/", "scores.parquet"],
+)
+def test_an_object_store_that_does_not_answer_for_some_seconds_is_waited_for(
+    sweep, tmp_path, undisturbed, monkeypatch, begun
+):
     """In small: `test_a_server_that_is_away_is_waited_for` of tests/storage/test_files.py."""
     for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
     with served() as server:
         root, errors = server.uri("store"), tmp_path / "errors"
-        with held(sweep.notes):
-            running = start(sweep, root, errors)
-            sweep.await_checkpoint(running, root)
-            server.stop()
+        running = start(sweep, root, errors)
+        await_write(running, lambda: begun in " ".join(server.keys()))
+        server.stop()
         assert eventually(lambda: waits_for_storage(running, errors))
         server.start()
         running.communicate(timeout=PATIENCE)
         assert running.returncode == 0, errors.read_text()
+        assert "attempt 1 failed" not in errors.read_text()
         assert content(root) == content(undisturbed)
 
 
