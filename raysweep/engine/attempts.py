@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from raysweep.engine.progress import BEGINS_AGAIN, NOTE, Activity, ProgressFile
-from raysweep.errors import RaysweepError, Stopped, last_line
+from raysweep.errors import RaysweepError, Stopped, StoreError, last_line
 from raysweep.machine import disk
 from raysweep.records import Recovery
 from raysweep.storage.backends import is_full
@@ -65,8 +65,9 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
             return result
         except Exception as error:
             progress.record_trace(traceback.format_exc())
-            outage = None if isinstance(root_cause(error), Stopped) else progress.outage()
-            cause = outage or root_cause(error)
+            cause = root_cause(error)
+            outage = None if isinstance(cause, Stopped | StoreError) else progress.outage()  # a StoreError has waited
+            cause = outage or cause
             is_same = not getattr(cause, "counts", True)
             if is_same:
                 progress.repeat_attempt(last_line(cause))

@@ -24,6 +24,8 @@ FEWEST_SECONDS = 5.0
 """How long work must have been seen to tell its pace."""
 FEWEST_ADVANCES = 4
 """Looks that must have seen more work than the last one: a prompt that ends before its whole batch tells no pace."""
+LONG_SECONDS = 60.0
+"""After so long two of them are enough: work may consist of few large units."""
 
 
 @dataclass
@@ -111,7 +113,8 @@ class TimeLeft:
         return left
 
     def _is_steady(self, began: float, advances: int) -> bool:
-        return self._now >= began + FEWEST_SECONDS and advances >= FEWEST_ADVANCES
+        seconds = self._now - began
+        return seconds >= FEWEST_SECONDS and advances >= (2 if seconds >= LONG_SECONDS else FEWEST_ADVANCES)
 
     def _done(self, name: str, activity: Activity) -> float:
         stages, stage = self._work[name], activity.stage

@@ -48,13 +48,15 @@ def fingerprint(ref: ModelRef) -> dict[str, Any]:
     return content
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors that transformers loads; others may lie beside them, such as averaged weights.
+def weight_files(folder: Path, name: str = "model.safetensors") -> list[Path]:
+    """Return the files that transformers loads; others may lie beside them, such as averaged weights.
+
+    `name`: of the file of a small model, whose index names those of a large one: of safetensors, or pytorch_model.bin.
 
     Raises:
         UnfitModel: the index names a file that isn't there.
     """
-    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    whole, index = folder / name, folder / f"{name}.index.json"
     if whole.is_file():
         return [whole]
     named = read_json(index).get("weight_map", {}).values() if index.is_file() else ()

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -123,12 +124,16 @@ class LocalDisk(Backend):
         """
         if not self.expected:
             self._root.mkdir(parents=True, exist_ok=True)
+        if sys.platform != "linux":  # no path leads through a descriptor
+            self.require_root()
+            yield self.top
+            return
         try:
             descriptor = os.open(self._root, os.O_PATH | os.O_DIRECTORY)
         except FileNotFoundError as error:
             raise Vanished from error
         try:
-            root = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+            root = Path("/proc") / Path("/proc/self").readlink() / "fd" / str(descriptor)
             if self.expected and not (root / MARKER).is_file():
                 raise Vanished
             yield root / self._below

@@ -218,6 +218,8 @@ class Files:
         while True:
             try:
                 return work()
+            except StoreError:
+                raise  # it has waited
             except Exception as error:
                 outage = self.outage()
                 if outage is None:

@@ -75,7 +75,7 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
         before = read_uses(store, folder.name) if folder.files.info(USES) else []
         write_uses(store, folder.name, {use.key: use for use in [*uses_of(plans, store), *before]}.values())
         if missing_artefacts:
-            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.create()
             folder.start_log()
             errors = make(config, missing_artefacts, folder, options)
         folder.publish()

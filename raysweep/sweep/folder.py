@@ -83,6 +83,9 @@ class SweepFolder:
     def path(self) -> Path:
         return self._mirror.path
 
+    def create(self) -> None:
+        self._mirror.create()
+
     @property
     def progress(self) -> Files:
         return self.store.progress(self.name)
@@ -129,7 +132,7 @@ class SweepFolder:
         if refusal := self.refusal(plan):
             raise UsageError(refusal)
         write_uses(self.store, self.name, uses_of(plan.targets, self.store))  # before the grid, which names only a part
-        self._mirror.create()
+        self.create()
         write_rows(self.path / "grid.parquet", GridRow, rows, ["cell", "problem_set", "perturbation", "test_draw"])
         if (candidates := candidate_rows(plan)) or (self.path / CANDIDATES).is_file():
             write_rows(self.path / CANDIDATES, CandidateRow, candidates, [])

@@ -101,7 +101,7 @@ def recorded_end(folder: SweepFolder) -> Iterator[None]:
     If it ends with an exception, such as Ctrl-C, mark the tasks that still count as running as stopped: their own
     processes may have ended without doing so.
     """
-    write_end(folder.progress, f"began at {_now()} and was killed")
+    write_end(folder.progress, f"began at {_now()} and was killed, or lost its storage")
     try:
         yield
     except BaseException as error:

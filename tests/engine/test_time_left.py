@@ -122,6 +122,14 @@ def test_prompts_that_end_long_before_the_others_of_their_batch_tell_no_time() -
             assert told is None if second < 12 else told is not None and told < 60
 
 
+def test_a_few_large_units_tell_their_time_after_the_second() -> None:
+    left = TimeLeft(["m.base"])
+    for second in range(0, 200, 10):
+        left.look({"m.base": Activity("m.base", RUNNING, "generating", second // 60, 5)}, float(second))
+        told = left.stage_seconds().get("m.base")
+        assert told is None if second < 180 else told is not None and 90 <= told <= 160
+
+
 def test_steps_from_before_a_resumed_training_and_failed_cells_are_not_taken_for_fast_ones() -> None:
     left = TimeLeft(CELLS, {name: {"training": 100.0} for name in CELLS})
     for second in range(21):

@@ -114,20 +114,29 @@ def test_weights_that_are_cut_off_are_told_before_work_and_not_tried_again(name,
         (tmp_path / "model.safetensors").unlink()
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     for use in (require_whole, load_model):
-        with pytest.raises(UnfitModel, match=rf"{weights} is damaged .*; copy or download it again"):
+        with pytest.raises(UnfitModel, match=rf"{weights} is damaged or .*; copy or download it again"):
             use(resolve(str(tmp_path)).ref())
 
 
-def test_a_file_of_weights_that_did_not_come_is_told_before_work(tmp_path):
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_file_of_weights_that_did_not_come_is_told_before_work(name, tmp_path):
     make_random("llama", tmp_path)
     weights = tmp_path / "model.safetensors"
-    names = dict.fromkeys(load_file(weights), "model-2.safetensors")
-    weights.rename(tmp_path / "model-1.safetensors")
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
-    with pytest.raises(
-        UnfitModel, match=r"model-2\.safetensors isn't there, and model\.safetensors\.index\.json names it"
-    ):
+    stem, _, kind = name.partition(".")
+    names = dict.fromkeys(load_file(weights), f"{stem}-2.{kind}")
+    weights.rename(tmp_path / f"{stem}-1.{kind}")
+    (tmp_path / f"{name}.index.json").write_text(json.dumps({"weight_map": names}))
+    with pytest.raises(UnfitModel, match=rf"{stem}-2\.{kind} isn't there, and {name}\.index\.json names it"):
         require_whole(resolve(str(tmp_path)).ref())
+
+
+def test_weights_may_lie_beside_other_values(tmp_path):
+    make_random("llama", tmp_path)
+    weights = tmp_path / "model.safetensors"
+    torch.save({**load_file(weights), "epoch": 3}, tmp_path / "pytorch_model.bin")
+    weights.unlink()
+    said = require_whole(resolve(str(tmp_path)).ref())
+    assert said.startswith("its files hold 1 tensor, such as epoch, without a place")
 
 
 @pytest.mark.parametrize(("names", "message"), LACKING)

@@ -76,7 +76,7 @@ class Display:
     def line(self, text: str, *, is_note: bool = False) -> None:
         """Print a line; on a terminal only a note, above the picture."""
         if not self._quiet and (is_note or not self.is_live):
-            self._console.print(Text(shortened(text), style="yellow" if is_note else ""), soft_wrap=True)
+            self._console.print(Text(text, style="yellow" if is_note else ""), soft_wrap=True)
 
 
 class PlainLog:
@@ -109,7 +109,7 @@ class PlainLog:
                 self._last_amount[activity.id] = amount
                 text = _line(activity, counts)
                 log.debug("%s%s", text, self._trace(activity))
-                self._display.line(f"{time.strftime('%H:%M:%S')} {text}")
+                self._display.line(shortened(f"{time.strftime('%H:%M:%S')} {text}"))
         self._has_begun = True
 
     def _write_notes(self, activity: Activity) -> None:
@@ -119,7 +119,8 @@ class PlainLog:
             if note.startswith(NOTE):
                 text = f"{activity.id}: {note.removeprefix(NOTE)}"
                 log.debug("%s%s", text, self._trace(activity))
-                self._display.line(f"{time.strftime('%H:%M:%S') if self._has_begun else clock} {text}", is_note=True)
+                when = time.strftime("%H:%M:%S") if self._has_begun else clock
+                self._display.line(shortened(f"{when} {text}"), is_note=True)
         if tail:
             self._seen[activity.id] = tail[-1]
 

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from raysweep.accelerators import NO_LABEL
-from raysweep.cli.views.console import new_console, print_json
+from raysweep.cli.views.console import new_console, print_json, shortened
 from raysweep.cli.views.progress import Display
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, read_work
 from raysweep.engine.time_left import TimeLeft
@@ -79,7 +79,7 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     _print_table(status.cells, status.shared, console)
     if not status.is_running and any(cell.state not in (DONE, ENDED_EARLY) for cell in status.cells):
         how = f"; its last run {status.last_end}" if status.last_end else ""
-        console.print(f"no process runs this sweep{how}", soft_wrap=True)
+        console.print(shortened(f"no process runs this sweep{how}"), soft_wrap=True)
     if status.gpu_hours:
         parts = ", ".join(f"{hours(each)} of {name or NO_LABEL}" for name, each in status.gpu_hours.items())
         console.print(f"GPU-hours used: {parts}", soft_wrap=True)

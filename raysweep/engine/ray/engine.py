@@ -89,7 +89,8 @@ class RayEngine(Engine):
         if tasks and not self._cluster.owned:
             allow_mixed = self.settings.resources.allow_mixed
             require_equal_versions(self._nodes.nodes, self.settings.runtimes, allow_mixed=allow_mixed)
-            require_shared_store(self._nodes.nodes, Files(self.settings.folder.root), allow_mixed=allow_mixed)
+            store = Files(self.settings.folder.root, expected=True)
+            require_shared_store(self._nodes.nodes, store, allow_mixed=allow_mixed)
         asked: dict[str, tuple[list[str], CellNeeds]] = {}
         for task in tasks:
             needs = task.needs.capped(self._nodes.most_memory)

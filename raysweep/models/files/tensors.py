@@ -50,7 +50,7 @@ def shapes_in(folder: Path) -> dict[str, Shape]:
     Raises:
         UnfitModel: a file is damaged.
     """
-    files = weight_files(folder) or sorted(folder.glob("pytorch_model*.bin"))
+    files = weight_files(folder) or weight_files(folder, "pytorch_model.bin")
     return {name: shape for file in files for name, shape in shapes_of(file).items()}
 
 
@@ -64,10 +64,12 @@ def shapes_of(file: Path) -> dict[str, Shape]:
             with safe_open(file, "pt") as tensors:
                 names = tensors.keys()
                 return {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
-        held = torch.load(file, map_location="meta", weights_only=True)
+        held = torch.load(file, map_location="meta", weights_only=True).items()
     except Exception as error:  # whatever its parser raises
-        raise UnfitModel(f"{file} is damaged ({first_line(error)}); copy or download it again") from error
-    return {name: tuple(tensor.shape) for name, tensor in held.items()}
+        raise UnfitModel(
+            f"{file} is damaged or holds something else than tensors ({first_line(error)}); copy or download it again"
+        ) from error
+    return {name: tuple(tensor.shape) for name, tensor in held if isinstance(tensor, torch.Tensor)}
 
 
 def overwritten(folder: Path, model: Any) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ def language() -> Check:
 def ray(address: str | None, storage: str | None) -> Check:
     """Check that a Ray answers at an address, and that its nodes have the versions of this process and reach the store.
 
-    The store is made if it isn't there. Without an address raysweep starts a Ray of its own.
+    A store that is named (also by $RAYSWEEP_STORAGE) is made if it isn't there. Without an address raysweep starts a
+    Ray of its own.
     """
     if address is None:
         return Check("Ray", State.OK, "no address given: raysweep starts a Ray of its own")
@@ -57,17 +58,21 @@ def ray(address: str | None, storage: str | None) -> Check:
     if answer.problem:
         return Check("Ray", State.ERROR, answer.problem, answer.advice)
     has = f"{count(answer.nodes, 'node')}, {count(round(answer.cpus), 'CPU')}, {count(round(answer.gpus), 'GPU')}"
-    store = open_store(storage)
-    store.require_writable()
+    named = storage or os.environ.get("RAYSWEEP_STORAGE")
+    store = open_store(named)
+    if named:
+        store.require_writable()
     cluster = Cluster(RayConfig(), address)
     cluster.start()
     try:
         nodes = nodes_by_id()
         require_equal_versions(nodes, allow_mixed=False)
-        require_shared_store(nodes, store.files, allow_mixed=False)
+        if named:
+            require_shared_store(nodes, store.files, allow_mixed=False)
     finally:
         cluster.stop()
-    alike = f"all with the versions of this machine, and all reach {store.root}"
+    reach = f"all reach {store.root}" if named else "whether they reach the store is seen with --storage"
+    alike = f"all with the versions of this machine; {reach}"
     return Check("Ray", State.OK, f"Ray {answer.ray} answers at {answer.address}: {has}; {alike}")
 
 

@@ -58,6 +58,10 @@ def test_an_error_of_any_length_is_a_line_of_300_characters_and_whole_in_the_log
     (line,) = shown(console).splitlines()
     assert len(line) == 300 and line.endswith(" ...")
     assert error in caplog.text
+    table = "cell state\n" * 100
+    with Display(console) as display:
+        display.line(table)
+    assert table in shown(console), "what isn't about an activity is no line"
 
 
 def test_times_of_lines_are_those_of_this_machine_whatever_a_nodes_clock_says():
