@@ -15,7 +15,7 @@ from raysweep.rows.csv_files import stream_csv_rows, without_empty
 from raysweep.rows.json_files import JsonRow
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.jsonl import JsonlSource
-from raysweep.training_sets.row_shapes import INSTRUCTION, further_shape
+from raysweep.training_sets.row_shapes import KNOWN
 
 
 @SOURCES.register("csv")
@@ -33,7 +33,7 @@ class CsvSource(JsonlSource):
     @override
     def check(self) -> None:
         columns = next(stream_csv_rows(self._path)).fields
-        if INSTRUCTION not in columns and not further_shape(columns):
+        if KNOWN.isdisjoint(columns):
             raise UsageError(
                 f"{self._path}:1: line 1 must name the columns, as in `instruction,output` (or `prompt,completion`, "
                 f"`prompt,chosen`), with the rows below; it is {', '.join(columns)!r:.80}"

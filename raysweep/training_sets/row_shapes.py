@@ -80,6 +80,8 @@ _REWRITTEN = {
     "text": f"{_WRITTEN}: where `text` holds both, cut it where its answer begins, and leave out a template's marks",
 }
 """How rows are written that have a column of a shape that isn't read."""
+KNOWN = frozenset((INSTRUCTION, OUTPUT, INPUT, *SYSTEM, HISTORY, *_FURTHER, *_REWRITTEN, *_REFUSED)).union(*SHAPES)
+"""All columns that something is known of: that they are read, or what to do about them."""
 _SWITCHES = ("on", "off")
 """What a column named like reasoning may hold that says whether an answer has some (Nemotron's)."""
 _VERDICTS = ("label", "kto_tag")

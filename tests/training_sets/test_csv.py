@@ -43,6 +43,11 @@ def test_a_file_whose_first_line_is_a_row_is_told_what_that_line_must_be(tmp_pat
         source(tmp_path, "Add a and b.,a + b\nSay NA.,NA\n").check()
 
 
+def test_a_misspelt_column_is_told_as_one_that_rows_lack(tmp_path):
+    with pytest.raises(UsageError, match=r"rows.csv:2: the row has no `instruction`.*it has instuction, output; write"):
+        source(tmp_path, "instuction,output\nAdd a and b.,a + b\n").check()
+
+
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_the_package_datasets_reads_the_same_texts_of_it_and_guesses_none(tmp_path, line_end, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
