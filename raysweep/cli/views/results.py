@@ -20,7 +20,7 @@ from raysweep.sweep.report.notes import limit_text
 from raysweep.sweep.report.records import answer_facts, generation_facts, problem_facts
 from raysweep.sweep.run import SweepResult
 from raysweep.sweep.tasks import Watch
-from raysweep.units import count, size
+from raysweep.units import count, first_of, size
 
 if TYPE_CHECKING:
     from raysweep.sweep.export.formats import Exported
@@ -50,7 +50,7 @@ def print_result(result: SweepResult, as_json: bool) -> None:
     if leakage := result.folder.leakage():
         console.print(f"leakage: {leakage}", soft_wrap=True)
     for error, names in by_error(result.errors).items():
-        console.print(f"failed: {', '.join(names)}: {shortened(error)}", style="red", soft_wrap=True)
+        console.print(shortened(f"failed: {first_of(names, 'task')}: {error}"), style="red", soft_wrap=True)
     facts = [*answer_facts(result.folder), *generation_facts(result.folder)] if result.cells_run else []
     for label, text in [*problem_facts(result.folder), *facts]:
         console.print(f"{label}: {text}", soft_wrap=True)

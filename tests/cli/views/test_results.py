@@ -10,7 +10,7 @@ import math
 import pytest
 from rich.console import Console
 
-from raysweep.cli.views.console import print_json
+from raysweep.cli.views.console import LONGEST_LINE, print_json
 from raysweep.cli.views.results import print_result, print_scores
 from raysweep.config.loading import load_config
 from raysweep.sweep.overview.scores import ScoreTable
@@ -63,10 +63,15 @@ def test_the_title_and_the_notes_are_lines_of_their_own_at_any_width(width):
 def test_a_limited_run_a_model_without_a_pass_and_an_error_of_two_cells_are_said_once(tmp_path, capsys):
     overrides = ["recipes.bad={epochs: 1, batch_size: 16, max_tokens: 9}", "models.0.recipes=[tiny, bad]"]
     overrides += ["recovery.retries=0", "evaluation.limit=3", "training.sets=[clean, C1]"]
-    print_result(run_sweep(load_config(NANO, overrides), RunOptions(str(tmp_path), "local")), as_json=False)
+    result = run_sweep(load_config(NANO, overrides), RunOptions(str(tmp_path), "local"))
+    print_result(result, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "limited run: evaluated on the first 3 problems of every problem set, not on all."
     (zero,) = [line for line in lines if "no test set" in line]
     assert zero.startswith("3 models pass no test set (llama.base, ") and "cut at the token limit" in zero
     (failed,) = [line for line in lines if line.startswith("failed: ")]
     assert failed.startswith("failed: llama.bad.clean.s7, llama.bad.C1.s7: none of 64 training rows can be used")
+    many = dict.fromkeys((f"llama.bad.clean.s{seed}" for seed in range(50)), "no memory " * 50)
+    print_result(dataclasses.replace(result, errors=many), as_json=False)
+    (failed,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("failed: ")]
+    assert "s2 and 47 more tasks: no memory" in failed and len(failed) == LONGEST_LINE
