@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ import yaml
 
 from raysweep.config.examples import examples
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.problems.base import names_problems
 
 KeyPath = tuple[str | int, ...]
 MOST_VALUES = 100_000
@@ -127,10 +129,10 @@ def _meant(path: Path) -> str:
             return f"; `raysweep init DIR --from {path.stem}` writes the config of this name into a folder"
     if path.suffix in (".yaml", ".yml"):
         return ""
-    return (
-        "; CONFIG is a sweep's YAML file (`raysweep init DIR` writes one), and `raysweep evaluate "
-        f"{path} --problems humaneval` evaluates a model"
-    )
+    what = "; CONFIG is a sweep's YAML file (`raysweep init DIR` writes one)"
+    if names_problems(str(path)):
+        return what
+    return f"{what}, and `raysweep evaluate {shlex.quote(str(path))} --problems humaneval` evaluates a model"
 
 
 def overridden(document: Document, overrides: Sequence[str]) -> Document:

@@ -226,7 +226,7 @@ def named_generator(model: str) -> Spec | None:
         UsageError: the generator takes no text after its name.
     """
     name, colon, text = model.partition(":")
-    if name not in GENERATORS.names() or GENERATORS.get(name).needs_model or Path(model).exists():
+    if name not in GENERATORS.names() or GENERATORS.get(name).needs_model or Path(model).is_dir():
         return None
     return Spec(name, GENERATORS.get(name).arguments_in(text) if colon else {})
 

@@ -177,9 +177,7 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
 def names_problems(text: str) -> bool:
     """Return True if a text is a registered name, with or without a variant or a path, or a file."""
     name = text.partition("=")[0]
-    return not Path(text).is_dir() and (
-        name in PROBLEMS.names() or _variant(name) is not None or Path(text).expanduser().is_file()
-    )
+    return name in PROBLEMS.names() or _variant(name) is not None or Path(text).expanduser().is_file()
 
 
 def _refuse_near_variant(name: str) -> None:

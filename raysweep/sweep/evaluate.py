@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,15 +104,18 @@ def evaluation_config(
 def _require_model(model: str, problems: Sequence[str]) -> None:
     """Raise UsageError if the first argument is a problem set or a config, which stand elsewhere."""
     if Path(model).suffix in (".yaml", ".yml"):
-        raise UsageError(f"MODEL: {model} is a config; `raysweep run {model}` runs its sweep")
-    if names_problems(model):
-        meant = next((text for text in problems if not names_problems(text)), "MODEL")
-        raise UsageError(
-            f"MODEL: {model} is a problem set; the model comes first: `raysweep evaluate {meant} --problems {model}`"
-        )
+        raise UsageError(f"MODEL: {model} is a config; `raysweep run {shlex.quote(model)}` runs its sweep")
+    if names_problems(model) and named_generator(model) is None and not _holds_model(model):
+        meant = next((text for text in problems if text and not names_problems(text)), "MODEL")
+        command = shlex.join(["raysweep", "evaluate", meant, "--problems", model])
+        raise UsageError(f"MODEL: {model} is a problem set; the model comes first: `{command}`")
     for text in problems:
-        if any(Path(text).glob("*config.json")):
+        if text and not names_problems(text) and _holds_model(text):
             raise UsageError(f"--problems: {text} is a model; give a problem set's name, or a JSONL file")
+
+
+def _holds_model(path: str) -> bool:
+    return any((Path(path).expanduser() / name).is_file() for name in ("config.json", "adapter_config.json"))
 
 
 def _name_of(model: str) -> str:

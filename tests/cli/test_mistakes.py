@@ -43,6 +43,8 @@ run quickstart
 run mine
 plan model
 run org/model
+run 'my model'
+run humaneval
 run mine.yaml --set models.3.path=x --set seed=010 --set seeed=1
 run mine.yaml --set seeed=1 --set evaluation.perturbations=[C9]
 run mine.yaml --set recipes.lora.batch_size=9

@@ -1,8 +1,9 @@
-"""The sweep of `raysweep evaluate`: what its model and the sweep itself are called."""
+"""The sweep of `raysweep evaluate`: what its model and the sweep itself are called, and arguments that are mixed up."""
 
 import pytest
 
-from raysweep.sweep.evaluate import _name_of
+from raysweep.errors import UsageError
+from raysweep.sweep.evaluate import _name_of, _require_model
 
 
 @pytest.mark.parametrize(
@@ -17,3 +18,32 @@ from raysweep.sweep.evaluate import _name_of
 )
 def test_a_models_name_keeps_letters_of_any_script(folder, name):
     assert _name_of(folder) == name
+
+
+@pytest.fixture
+def neighbours(tmp_path, monkeypatch):
+    """The working folder: a model, a file and folders that are called like a generator and problem sets."""
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", "my model", "mbpp"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "config.json").write_text("{}")
+    for file in ("reference", "humaneval/dataset_config.json"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("{}")
+
+
+@pytest.mark.parametrize(("model", "problems"), [("reference", "humaneval"), ("my model", "mbpp"), ("mbpp", "")])
+def test_what_a_registered_name_is_does_not_depend_on_what_lies_beside_it(neighbours, model, problems):
+    _require_model(model, [problems])
+
+
+@pytest.mark.parametrize(
+    ("model", "problems", "told"),
+    [
+        ("humaneval", "my model", "comes first: `raysweep evaluate 'my model' --problems humaneval`"),
+        ("m", "my model", "--problems: my model is a model"),
+    ],
+)
+def test_a_model_and_a_problem_set_in_each_others_place_are_told(neighbours, model, problems, told):
+    with pytest.raises(UsageError, match=told):
+        _require_model(model, [problems])
