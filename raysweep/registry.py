@@ -261,8 +261,11 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _EXPONENT = re.compile(r"([+-]?\d+)(\.\d*)?[eE]([+-]?\d+)")
 
 
-def validation_message(detail: Mapping[str, Any]) -> str:
-    """Turn one of pydantic's errors into a message for people who write YAML: the requirement, then the given value."""
+def validation_message(detail: Mapping[str, Any], *, of_numbers: bool = False) -> str:
+    """Turn one of pydantic's errors into a message for people who write YAML: the requirement, then the given value.
+
+    `of_numbers`: where a list is required, it holds numbers.
+    """
     kind, value, limits = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == "value_error":
         return str(detail["msg"]).removeprefix("Value error, ")
@@ -276,7 +279,8 @@ def validation_message(detail: Mapping[str, Any]) -> str:
         else detail["msg"][:1].lower() + detail["msg"][1:]
     )
     shown = "null" if value is None else repr(value)
-    return f"{requirement}, not {shown if len(shown) <= 80 else shown[:77] + '...'}{_hint(kind, value, limits)}"
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    return f"{requirement}, not {shown}{_hint(kind, value, limits, of_numbers)}"
 
 
 def _one_message(details: Sequence[Mapping[str, Any]]) -> str:
@@ -290,13 +294,19 @@ def _one_message(details: Sequence[Mapping[str, Any]]) -> str:
     return validation_message({**details[0], "type": "literal_error", "ctx": {"expected": expected}})
 
 
-def _listed(value: str | float) -> str:
-    """Return a value as a list in YAML: ``[model, block]``, ``[42, 43]``, and ``['*code']``, which must be a text."""
+def _listed(value: str | float, of_numbers: bool) -> str:
+    """Return a value as a list in YAML: ``[model, block]``, ``[42, 43]``, and ``['*code', '1']``, which are texts."""
     import yaml
 
-    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else [value]
-    read = [yaml.safe_load(part) if isinstance(part, str) and _NUMBER.fullmatch(part) else part for part in parts]
+    text = str(value).strip()
+    text = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    parts = [part.strip(" '\"") for part in text.split(",")]
+    read = [_number(part) if of_numbers and _NUMBER.fullmatch(part) else part for part in parts if part]
     return str(yaml.safe_dump(read, default_flow_style=True, allow_unicode=True, width=math.inf)).strip()
+
+
+def _number(text: str) -> float:
+    return float(text) if "." in text else int(text)
 
 
 def _quoted(limits: Mapping[str, Any]) -> list[str]:
@@ -311,15 +321,15 @@ NUMBER_FORMATS = {
 """What number formats are called elsewhere, and here: the nearest name by its letters is that of another format."""
 
 
-def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
+def _hint(kind: str, value: Any, limits: Mapping[str, Any], of_numbers: bool) -> str:
     if value is None:
         return "; give one, or leave the key out"
     if kind == "string_type":
         return "; put it in quotes" if isinstance(value, int | float) else ""
     if kind in ("dict_type", "mapping_type") and value and isinstance(value, list):
         return f"; write {{{', '.join(f'{one}: ...' for one in value)}}}, with a value for each"
-    if kind == "list_type" and isinstance(value, str | int | float):
-        return f"; write {_listed(value)}"
+    if kind == "list_type" and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return f"; write {_listed(value, of_numbers)}"
     if not isinstance(value, str):
         return ""
     if (_NUMBER.fullmatch(value) or value in ("true", "false")) and kind in ("int_type", "float_type", "bool_type"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
@@ -243,7 +243,9 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
         case "value_error":
             message = str(detail["ctx"]["error"])
         case _:
-            message = validation_message(detail) + _dotted_key_hint(document, path, detail)
+            message = validation_message(detail, of_numbers=_holds_numbers(path)) + _dotted_key_hint(
+                document, path, detail
+            )
             if path[2:3] == ("objective_args",) and isinstance(detail["input"], list):
                 message += f"{ONE_VALUE}; {A_RECIPE_EACH}"
     return f"{document.place(path)}{key}: {message}"
@@ -303,8 +305,24 @@ def _path_of(document: Document, detail: Mapping[str, Any]) -> KeyPath:
     return tuple(path)
 
 
+def _holds_numbers(path: KeyPath) -> bool:
+    """Return whether the list at a path holds whole numbers, the only ones of which the config has lists."""
+    field = _section_at(path[:-1]).model_fields.get(str(path[-1])) if path else None
+    return field is not None and int in _types_in(field.annotation)
+
+
+def _types_in(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _types_in(part)
+
+
 def _fields_at(path: KeyPath) -> list[str]:
-    model: Any = SweepConfig
+    return sorted(_section_at(path).model_fields)
+
+
+def _section_at(path: KeyPath) -> type[BaseModel]:
+    model: type[BaseModel] = SweepConfig
     is_name = False  # the next step is a name that the user gave
     for step in path:
         if isinstance(step, int) or is_name:
@@ -313,7 +331,7 @@ def _fields_at(path: KeyPath) -> list[str]:
             annotation = model.model_fields[step].annotation
             is_name = get_origin(annotation) is dict
             model = section_in(annotation) or model
-    return sorted(model.model_fields)
+    return model
 
 
 def read_config(path: Path) -> SweepConfig:

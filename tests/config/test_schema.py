@@ -420,7 +420,7 @@ models.7.name = x
 seed.deeper = 1
 seed = [1 | 7.0 | '7' | '2' | 9223372036854775808
 seeed = 1
-seeds = 3 | 42,43 | []
+seeds = 3 | 42,43 | [] | true | '010,2' | '[42,43]'
 name = a/b | 2024-01-01
 a..b = 1
 training =
@@ -459,7 +459,7 @@ training.source = rows.csv | {name: json, path: rows.jsonl} | {name: jsonl, file
 evaluation.limit = 0
 evaluation.temprature = 1
 evaluation.pairs = papr | {C1: clean}
-evaluation.perturbations = [C9]
+evaluation.perturbations = [C9] | '1,2'
 evaluation.problems.0.count = .nan
 """
 """Each key with values that it doesn't take."""
