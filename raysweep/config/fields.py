@@ -50,22 +50,36 @@ class DefaultMark:
 
 NAME_SIGNS = "_.@+-"
 """Characters of names beside letters and digits; none begins with one."""
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that nothing is shown of (Default_Ignorable_Code_Point of Unicode 16)."""
 
 
 def may_be_in_name(character: str) -> bool:
     """Return True for letters and digits of any script, with their marks, and for ``_ . @ + -``."""
-    return character in NAME_SIGNS or unicodedata.category(character)[0] in "LMN"
+    is_seen = _INVISIBLE.match(character) is None
+    return character in NAME_SIGNS or (is_seen and unicodedata.category(character)[0] in "LMN")
+
+
+def may_begin_name(character: str) -> bool:
+    """Return True for letters and digits of any script."""
+    return may_be_in_name(character) and unicodedata.category(character)[0] in "LN"
 
 
 def named(longest: int) -> DescribedCheck:
     """Return a validator that a name can be part of a file's name, with at most `longest` bytes."""
 
     def check(name: str) -> str:
-        if not name or name[0] in NAME_SIGNS or not all(map(may_be_in_name, name)):
+        if not name or not may_begin_name(name[0]) or not all(map(may_be_in_name, name)):
+            shown = _INVISIBLE.sub(lambda mark: ascii(mark[0])[1:-1], repr(name))
             raise ValueError(
-                f"name {name!r} can't be part of a file's name; take letters, digits and _ . @ + -, and start it with "
+                f"name {shown} can't be part of a file's name; take letters, digits and _ . @ + -, and start it with "
                 "a letter or a digit"
             )
+        if not unicodedata.is_normalized("NFC", name):
+            composed = unicodedata.normalize("NFC", name)
+            raise ValueError(f"name {name!a} has letters in parts; write each as one character: {composed!r}")
         if (size := len(name.encode())) > longest:
             raise ValueError(f"name {name!r} has {size} bytes; at most {longest} are allowed")
         return name

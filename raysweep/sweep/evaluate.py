@@ -7,11 +7,12 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
 from raysweep.config.document import ConfigError
-from raysweep.config.fields import NAME_SIGNS, may_be_in_name
+from raysweep.config.fields import NAME_SIGNS, may_be_in_name, may_begin_name
 from raysweep.config.loading import config_from
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
@@ -125,7 +126,7 @@ def _name_of(model: str) -> str:
         text = str(json.loads(manifest.read_text()).get("label", text))
     known = (char if may_be_in_name(char) else " " for char in unicodedata.normalize("NFC", text))
     name = re.sub(" +", "-", "".join(known)).encode()[:40].decode(errors="ignore")
-    return name.strip(NAME_SIGNS) or "model"
+    return "".join(dropwhile(lambda char: not may_begin_name(char), name)).rstrip(NAME_SIGNS) or "model"
 
 
 def _as_option(finding: str) -> str:

@@ -13,6 +13,7 @@ from raysweep.sweep.evaluate import _name_of, _require_model
         ("models/mode\u0300le", "modèle"),  # as macOS writes it
         ("org/мой--मॉडल", "мой--मॉडल"),
         ("models/" + "模" * 20, "模" * 13),  # whole letters within 40 bytes
+        ("models/-\u0301a\ufe0fb", "a-b"),  # begins with a letter, and has nothing invisible
         ("models/[?]", "model"),
     ],
 )
