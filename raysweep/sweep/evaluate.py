@@ -74,16 +74,19 @@ def evaluation_config(
         raise UsageError(
             f"--samples {settings['samples']} at temperature 0: greedy samples are identical; give --temperature too"
         )
+    named = next((text for text in sets if text.partition("=")[0].strip() == "name"), None)
+    if sweep is not None and named is not None:
+        raise UsageError(f"--sweep {sweep} and --set {named} both name the sweep; give one of them")
     source: dict[str, Any] = {"path": model, "trust_remote_code": trust_remote_code}
     if (generator := named_generator(model)) is not None:
         source = {"generator": {"name": generator.name, **generator.args}}
     methods = [part.strip() for part in perturbations.split(",") if part.strip()]
     entries = [problems_entry(text, seed) for text in problems]
     value: dict[str, Any] = {
-        "name": sweep or UNNAMED,
+        "name": UNNAMED if sweep is None else sweep,
         "seed": seed,
         "allow_code_execution": allow_code_execution,
-        "models": [{"name": name or _name_of(model), **source}],
+        "models": [{"name": _name_of(model) if name is None else name, **source}],
         "evaluation": {
             "problems": in_environment(entries, GIVEN) if environment is not None else entries,
             "perturbations": list(available_perturbations()) if perturbations == "all" else methods,
@@ -96,7 +99,7 @@ def evaluation_config(
         config = config_from(value, "evaluate", sets)
     except ConfigError as error:
         raise ConfigError("evaluate", [_as_option(finding) for finding in error.findings]) from None
-    if config.name != UNNAMED:  # `--set name=...` says it too
+    if sweep is not None or config.name != UNNAMED:  # `--set name=...` says it too
         return config
     keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
     return config.model_copy(update={"name": f"{UNNAMED}-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"})

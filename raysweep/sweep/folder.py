@@ -169,7 +169,8 @@ class SweepFolder:
         return (
             f"{count(len(lost), 'finished evaluation')} of the sweep {self.name!r} in {self.store.files} "
             f"{'is' if len(lost) == 1 else 'are'} not in this config: {reason}. Give this sweep another name "
-            f"(--set name={free}) or another --storage, or remove {self}: the artefacts stay in the store"
+            f"(--set name={free}; of `evaluate`: --sweep {free}) or another --storage, or remove {self}: the artefacts "
+            "stay in the store"
         )
 
     def _cause(self, plan: SweepPlan, lost: Iterable[GridRow]) -> str:

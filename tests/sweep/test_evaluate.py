@@ -3,7 +3,7 @@
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.sweep.evaluate import _name_of, _require_model
+from raysweep.sweep.evaluate import _name_of, _require_model, evaluation_config
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,19 @@ def test_what_a_registered_name_is_does_not_depend_on_what_lies_beside_it(neighb
 def test_a_model_and_a_problem_set_in_each_others_place_are_told(neighbours, model, problems, told):
     with pytest.raises(UsageError, match=told):
         _require_model(model, [problems])
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ({"sweep": ""}, "--sweep: name '' can't be"),
+        ({"name": ""}, "--name: name '' can't be"),
+        ({"sweep": "a", "sets": ["name=b"]}, "--sweep a and --set name=b both name the sweep; give one of them"),
+    ],
+)
+def test_an_empty_name_and_two_for_a_sweep_are_refused(names, told):
+    given = {"name": None, "sets": [], "seed": 1, "settings": {"samples": 1}, **names}
+    with pytest.raises(UsageError, match=told):
+        evaluation_config(
+            "reference", ["humaneval"], "clean", **given, trust_remote_code=False, allow_code_execution=True
+        )

@@ -53,7 +53,7 @@ def test_a_config_without_some_finished_results_of_the_name_is_refused(result):
     message = str(error.value)
     assert message.startswith("2 finished evaluations of the sweep 's'")
     assert "are not in this config: evaluation.limit was 3 and is 1. Give this sweep another name" in message
-    assert "--set name=s-2" in message and "another config" not in message
+    assert "(--set name=s-2; of `evaluate`: --sweep s-2)" in message and "another config" not in message
 
 
 def test_plan_says_what_changed_and_offers_a_name_that_is_free(result, capsys):
