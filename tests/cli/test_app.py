@@ -284,8 +284,8 @@ def test_a_model_and_its_sweep_are_called_by_the_cell_or_as_asked_and_listed(cli
         assert json.loads(out)["sweep"].startswith(sweep)
     _, *lines = cli("status")[1].splitlines()
     day = r"\d{4}-\d\d-\d\d \d\d:\d\d"
-    assert re.fullmatch(rf" *first +模 +jsonl +{day} +0\.000 *", lines[0])
-    assert re.fullmatch(rf" *evaluate-{cell}-\w{{8}} +{cell} +jsonl +{day} +0\.000 *", lines[1])
+    assert re.fullmatch(rf" *first +模 +{day} +jsonl 0\.000 *", lines[0])
+    assert re.fullmatch(rf" *evaluate-{cell}-\w{{8}} +{cell} +{day} +jsonl 0\.000 *", lines[1])
     assert json.loads(cli("status", "--json")[1])[0]["sweep"] == "first"
     assert "name it: raysweep status SWEEP" in cli("status", "--watch")[2]
 

@@ -105,14 +105,13 @@ def print_sweeps(store: Store, as_json: bool) -> None:
     if as_json:
         print_json([dataclasses.asdict(line) for line in sweeps])
         return
-    columns = ("sweep", "models", "problem sets", "last run", "pass@1 on clean prompts")
+    columns = ("sweep", "models", "last run", "pass@1 on clean prompts")
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None)
     for line in sweeps:
-        rates = (f"{low:.3f}" + f" to {high:.3f}" * (high > low) for low, high in line.passed.values())
+        rates = {name: f" {low:.3f}" + f" to {high:.3f}" * (high > low) for name, (low, high) in line.passed.items()}
+        passed = [name + rates.get(name, "") for name in line.problem_sets]
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(line.last_run))
-        table.add_row(
-            line.sweep, first_of(line.models, "model"), first_of(line.problem_sets, "set"), when, ", ".join(rates)
-        )
+        table.add_row(line.sweep, first_of(line.models, "model"), when, first_of(passed, "set"))
     new_console().print(table if sweeps else f"no sweeps in {store.files}")
 
 

@@ -6,14 +6,19 @@ import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from raysweep.errors import RaysweepError
-from raysweep.records import CLEAN
+from raysweep.records import CLEAN, Score
+from raysweep.rows.parquet import from_bytes
 from raysweep.storage.store import Store
-from raysweep.sweep.folder import SweepFolder, sweeps_in
-from raysweep.sweep.numbers import SavedNumbers
+from raysweep.sweep.folder import sweeps_in
+from raysweep.sweep.grid import GridRow
+from raysweep.sweep.numbers import SCORES
 
 log = logging.getLogger("raysweep")
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,17 @@ def all_sweeps(store: Store) -> list[SweepLine]:
     return sorted(_lines(store), key=lambda line: -line.last_run)
 
 
+def _rows(store: Store, name: str, record: type[R]) -> list[R]:
+    """Return the rows of one file, since a folder in an object store is fetched whole; none if it isn't there."""
+    content = store.files.read(name)
+    return from_bytes(content, f"{store.files}/{name}", record) if content is not None else []
+
+
 def _lines(store: Store) -> Iterator[SweepLine]:
     for name, started in sweeps_in(store).items():
-        folder = SweepFolder(store, name)
         try:
-            folder.require()
-            rows, scores = folder.grid(), SavedNumbers(folder).scores()
+            rows = _rows(store, f"sweeps/{name}/grid.parquet", GridRow)
+            scores = _rows(store, f"sweeps/{name}/{SCORES}", Score)
         except RaysweepError as error:
             log.warning("%s: %s", name, error)
             continue

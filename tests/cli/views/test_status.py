@@ -14,7 +14,7 @@ import pytest
 from peft import LoraConfig, PeftModel
 
 from raysweep.cli.views import status
-from raysweep.cli.views.status import print_status
+from raysweep.cli.views.status import print_status, print_sweeps
 from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, Activity, write_end
 from raysweep.errors import UsageError
 from raysweep.machine import CPU_CAPABILITY
@@ -24,6 +24,7 @@ from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
+from raysweep.sweep.overview.sweeps import SweepLine
 from raysweep.testing.tiny import make_tiny
 
 ERROR = "RuntimeError: [/model] broke [red]here"
@@ -209,3 +210,11 @@ def test_cells_that_fail_alike_are_one_line(folder, capsys, monkeypatch):
     print_status(folder, as_json=False)
     lines = [line for line in capsys.readouterr().out.splitlines() if ERROR in line]
     assert lines == [f"failed: m.full.C.s1, m.full.C1.s1 and 2 others: {ERROR}"]
+
+
+def test_a_sweeps_number_stands_behind_the_problem_set_that_it_is_of(folder, capsys, monkeypatch):
+    passed = {"p": (0.4, 0.4), "q": (0.25, 0.5), "s": (0.0, 0.0)}
+    line = SweepLine("s", ("m",), ("p", "new", "q", "s"), 0.0, passed)
+    monkeypatch.setattr("raysweep.sweep.overview.sweeps.all_sweeps", lambda store: [line])
+    print_sweeps(folder.store, as_json=False)
+    assert "p 0.400, new, q 0.250 to 0.500 and 1 more set" in capsys.readouterr().out
