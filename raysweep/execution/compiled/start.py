@@ -30,7 +30,14 @@ from raysweep.execution.endings import close_others, tell_end
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.keeper import Keeper
-from raysweep.execution.isolation.layers import Access, Layers, enter_namespaces, prepare_filters, verify
+from raysweep.execution.isolation.layers import (
+    Access,
+    Layers,
+    enter_namespaces,
+    handle_signals,
+    prepare_filters,
+    verify,
+)
 from raysweep.execution.isolation.process_tree import kill_descendants, own_marker
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.isolation.seccomp import Starts
@@ -56,6 +63,7 @@ def main() -> None:
     folder, settings = sys.argv[1], json.loads(sys.argv[2])
     chain = Toolchain(*settings["toolchain"])
     owner = os.getppid()
+    handle_signals()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # so that no process of this user can read the memory of any of these
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)  # what g++ has started becomes a child of this process without it
     for name in ("prepared", "compiler", "programs"):

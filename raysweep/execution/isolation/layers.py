@@ -315,6 +315,13 @@ def _is_folder_of_packages(entry: os.DirEntry[str]) -> bool:
     return inner or os.path.isdir(f"{entry.path}/site-packages")  # noqa: PTH112
 
 
+def handle_signals() -> None:
+    """Handle signals as Python does in a terminal: behind nohup or ``&`` it ignores some, and so would programs."""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python ignores these two itself
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def limit_resources(file_mib: int = FILE_MIB) -> None:
     """Set the resource limits that are the same for all programs; those of CPU time and memory are set in each fork.
 

@@ -34,6 +34,7 @@ from raysweep.execution.isolation.layers import (
     Layers,
     enter_judges_namespaces,
     enter_namespaces,
+    handle_signals,
     limit_resources,
     lower_limit,
     prepare_filters,
@@ -67,6 +68,7 @@ _CASES_MODULES = (*_HARNESS_MODULES[:-1], "cases.child")
 def main() -> None:
     folder, settings = sys.argv[1], json.loads(sys.argv[2])
     owner = os.getppid()
+    handle_signals()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # so that no process of this user can read the memory of any of these
     board, ahead = Board(), Ahead()
     judges = launchers = judge = None

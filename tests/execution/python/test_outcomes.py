@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
 
 from raysweep.execution.pool import Executor
-from raysweep.programs import Limits, Outcome, Program, Verdict
+from raysweep.programs import Limits, Oracle, Outcome, Program, Verdict
 
 LIMITS = Limits(timeout=2, wall_factor=10, memory_mib=512)
 NULL_ERROR = "ValueError" if sys.version_info < (3, 11, 4) else "SyntaxError"
@@ -166,3 +167,15 @@ def test_a_program_of_two_megabytes_and_one_with_half_a_surrogate_are_judged(exe
 @pytest.mark.slow
 def test_files_are_limited_in_size(executor):
     assert run(executor, "open('big', 'wb').write(bytes(20 * 2**20))").detail.startswith("OSError: [Errno 27]")
+
+
+@pytest.mark.parametrize("oracle", list(Oracle))
+def test_signals_that_the_commands_shell_ignores_reach_programs(oracle):
+    program = Program("import os, signal\nos.kill(os.getpid(), signal.SIGHUP)\n", "assert True", oracle=oracle)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Executor(1) as executor:
+            (verdict,) = executor.run([program], LIMITS)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (verdict.outcome, verdict.detail) == (Outcome.KILLED, "signal Hangup")
