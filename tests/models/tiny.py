@@ -115,10 +115,11 @@ def make_chat_model(name: str, folder: Path) -> ModelRef:
 
 
 def make_adapter(base: ModelRef, out: Path) -> ModelRef:
-    """Save a LoRA adapter of random weights."""
+    """Save a LoRA adapter of random weights, each time the same."""
     from peft import LoraConfig, get_peft_model
 
     model, _ = load_model(base)
-    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    with seeded_torch(0, "adapter"):
+        adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
     adapted.save_pretrained(str(out), save_embedding_layers=False)
     return ModelRef(str(out), ModelKind.ADAPTER, base)
