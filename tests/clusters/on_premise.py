@@ -8,13 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.clusters.namespaces import DOMAIN, SHARED, Machine, Site, allow, site
+from tests.clusters.namespaces import SHARED, Machine, Site, allow, site
 from tests.paths import REPO
 from tests.patience import PATIENCE, eventually
 
@@ -29,7 +29,7 @@ EDITS = {
 }
 """What a user writes: there are two machines with one kind of GPU, and little memory. Ray only counts these GPUs."""
 SETTINGS = "export PATH=$HOME/raysweep/bin:$PATH RAY_AUTH_MODE=token HF_HUB_OFFLINE=1; "
-SUBMIT = f"raysweep submit {{}} --address http://head.{DOMAIN}:8265 --storage {{}} --allow-code-execution"
+SUBMIT = "raysweep submit {} --address http://localhost:8265 --storage {} --allow-code-execution"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Cluster:
     """A laptop, on which commands are given in a folder, and the machines on which Ray runs."""
 
     site: Site
+    tunnels: list[subprocess.Popen[str]] = field(default_factory=list)  # to the dashboard; the last one works
 
     @property
     def laptop(self) -> Machine:
@@ -71,7 +72,11 @@ class Cluster:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def submit(self, config: str, *arguments: str, storage: str = STORE) -> subprocess.Popen[str]:
-        """Start `raysweep submit` on the laptop."""
+        """Start `raysweep submit` on the laptop, through a tunnel."""
+        if not self.tunnels or self.tunnels[-1].poll() is not None:
+            self.tunnels.append(self.start(f"ray dashboard {FILE}"))
+            reach = "exec 3<>/dev/tcp/localhost/8265"
+            assert eventually(lambda: self.laptop.run(reach, check=False).returncode == 0), self.tunnels[-1].poll()
         return self.start(" ".join([SUBMIT.format(config, storage), *arguments]))
 
     def ray_up(self) -> None:
