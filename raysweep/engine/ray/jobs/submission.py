@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception, retry_if_exception_message, stop_after_delay, wait_fixed
+from typing_extensions import override
 
 from raysweep.engine.ray.cluster.probe import TIMEOUT_SECONDS
 from raysweep.engine.ray.jobs.failures import STOPPED, Ended, end_of
@@ -241,11 +242,22 @@ def _info(address: str, job_id: str) -> Mapping[str, Any]:
         ) from None
 
 
+class TokenKeeper(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect to another host without the token; `urllib` itself would send it there."""
+
+    @override
+    def redirect_request(self, req: Any, *answer: Any) -> Any:
+        request = super().redirect_request(req, *answer)
+        if request is not None and request.host != req.host:
+            request.headers.clear()
+        return request
+
+
 def _get(address: str, path: str, timeout: float) -> dict[str, Any]:
     from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 
     request = urllib.request.Request(address + path, headers=get_auth_headers_if_auth_enabled({}))
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
+    with urllib.request.build_opener(TokenKeeper).open(request, timeout=timeout) as answer:
         content = json.loads(answer.read())
     if not isinstance(content, dict):
         raise ValueError(f"{address}{path} gave no JSON object")

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ray._private.authentication import http_token_authentication
 
 from raysweep.engine.ray.jobs import submission
 from raysweep.engine.ray.jobs.submission import require_job_server
@@ -191,6 +192,28 @@ def test_what_refuses_or_is_no_dashboard_is_told(status, told, no_addresses):
         threading.Thread(target=answering.handle_request, daemon=True).start()
         with pytest.raises(UsageError, match=told):
             require_job_server(f"http://127.0.0.1:{answering.server_port}")
+
+
+@pytest.mark.parametrize(("host", "tokens"), [("127.0.0.1", ["secret"] * 2), ("localhost", ["secret", None])])
+def test_a_redirect_to_another_host_gets_no_token(host, tokens, no_addresses, monkeypatch):
+    received = []
+
+    class Moved(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            received.append(self.headers["Authorization"])
+            self.send_response(200 if self.path == "/there" else 302)
+            self.send_header("Location", f"http://{host}:{answering.server_port}/there")
+            self.end_headers()
+            self.wfile.write(b'{"ray_version": "2"}')
+
+    monkeypatch.setattr(
+        http_token_authentication, "get_auth_headers_if_auth_enabled", lambda _: {"authorization": "secret"}
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Moved) as answering:
+        threading.Thread(target=answering.serve_forever, args=(0.01,), daemon=True).start()
+        require_job_server(f"http://127.0.0.1:{answering.server_port}")
+        answering.shutdown()
+    assert received == tokens
 
 
 @pytest.mark.slow
