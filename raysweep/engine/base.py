@@ -41,6 +41,7 @@ class TrainingRun:
     label: str  # for messages
     storage: str  # root of the store
     sandbox: Sandbox  # for programs that the trainer runs
+    versions: Mapping[str, str] = field(default_factory=dict)  # of packages, which every worker must have
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ class Context:
     recovery: Recovery
     sandbox: Sandbox = DEFAULT_SANDBOX  # for programs that a trainer runs
     groups: Mapping[str, str] = field(default_factory=dict)  # by base model: of models on one device and software
+    versions: Mapping[str, str] = field(default_factory=dict)  # of packages that training workers must have
 
     @property
     def store(self) -> Store:

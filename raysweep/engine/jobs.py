@@ -32,21 +32,26 @@ def perturb_block(job: PerturbJob, index: int) -> list[Sequence[PerturbedRow]]:
     return perturb_rows(rows, source, [perturber_of(source, method, job.seed) for method in job.methods])
 
 
+def require_versions(packages: Mapping[str, str], work: str) -> None:
+    """Raise HopelessError if this process has other versions of packages than the command. `work`: what it does."""
+    here = versions(list(packages))
+    for package, version in packages.items():
+        if here.get(package, "none") != version:
+            raise HopelessError(
+                f"the command has {package} {version}, but the process that {work} ({platform.node()}) has "
+                f"{here.get(package, 'none')}; install the same version on all nodes"
+            )
+
+
 def make_generator(job: GenerateJob) -> Generator:
     """Build a job's generator with a local copy of its model. A generator with `batch_tokens` gets the job's.
 
     Raises:
         StoreError: the model is missing or damaged.
-        HopelessError: this process has other versions of packages than the completions' keys name, or another device
-            than the models of its group have.
+        HopelessError: this process has other versions of packages than the command, or another device than the models
+            of its group have.
     """
-    for package, version in job.versions.items():
-        here = versions([package]).get(package, "none")
-        if here != version:
-            raise HopelessError(
-                f"the completions' keys name {package} {version}, which the command has, but the process that "
-                f"generates ({platform.node()}) has {here}; install the same version on all nodes"
-            )
+    require_versions(job.versions, "generates")
     takes = GENERATORS.parameters(job.generator.name)
     arguments = {"batch_tokens": job.batch_tokens} if "batch_tokens" in takes else {}
     model = job.model

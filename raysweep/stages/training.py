@@ -87,9 +87,9 @@ def make_model(plan: ModelPlan, work: Work) -> None:
 
 def _train(node: Node, train: Callable[[Services], dict[str, Any]], workers: int, work: Work) -> None:
     checkpoints = work.store.unfinished(node)
-    work.stages.train(
-        TrainingRun(train, checkpoints, workers, node.label, work.store.root, work.context.sandbox), work.progress
-    )
+    context = work.context
+    run = TrainingRun(train, checkpoints, workers, node.label, work.store.root, context.sandbox, context.versions)
+    work.stages.train(run, work.progress)
     counts = work.store.counts(node)
     if joined := counts.get(JOINED):
         work.progress.note(joined_in_words(f"{node.label}: {joined:,} of {counts['rows']:,} rows", joined))

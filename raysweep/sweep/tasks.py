@@ -14,6 +14,7 @@ from raysweep.engine.base import Context, Engine, EngineSettings, Task
 from raysweep.engine.progress import STOPPED, ProgressFile, Work, read_activities, write_work
 from raysweep.errors import UnknownName, UsageError
 from raysweep.execution.runtimes import identities
+from raysweep.machine import versions
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import awaited_tasks, by_cell, is_made, walk
 from raysweep.planning.plan import ArtefactPlan, AskingPlan, BasePlan, CellArtefactPlan
@@ -124,7 +125,8 @@ def _context(
     groups = {name: group_of(config, base) for name, base in {base.name: base for base in bases}.items()}
     compilers = identities(_runtimes(config), config.execution.sandbox)
     sandbox = dataclasses.replace(config.execution.sandbox, compilers=compilers)
-    return Context(folder.store.root, folder.name, config.checkpoint_every, recovery, sandbox, groups)
+    packages = {} if config.resources.allow_mixed else versions(("raysweep", "transformers", "peft"))
+    return Context(folder.store.root, folder.name, config.checkpoint_every, recovery, sandbox, groups, packages)
 
 
 def _runtimes(config: SweepConfig) -> dict[str, str]:

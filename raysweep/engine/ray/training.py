@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from raysweep.engine.base import TrainingRun
 from raysweep.engine.checkpoints import Notice, TrainingServices
+from raysweep.engine.jobs import require_versions
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import drains
@@ -187,6 +188,7 @@ def _worker_loop(
     in_trial = placement.in_trial
 
     def loop(_: dict[str, Any]) -> dict[str, Any]:
+        require_versions(training.versions, "trains")
         if is_capped and not in_trial:
             meter.require_gpu_hours("training")
         services_class = WorkerServices if not in_trial else TrialServices if in_tune else MeasuredServices

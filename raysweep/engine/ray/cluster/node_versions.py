@@ -18,10 +18,10 @@ from raysweep.errors import UsageError
 from raysweep.machine import versions
 from raysweep.programs import LANGUAGES
 
-PACKAGES = ("raysweep", "torch", "transformers")
+PACKAGES = ("raysweep", "torch", "transformers", "peft")
 BUILDS = ("torch", "driver")
 """What nodes with one type of accelerator must have in common, a build's name behind ``+`` included."""
-MIXABLE = ("torch", "transformers")
+MIXABLE = ("torch", "transformers", "peft")
 """With `resources.allow_mixed`, these may differ."""
 NONE = "none"
 

@@ -112,7 +112,9 @@ def test_a_package_that_is_not_there_differs(monkeypatch):
     monkeypatch.setattr(
         node_versions, "_answers", lambda nodes, *_, **__: {node: {"torch": HERE["torch"]} for node in nodes}
     )
-    with pytest.raises(UsageError, match="raysweep none and transformers none on node 00000000, node 11111111"):
+    with pytest.raises(
+        UsageError, match="raysweep none and transformers none and peft none on node 00000000, node 11111111"
+    ):
         require_equal_versions(NODES, allow_mixed=False)
 
 
