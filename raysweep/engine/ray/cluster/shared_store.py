@@ -18,7 +18,8 @@ MOST_SKEW = 5.0
 """Seconds by which a node's clock may differ from this process's without a warning."""
 FOLDER = "unfinished/nodes"
 """In the store; `raysweep gc` removes what a killed process leaves there."""
-ASKED = "asked"
+OURS = "of-the-command"
+"""The file that this process writes; a node writes one with its id as name."""
 
 
 def require_shared_store(nodes: Mapping[str, NodeFacts], store: Files, *, allow_mixed: bool) -> None:
@@ -40,15 +41,15 @@ def require_shared_store(nodes: Mapping[str, NodeFacts], store: Files, *, allow_
             from raysweep.storage.files import Files
 
             files = Files(root, below, expected=True)
-            if files.read(ASKED, patient=False) is None:
-                return "what was written here isn't there", time.time()
+            if files.read(OURS, patient=False) is None:
+                return "it doesn't see the file that this machine wrote", time.time()
             files.write(ray.get_runtime_context().get_node_id(), token, patient=False)
         except Exception as error:
             return " ".join(str(error).split()), time.time()
         return "", time.time()
 
     files = store.below(below)
-    files.write(ASKED, token)
+    files.write(OURS, token)
     try:
         began = time.time()
         answers = ask_nodes(nodes, there, "the store", allow_silent=allow_mixed)
@@ -56,7 +57,7 @@ def require_shared_store(nodes: Mapping[str, NodeFacts], store: Files, *, allow_
         problems: dict[str, list[str]] = {}
         for node, (problem, _) in answers.items():
             if problem or files.read(node) != token.encode():
-                problem = problem or "what it wrote isn't here"
+                problem = problem or "this machine doesn't see the file that it wrote"
                 problems.setdefault(problem, []).append(node_name(node, nodes[node]))
     finally:
         files.remove_folder()

@@ -31,7 +31,11 @@ def test_nodes_that_read_and_write_the_store_are_accepted_and_leave_nothing(stor
 
 @pytest.mark.parametrize(
     ("gone", "said"),
-    [("before", "what was written here isn't there"), ("after", "what it wrote isn't here"), ("root", "store")],
+    [
+        ("before", "it doesn't see the file that this machine wrote"),
+        ("after", "this machine doesn't see the file that it wrote"),
+        ("root", "store"),
+    ],
 )
 def test_a_node_with_another_disk_at_the_same_path_is_refused_with_its_address(monkeypatch, store, gone, said):
     """As seen from a node, the store is empty, or isn't there; as seen from here, what the node wrote isn't."""
