@@ -71,7 +71,7 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
             is_same = not getattr(cause, "counts", True)
             if is_same:
                 progress.repeat_attempt(last_line(cause))
-            if (attempt > recovery.retries and not is_same) or not _is_retryable(outage or error):
+            if (attempt > recovery.retries and not is_same) or not is_retryable(outage or error):
                 if cause is error:
                     raise
                 raise cause from error
@@ -108,9 +108,10 @@ def _pause(attempt: int, reason: str, progress: ProgressFile, recovery: Recovery
     progress.update("starting", force=True)
 
 
-def _is_retryable(error: BaseException) -> bool:
+def is_retryable(error: BaseException) -> bool:
+    """Return True if another attempt may succeed, by the error and all errors that it wraps."""
     causes = [*_wrapped_errors(error), *([error.__cause__] if error.__cause__ else [])]
-    return bool(getattr(error, "retry", True)) and all(map(_is_retryable, causes))
+    return bool(getattr(error, "retry", True)) and all(map(is_retryable, causes))
 
 
 def root_cause(error: Exception) -> Exception:

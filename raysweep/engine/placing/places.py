@@ -18,7 +18,7 @@ say. queues.py holds the cells that were not started, room_on_nodes.py what is f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -68,11 +68,14 @@ class Places:
         self._executing: set[str] = set()
         self._places: dict[str, _Place] = {}  # by owner
 
-    def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
-        """Take note of the live nodes that are not drained; what was held on others is free no longer."""
-        if nodes == self.room.idle.nodes:
+    def set_nodes(self, nodes: Mapping[str, NodeFacts], cordoned: Collection[str] = ()) -> None:
+        """Take note of the live nodes that are not drained; what was held on others is free no longer.
+
+        `cordoned`: those that get no new work now.
+        """
+        if nodes == self.room.idle.nodes and set(cordoned) == self.room.cordoned:
             return
-        self.room.set_nodes(nodes)
+        self.room.set_nodes(nodes, cordoned)
         self._queues.set_nodes(self.room.idle)
         waiting = [name for names in self._waiting.values() for name in names]
         self._waiting = {}
@@ -149,7 +152,8 @@ class Places:
                 nodes_for_it = set(self.room.idle.usable(needs, pool)) if needs.gpus and not line.to_come else set()
                 is_behind = bool(nodes_for_it & taken)  # Ray would not know that somebody comes first
                 taken |= nodes_for_it
-                if waited_here and (is_behind or not self._may_wait_in_ray(line)):
+                is_cordoned = self.room.is_cordoned(pool, needs)  # what Ray is asked for now would exclude its nodes
+                if waited_here and (is_behind or is_cordoned or not self._may_wait_in_ray(line)):
                     continue
             place.nodes = nodes
             if waited_here:

@@ -16,12 +16,18 @@ class RoomOnNodes:
         self.idle = IdleNodes(may_grow=may_grow)  # the same nodes, asked what fits on them while nothing runs
         self.kept: dict[str, dict[str, float]] = {}
         """By node, the part of what is free that processes wait for which need accelerators, too."""
+        self.cordoned: set[str] = set()  # nodes that get no new work now
         self._left: dict[str, dict[str, float]] = {}  # what is free on each node
 
-    def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
-        """Take note of the live nodes that are not drained; everything on them counts as free."""
-        self.idle, self.kept = IdleNodes(nodes, may_grow=self.idle.may_grow), {}
+    def set_nodes(self, nodes: Mapping[str, NodeFacts], cordoned: Collection[str] = ()) -> None:
+        """Take note of the live nodes that are not drained; everything on them counts as free, but on cordoned ones."""
+        self.idle, self.kept, self.cordoned = IdleNodes(nodes, may_grow=self.idle.may_grow), {}, set(cordoned)
         self._left = {name: dict(node.resources) for name, node in nodes.items()}
+
+    def is_cordoned(self, pool: str, needs: Needs) -> bool:
+        """Return True if all nodes that could hold a process are cordoned, and there is one."""
+        usable = self.idle.usable(needs, pool)
+        return bool(usable) and self.cordoned.issuperset(usable)
 
     def keep_for(self, pool: str, needs: Needs, number: int) -> None:
         """Keep CPUs, memory and the like for what waits for accelerators, on nodes where enough of these are free.
@@ -31,7 +37,7 @@ class RoomOnNodes:
         if not needs.gpus or not self.idle.capacity(needs, number, pool):
             return
         occupied, accelerators = needs.occupied, Needs(0, needs.gpus)
-        for name in self.idle.usable(needs, pool):
+        for name in self._open_to(needs, pool):
             most = needs.times_in(self.idle.nodes[name].resources)
             times = min(number, most, accelerators.times_in(self._left[name]))
             if times:
@@ -43,7 +49,7 @@ class RoomOnNodes:
     def take_nodes(self, pool: str, needs: Needs, number: int, taken: Collection[str] = ()) -> list[str]:
         """Take a node for each process, fullest first, none if not all fit. `taken`: whose accelerators are held."""
         chosen: list[str] = []
-        names = self.idle.usable(needs, pool)
+        names = self._open_to(needs, pool)
         if taken and needs.gpus:
             names = [name for name in names if name not in taken]
         for _ in range(number):
@@ -67,7 +73,10 @@ class RoomOnNodes:
 
     def free(self, pool: str, needs: Needs, number: int) -> int:
         """Return how many groups of so many processes would find free resources now."""
-        return sum(needs.times_in(self._free_on(name, needs)) for name in self.idle.usable(needs, pool)) // number
+        return sum(needs.times_in(self._free_on(name, needs)) for name in self._open_to(needs, pool)) // number
+
+    def _open_to(self, needs: Needs, pool: str) -> list[str]:
+        return [name for name in self.idle.usable(needs, pool) if name not in self.cordoned]
 
     def _free_on(self, node: str, needs: Needs) -> Mapping[str, float]:
         left, kept = self._left[node], self.kept.get(node)

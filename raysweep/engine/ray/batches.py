@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray.cluster.cordons import outside_cordons
 from raysweep.engine.ray.cluster.drains import excuse_for
 from raysweep.errors import HopelessError, RaysweepError, UnfitModel
 
@@ -78,6 +79,7 @@ def indexed_dataset(indices: Sequence[int], **columns: Sequence[Any]) -> Any:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.execution_options.label_selector = outside_cordons({}) or None
     rows = [
         {"index": index, **{name: values[number] for name, values in columns.items()}}
         for number, index in enumerate(indices)

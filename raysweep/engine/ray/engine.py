@@ -19,11 +19,14 @@ from raysweep.engine.ledger import GPU_HOURS
 from raysweep.engine.placing.cells import ANY, CellToPlace
 from raysweep.engine.placing.fits import IdleNodes, unplaceable
 from raysweep.engine.placing.groups import pools_of_groups, warn_of_absent
+from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.progress import ProgressFile, require_ended_well
 from raysweep.engine.ray.cluster.cluster import Cluster, Placements, placements
+from raysweep.engine.ray.cluster.cordons import outside_cordons, require_checked
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, begin_here
 from raysweep.engine.ray.cluster.node_versions import require_equal_versions
-from raysweep.engine.ray.cluster.nodes import DriverLabels, autoscaler_runs, driver_labels, nodes_by_id
+from raysweep.engine.ray.cluster.node_watch import watching_nodes
+from raysweep.engine.ray.cluster.nodes import DriverLabels, autoscaler_runs, nodes_by_id, present_driver_labels
 from raysweep.engine.ray.cluster.orphans import watch_orphans
 from raysweep.engine.ray.cluster.ray_lost import watch_ray
 from raysweep.engine.ray.cluster.shared_store import require_shared_store
@@ -87,10 +90,7 @@ class RayEngine(Engine):
         may_grow = not self._cluster.owned and autoscaler_runs()
         self._nodes = IdleNodes(nodes_by_id(), may_grow=may_grow)
         if tasks and not self._cluster.owned:
-            allow_mixed = self.settings.resources.allow_mixed
-            require_equal_versions(self._nodes.nodes, self.settings.runtimes, allow_mixed=allow_mixed)
-            store = Files(self.settings.folder.root, expected=True)
-            require_shared_store(self._nodes.nodes, store, allow_mixed=allow_mixed)
+            self._watches.enter_context(watching_nodes(self._check_nodes))
         asked: dict[str, tuple[list[str], CellNeeds]] = {}
         for task in tasks:
             needs = task.needs.capped(self._nodes.most_memory)
@@ -109,12 +109,17 @@ class RayEngine(Engine):
             records = {group: pins.place(group) for group in pins.pools_of(self._pools)} if pins else {}
             warn_of_absent(self._pools, self._nodes, records)
 
+    def _check_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
+        allow_mixed = self.settings.resources.allow_mixed
+        require_equal_versions(nodes, self.settings.runtimes, allow_mixed=allow_mixed)
+        require_shared_store(nodes, Files(self.settings.folder.root, expected=True), allow_mixed=allow_mixed)
+
     @override
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
         import ray
 
         self._bind_groups(tasks)
-        drivers = driver_labels(nodes_by_id().values())
+        drivers = present_driver_labels()
         refs: dict[str, Any] = {}
         generating = {task.id: task.base for task in tasks if task.generates}
         keeper: Any = start_keeper(generating, may_grow=self._nodes.may_grow) if generating else None
@@ -128,7 +133,7 @@ class RayEngine(Engine):
                 "num_gpus": bundle.pop("GPU", 0),
                 "memory": bundle.pop("memory", None),
                 "resources": bundle,
-                "label_selector": dict(placed.training.labels) if placed.in_trial else drivers,
+                "label_selector": outside_cordons(placed.training.labels) if placed.in_trial else drivers,
                 "max_retries": self._most_deaths,  # of the process; `attempts` counts them
                 "max_calls": int(task.needs.workers > 0),  # end a process that trained: it keeps gigabytes
                 "name": f"make {task.id}",
@@ -258,7 +263,7 @@ def _trainable(
 
     def resources(config: Mapping[str, Any]) -> Any:
         in_pool = placed[config["cell"]].on(config["pool"])
-        selector = dict(in_pool.training.labels) if in_pool.in_trial else drivers.now()
+        selector = outside_cordons(in_pool.training.labels) if in_pool.in_trial else drivers.now()
         return tune.PlacementGroupFactory([bundles[config["cell"]]], bundle_label_selector=[selector])
 
     trainable = tune.with_resources(
@@ -286,6 +291,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
     limit_kernel_caches()
     part_of, references = parts
     try:
+        require_checked()
         begin_here(ProgressFile(progress, config["cell"]))
         task, stages = ray.get(references[part_of[config["cell"]]])[config["cell"]]
         require_ended_well(task.after, ProgressFile(progress, task.id))
@@ -303,6 +309,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
 
 def _run_task(task: Task, stages: Stages, progress: Files, *dependencies: Any) -> None:
     own_process()
+    require_checked()
     begin_here(ProgressFile(progress, task.id))
     with held_resources(task.id):
         task.run(stages)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from raysweep.engine.base import BatchOutput, ExecuteJob, ProgramBatch
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement
+from raysweep.engine.ray.cluster.cordons import outside_cordons, require_checked
 from raysweep.engine.ray.cluster.drains import excuse_for
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.ray.stragglers import Stragglers
@@ -38,8 +39,6 @@ PATIENCE_SECONDS = 60.0
 DEATHS = 3
 """The execution fails after so many deaths at one batch, or in a row before an actor was ready."""
 CLOSE_SECONDS = 5
-NODE_LABEL = "ray.io/node-id"
-"""Label with a node's id, which Ray gives to every node."""
 
 
 class ActorNode(NamedTuple):
@@ -71,6 +70,7 @@ class ExecutionActor:
     def ready(self) -> ActorNode:
         import ray
 
+        require_checked()
         name, refusal = platform.node(), ""
         try:
             self._executor.level()
@@ -182,9 +182,8 @@ class _Pool:
 
         # SPREAD keeps actors that need a CPU out of the trial's placement group, where they would wait for ever
         asked = dict(self._placement.remote_options) if cpus else {}
-        selector = dict(asked.pop("label_selector", {}))
-        if self._refused:
-            selector[NODE_LABEL] = f"!in({','.join(sorted(self._refused))})"
+        asked.pop("label_selector", None)
+        selector = outside_cordons(self._placement.labels if asked else {}, self._refused)
         remote: Any = ray.remote(ExecutionActor).options(
             num_cpus=cpus,
             scheduling_strategy="SPREAD" if cpus or selector else "DEFAULT",

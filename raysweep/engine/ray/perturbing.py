@@ -19,6 +19,7 @@ from raysweep.engine.base import BatchOutput, PerturbJob
 from raysweep.engine.jobs import perturb_block
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, map_result
+from raysweep.engine.ray.cluster.cordons import require_checked
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.perturbations.base import PERTURBATIONS
@@ -86,6 +87,7 @@ def _neural_methods(job: PerturbJob) -> list[int]:
 
 
 def _perturb_in_task(rows: dict[str, Any], job: PerturbJob, numbers: Sequence[int]) -> dict[str, Any]:
+    require_checked()
     with held_resources(""):
         return _perturb(rows, job, numbers)
 

@@ -15,6 +15,7 @@ from raysweep.engine.base import BatchOutput, EditRun, ExecuteJob, GenerateJob, 
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement, Placements
+from raysweep.engine.ray.cluster.cordons import excusing_cordons
 from raysweep.engine.ray.execution import execute_with_ray
 from raysweep.engine.ray.hosts.generation import edit_with_ray, generate_with_ray
 from raysweep.engine.ray.numbers import meter
@@ -58,7 +59,7 @@ class RayStages(Stages):
         tags = {"model": self.model, "recipe": self.recipe}
         is_capped = self._require_gpu_hours("training", placed)
         _report_wait("training workers", training.workers, placed, progress)
-        with self.training_places(cell, training.workers):
+        with self.training_places(cell, training.workers), excusing_cordons():
             return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
 
     @contextmanager
@@ -110,7 +111,8 @@ class RayStages(Stages):
         if placed.in_trial and self.placed.training.gpus:
             return LocalStages().edit(run, progress)
         _report_wait("editing process", 1, placed, progress)
-        return edit_with_ray(run, placed, progress, self.keeper, is_capped=is_capped)
+        with excusing_cordons():
+            return edit_with_ray(run, placed, progress, self.keeper, is_capped=is_capped)
 
     @override
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
@@ -150,6 +152,7 @@ def _report_wait(processes: str, number: int, placed: Placement, progress: Progr
 
 
 def _reported(outputs: Iterator[BatchOutput[R]], report: Callable[[BatchOutput[R]], None]) -> Iterator[BatchOutput[R]]:
-    for output in outputs:
-        report(output)
-        yield output
+    with excusing_cordons():
+        for output in outputs:
+            report(output)
+            yield output

@@ -22,6 +22,7 @@ from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import drains
 from raysweep.engine.ray.cluster.cluster import Placement
+from raysweep.engine.ray.cluster.cordons import outside_cordons, require_checked
 from raysweep.engine.ray.disk import storage_of_ray
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.numbers.held import held_resources
@@ -196,6 +197,7 @@ def _worker_loop(
         slots = max(1, int(placement.cpus))
         with ExitStack() as stack:
             if not in_trial:  # otherwise the task reports what it holds
+                require_checked()
                 own_process()
                 stack.enter_context(held_resources(progress.activity.id))
             stages = stack.enter_context(LocalStages(slots))
@@ -243,5 +245,5 @@ def _scaling_config(placement: Placement, workers: int) -> Any:
         num_workers=workers,
         use_gpu=bool(placement.gpus),
         resources_per_worker=placement.amounts,
-        label_selector=dict(placement.labels) or None,
+        label_selector=outside_cordons(placement.labels) or None,
     )

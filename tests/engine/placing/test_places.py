@@ -556,3 +556,16 @@ def test_a_share_lies_on_one_accelerator():
     found = places("A100:8/64", *cells.values())
     ask(found, *(cells[name] for name in started(found)))
     assert sum(found.is_placed(name) for name in cells) == 16
+
+
+def test_a_cordoned_node_gets_nothing_and_those_that_only_it_could_hold_wait_here():
+    places = Places([cell("a", "A100"), cell("v", "V100")])
+    there = nodes("A100:1 A100:1 V100:1")
+    places.set_nodes(there, {"1", "2"})
+    assert places.next_cell() == ("a", "A100")
+    for name, pool in {"first": "A100", "second": "A100", "third": "V100"}.items():
+        places.request(name, name, on(pool))
+    assert places.grant() == ["first", "second"], "the second one waits in Ray for the place of the first"
+    assert places.is_placed("first") and not places.is_placed("second") and not places.may_go_on("third")
+    places.set_nodes(there)
+    assert places.grant() == ["third"] and places.is_placed("second") and places.is_placed("third")

@@ -6,6 +6,8 @@ nodes.py         asks Ray for its nodes, the autoscaler's state and the driver's
 asking.py        asks every node the same question, such as what it lacks of what a config names
 node_versions.py compares the nodes' versions with this process's before any work starts
 shared_store.py  has every node read and write the store before any work starts, and compares clocks
+node_watch.py    looks at the nodes' disks and memory while a sweep runs, checks late ones, and cordons some
+cordons.py       says which nodes are cordoned, and excuses attempts that ended on them
 probe.py         checks within seconds whether a Ray answers at an address, its versions, why it doesn't
 ray_lost.py      stops the sweep or an actor when its Ray has died
 drains.py        knows which nodes are announced to be taken away, and excuses attempts that ended for that

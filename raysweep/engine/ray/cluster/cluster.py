@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS
 from raysweep.engine.placing.cells import ANY, CPUS, UNLABELLED
 from raysweep.engine.placing.fits import unfit
+from raysweep.engine.ray.cluster.cordons import outside_cordons
 from raysweep.engine.ray.cluster.probe import require_reachable
 from raysweep.engine.ray.cluster.temp_folders import DEFAULT, LONG, make_folder, remove_stale, sockets_root, spill_root
 from raysweep.errors import RaysweepError
@@ -72,7 +73,8 @@ class Placement(Needs):
     @property
     def remote_options(self) -> dict[str, Any]:
         """Ray options of actors beside CPUs and GPUs; empty if the trial itself holds the resources."""
-        options = {"memory": self.memory_bytes, "resources": dict(self.custom), "label_selector": dict(self.labels)}
+        selector = outside_cordons(self.labels)
+        options = {"memory": self.memory_bytes, "resources": dict(self.custom), "label_selector": selector}
         return {} if self.in_trial else {name: value for name, value in options.items() if value}
 
 

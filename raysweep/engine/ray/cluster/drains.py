@@ -15,6 +15,7 @@ from typing import Any
 from raysweep.engine.attempts import root_cause
 from raysweep.engine.checkpoints import Notice
 from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray.cluster.cordons import fresh_cordons
 from raysweep.errors import RaysweepError
 
 log = logging.getLogger("raysweep")
@@ -83,10 +84,15 @@ def own_node() -> str:
 
 
 def excuse_for(progress: ProgressFile, nodes: Iterable[str]) -> str:
-    """Say which of some nodes were drained, where that excuses an end of work on them; else return an empty text.
+    """Say which of some nodes were drained or are cordoned, where that excuses an end of work on them; else return "".
 
-    Each call counts: after `MOST_DRAINS` of them the drain of these nodes excuses nothing more.
+    Each call counts: after `MOST_DRAINS` of them the drain of these nodes, or a cordon, excuses nothing more.
     """
+    nodes = list(nodes)
+    reasons = fresh_cordons().reasons if nodes else {}
+    for node in nodes:
+        if node in reasons and progress.count(f"cordons-{node}") <= MOST_DRAINS:
+            return reasons[node]
     addresses = drained(nodes)
     names = sorted(set(addresses.values()))
     if not names or max(progress.count(f"drains-{node}") for node in addresses) > MOST_DRAINS:

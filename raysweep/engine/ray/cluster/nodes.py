@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.nodes import NodeFacts
+from raysweep.engine.ray.cluster.cordons import outside_cordons, read_cordons
 from raysweep.engine.ray.cluster.drains import draining_nodes
 from raysweep.machine import cores, gpus, memory
 
@@ -64,8 +65,14 @@ def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:
     return {ACCELERATOR_LABEL: f"!in({','.join(named)})"} if others and named else {}
 
 
+def present_driver_labels() -> dict[str, str]:
+    """Return the label selector of `driver_labels` on the nodes that are not cordoned."""
+    cordoned = read_cordons().reasons
+    return outside_cordons(driver_labels(facts for node, facts in nodes_by_id().items() if node not in cordoned))
+
+
 class DriverLabels:
-    """The label selector of `driver_labels` on the present nodes, or that found last while Ray doesn't answer.
+    """The label selector of `present_driver_labels`, or that found last while Ray doesn't answer.
 
     Tune asks for it whenever a trial is made, and an error would end all trials. Tune pickles it, too.
     """
@@ -75,7 +82,7 @@ class DriverLabels:
 
     def now(self) -> Mapping[str, str]:
         try:
-            self._last = driver_labels(nodes_by_id().values())
+            self._last = present_driver_labels()
         except Exception:
             log.debug("the nodes are not known for the moment", exc_info=True)
         return self._last

@@ -17,8 +17,9 @@ from typing import Any
 
 from raysweep.engine.placing.cells import CellToPlace
 from raysweep.engine.placing.places import Places
+from raysweep.engine.ray.cluster.cordons import read_cordons
 from raysweep.engine.ray.cluster.drains import draining_nodes
-from raysweep.engine.ray.cluster.nodes import driver_labels, nodes_by_id
+from raysweep.engine.ray.cluster.nodes import nodes_by_id, present_driver_labels
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.hosts.dispatcher import Dispatcher
 from raysweep.engine.ray.hosts.host import HostBatch
@@ -121,8 +122,9 @@ class HostKeeper:
             self._read_nodes()
 
     def _read_nodes(self) -> None:
-        self._places.set_nodes(nodes_by_id())
-        self._hosts.note_drains(draining_nodes())
+        cordoned = read_cordons().reasons.keys()
+        self._places.set_nodes(nodes_by_id(), cordoned)
+        self._hosts.note_leaving({*draining_nodes(), *cordoned})
 
     def _give_places(self) -> None:
         is_over = False
@@ -168,6 +170,6 @@ def start_keeper(
         max_restarts=-1,
         max_task_retries=-1,
         max_concurrency=10_000,
-        label_selector=driver_labels(nodes_by_id().values()),
+        label_selector=present_driver_labels(),
     )
     return keeper.remote(dict(cells), list(to_place), dict(pools), may_grow)

@@ -2,7 +2,7 @@
 
 Tune can give the process of a trial that has ended to one that asks for equal resources (`reuse_actors`). Here that is
 done only after a cell that succeeded, whose process says that it may go on (`may_go_on`): it hasn't grown much, and its
-node isn't drained. A process that gets no cell at once ends, since others may wait for what it holds.
+node is neither drained nor cordoned. A process that gets no cell at once ends, since others may wait for what it holds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from raysweep.engine.ray.cluster.drains import own_notice
+from raysweep.engine.ray.cluster.cordons import read_cordons
+from raysweep.engine.ray.cluster.drains import own_node, own_notice
 from raysweep.execution.isolation.kernel import return_memory
 from raysweep.machine import own_bytes
 
@@ -43,6 +44,7 @@ PRIVATE = (
     "_on_trial_reset",
     "_set_trial_status",
     "_trial_task_failure",
+    "_try_recover",
     "_unstage_trial_with_resources",
 )
 """Methods of Tune's controller that are replaced or called here, though they are not part of its interface."""
@@ -56,7 +58,7 @@ def may_go_on() -> bool:
         log.debug("this process takes no further cell: %s", error)
         return False
     growth = held - _first_sizes.setdefault("torch" in sys.modules, held)
-    return on_gpus <= MOST_GROWTH and growth <= MOST_GROWTH and own_notice() is None
+    return max(on_gpus, growth) <= MOST_GROWTH and own_notice() is None and own_node() not in read_cordons().reasons
 
 
 def _held() -> tuple[int, int]:
@@ -156,6 +158,11 @@ def _restarting_controller() -> Any:
             """Start a trial anew whose process died when it should take it over: Tune would call it failed."""
             self._run_anew(self._actor_to_trial[tracked_actor])
             super()._actor_failed(tracked_actor, exception)
+
+        def _try_recover(self, trial: Any, exc: Any) -> None:
+            """Have a trial that starts again ask for nodes that are not cordoned by now."""
+            trial.create_placement_group_factory()
+            super()._try_recover(trial, exc)
 
         def _trial_task_failure(self, trial: Any, exception: Exception) -> None:
             """Start a trial anew whose process could not take it over."""

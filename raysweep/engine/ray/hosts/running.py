@@ -42,8 +42,8 @@ class Call:
 class RunningHost:
     """A host, from the request for its place to its end, and the batches that it does.
 
-    `is_up`: its process has started; `is_leaving`: its node is drained, so that it gets no further batches; `is_spare`:
-    it was started while several cells share the others; `model`: the version that it was given last.
+    `is_up`: its process has started; `is_leaving`: its node is drained or cordoned, so that it gets no further batches;
+    `is_spare`: it was started while several cells share the others; `model`: the version that it was given last.
     """
 
     kind: HostKind
@@ -154,9 +154,10 @@ class RunningHosts:
             if host.owner == owner:
                 self.begin(host)
 
-    def note_drains(self, draining: Collection[str]) -> None:
+    def note_leaving(self, nodes: Collection[str]) -> None:
+        """`nodes`: ids of those that are drained or cordoned."""
         for host in self.all:
-            host.is_leaving |= host.node in draining  # and stays so when the node has gone
+            host.is_leaving |= host.node in nodes  # and stays so when the node has gone
 
     def at_work(self, run: str) -> list[RunningHost]:
         return [host for host in self.all if any(call.asked.run == run for call in host.calls)]

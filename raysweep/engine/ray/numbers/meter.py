@@ -22,7 +22,7 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from raysweep.engine.ledger import Ledger, spent_text
-from raysweep.engine.ray.cluster.nodes import driver_labels, nodes_by_id
+from raysweep.engine.ray.cluster.nodes import present_driver_labels
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.numbers.gauges import HOST_TAGS, Gauges, in_ascii
 from raysweep.errors import RaysweepError, Stopped, StoreError, last_line
@@ -139,7 +139,7 @@ def running_meter(sweep: str, folder: Files, max_gpu_hours: float | None = None)
 
     name = _meter_name()
     options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
-    options["label_selector"] = driver_labels(nodes_by_id().values())
+    options["label_selector"] = present_driver_labels()
     is_taken = retry_if_exception_type(ValueError)  # Ray's error for a name that is taken
     retrying = Retrying(retry=is_taken, stop=stop_after_delay(END_SECONDS), wait=wait_fixed(0.1), reraise=True)
     start = ray.remote(Meter).options(name=name, **options).remote

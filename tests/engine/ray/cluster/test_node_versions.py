@@ -12,9 +12,10 @@ import pytest
 from raysweep.engine.base import ProgramBatch
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.ray.cluster import node_versions
+from raysweep.engine.ray.cluster.cordons import NODE_LABEL
 from raysweep.engine.ray.cluster.node_versions import PACKAGES, require_equal_versions
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
-from raysweep.engine.ray.execution import NODE_LABEL, ExecutionActor
+from raysweep.engine.ray.execution import ExecutionActor
 from raysweep.errors import UsageError
 from raysweep.execution.runtimes import identities
 from raysweep.machine import versions

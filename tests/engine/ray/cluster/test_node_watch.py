@@ -1,0 +1,146 @@
+"""Nodes that lack something, or differ from the others, get no work; what they ended is no failed attempt."""
+
+from __future__ import annotations
+
+import logging
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from raysweep.engine.attempts import with_retries
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.ray.cluster import cordons, drains, node_watch
+from raysweep.engine.ray.cluster.cordons import (
+    NODE_LABEL,
+    Cordoned,
+    Cordons,
+    excusing_cordons,
+    outside_cordons,
+    read_cordons,
+    require_checked,
+)
+from raysweep.engine.ray.cluster.node_watch import LEAST_BYTES, lack_of_this_node, watching_nodes
+from raysweep.engine.ray.cluster.nodes import nodes_by_id
+from raysweep.errors import HopelessError, UsageError
+from raysweep.machine import Memory
+from raysweep.records import Recovery
+from raysweep.storage.files import Files
+from tests.patience import eventually
+
+FULL = "node 10.0.0.7 gets no work: 0 MiB free on the disk of /tmp"
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("connected")
+def test_a_late_node_that_differs_gets_no_work_and_one_that_does_not_gets_some(shared_ray, monkeypatch, caplog):
+    import ray
+
+    def check(nodes):
+        if any(facts.labels.get("torch") == "another" for facts in nodes.values()):
+            raise UsageError("it has another torch")
+
+    def where():
+        require_checked()
+        return ray.get_runtime_context().get_node_id()
+
+    monkeypatch.setattr(node_watch, "LOOK_SECONDS", 0.5)
+    unlike = {"num_cpus": 1, "labels": {"torch": "another"}}
+    with caplog.at_level(logging.WARNING, "raysweep"), watching_nodes(check):
+        assert set(read_cordons().checked) == set(nodes_by_id()) and outside_cordons({"a": "b"}) == {"a": "b"}
+        with shared_ray.nodes({"num_cpus": 1}, unlike) as (like, other):
+            on_it = ray.remote(where).options(num_cpus=1, label_selector={NODE_LABEL: like.id})
+            assert ray.get(on_it.remote()) == like.id and like.id in read_cordons().checked
+            assert eventually(lambda: other.id in read_cordons().reasons)
+            line = f"node {nodes_by_id()[other.id].address} gets no work: it has another torch"
+            assert read_cordons().reasons == {other.id: line} and other.id not in read_cordons().checked
+            assert outside_cordons({"a": "b"}, ["x"]) == {"a": "b", NODE_LABEL: f"!in({other.id},x)"}
+            on_other = ray.remote(where).options(label_selector={NODE_LABEL: other.id}, max_retries=0)
+            with pytest.raises(Cordoned, match="it has another torch"):
+                ray.get(on_other.remote())
+        assert eventually(lambda: not read_cordons().reasons)
+    assert caplog.messages == [line] and read_cordons().looks == 0
+
+
+def test_a_node_says_which_of_its_disks_is_full(monkeypatch, tmp_path):
+    whole = os.statvfs(tmp_path)
+
+    def with_free(room: int, inodes: int = 10**6, all_inodes: int = 10**7) -> str:
+        status = SimpleNamespace(f_bavail=room, f_frsize=1, f_favail=inodes, f_files=all_inodes)
+        monkeypatch.setattr(node_watch.os, "statvfs", lambda place: status if place == tmp_path else whole)
+        return lack_of_this_node()
+
+    monkeypatch.setattr(node_watch.tempfile, "gettempdir", lambda: str(tmp_path / "not there yet"))
+    monkeypatch.setattr(node_watch, "memory", lambda: Memory(2**30, 2**29, None))
+    assert with_free(LEAST_BYTES) == with_free(LEAST_BYTES, 0, 0) == ""
+    assert with_free(12 * 2**20) == f"12 MiB free on the disk of {tmp_path}/not there yet"
+    assert with_free(LEAST_BYTES, 7) == f"7 inodes free on the disk of {tmp_path}/not there yet"
+    assert with_free(LEAST_BYTES) == "" and lack_of_this_node(2).startswith("256 MiB free")
+    monkeypatch.setattr(node_watch, "memory", lambda: Memory(2**34, 2**25, 2**30))
+    assert with_free(LEAST_BYTES) == "32 MiB of its memory free"
+
+
+@pytest.fixture
+def looks(monkeypatch) -> list[Cordons]:
+    """What processes read of the cordons, one after another; the last stays."""
+    written = [Cordons(looks=3)]
+
+    def read() -> Cordons:
+        return written.pop(0) if len(written) > 1 else written[0]
+
+    monkeypatch.setattr(cordons, "read_cordons", read)
+    monkeypatch.setattr(cordons, "POLL_SECONDS", 0)
+    return written
+
+
+def attempt(folder, *errors: Exception) -> ProgressFile:
+    """Run work that meets one error after another, with one attempt."""
+    progress, left = ProgressFile(Files(str(folder)), "cell"), list(errors)
+
+    def run() -> None:
+        with excusing_cordons():
+            if left:
+                raise left.pop()
+
+    with progress.running("starting"):
+        with_retries(run, progress, Recovery(retries=0))
+    return progress
+
+
+def test_an_attempt_during_which_a_node_was_cordoned_is_not_counted(tmp_path, looks):
+    looks[:] = [Cordons(3), Cordons(3), Cordons(4, (), {"a": FULL}, {"a": 4}), Cordons(5, (), {"a": FULL}, {"a": 4})]
+    progress = attempt(tmp_path, OSError("the worker died"))
+    assert progress.activity.attempt == 1
+    assert any(line.endswith(f"attempt 1 begins again: {FULL}") for line in progress.activity.tail)
+
+
+@pytest.mark.parametrize("since", [{}, {"a": 2}])
+def test_others_are_counted_also_if_a_node_was_cordoned_before(tmp_path, looks, since):
+    looks[:] = [Cordons(look, (), dict.fromkeys(since, FULL), since) for look in (3, 9, 20)]
+    with pytest.raises(OSError, match="the worker died"):
+        attempt(tmp_path, OSError("the worker died"))
+
+
+def test_an_error_that_comes_again_anywhere_is_no_nodes_fault(tmp_path, looks):
+    looks[:] = [Cordons(3), Cordons(9, (), {"a": FULL}, {"a": 4})]
+    with pytest.raises(HopelessError, match="not finite"):
+        attempt(tmp_path, HopelessError("the loss is not finite"))
+
+
+def test_an_end_on_a_cordoned_node_is_excused(tmp_path, looks):
+    looks[:] = [Cordons(3), Cordons(4), Cordons(5, (), {"a": FULL}, {"a": 5})]
+    progress = ProgressFile(Files(str(tmp_path)), "cell")
+    assert drains.excuse_for(progress, ["b", "a"]) == FULL
+    looks.append(Cordons(9, (), {"a": FULL}, {"a": 5}))
+    assert drains.excuse_for(progress, ["b"]) == ""
+
+
+def test_a_process_on_a_node_that_is_cordoned_before_it_was_checked_does_nothing(monkeypatch, looks):
+    import ray
+
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "a"))
+    looks[:] = [Cordons(3, ("b",)), Cordons(3, ("b",)), Cordons(4, ("b", "a"))]
+    require_checked()
+    looks[:] = [Cordons(3, ("b",)), Cordons(4, ("b",), {"a": FULL}, {"a": 4})]
+    with pytest.raises(Cordoned, match="0 MiB free"):
+        require_checked()
