@@ -36,7 +36,7 @@ COUNTS_OF_QUALITY = {f"raysweep.quality.{name}" for name in ("reports", "summary
 
 
 HEAVY = "ray torch transformers peft pandas pyarrow matplotlib scipy statsmodels datasets deepspeed textattack nltk"
-HEAVY = (*HEAVY.split(), "openai", "pylint")
+HEAVY = (*HEAVY.split(), "obstore", "openai", "pylint")
 
 
 def name_of(path: Path) -> str:

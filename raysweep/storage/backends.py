@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 from typing_extensions import override
 
 from raysweep.errors import RaysweepError, StoreError, UsageError
@@ -29,6 +31,8 @@ MARKER = "raysweep-store.json"
 """A file of each root, so that the empty folder of an unmounted disk isn't mistaken for it."""
 TRANSIENT = (errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
 FULL = (errno.ENOSPC, errno.EDQUOT)
+LOCK_SECONDS = 10.0
+"""Limit for waiting for a file lock: a process that keeps it longer hangs."""
 NO_SPACE = "no space is left on the disk; free some, or give another one with --storage"
 
 
@@ -75,6 +79,14 @@ class Backend(ABC):
     @abstractmethod
     def remove(self, name: str) -> None:
         """Remove a file."""
+
+    @abstractmethod
+    def swap(self, name: str, old: bytes, new: bytes) -> bool:
+        """Write a file if its content is `old`, and return whether it has the content `new` now.
+
+        Of processes that swap the same content at the same time, one succeeds, if each has a `new` of its own. No file
+        and an empty one are the same here: with an empty `new` a file is removed, or left empty.
+        """
 
     @abstractmethod
     def infos(self, folder: str) -> dict[str, FileInfo]:
@@ -164,6 +176,21 @@ class LocalDisk(Backend):
             (self.top / name).unlink(missing_ok=True)
 
     @override
+    def swap(self, name: str, old: bytes, new: bytes) -> bool:
+        with self.opened() as top:
+            path = top / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(path.with_name("guard")) as is_alone:
+                current = self.read(name) or b""
+                if current == old and not is_alone:
+                    return _swap_without_lock(path, old, new)
+                if current == old and new:
+                    write_atomically(path, new)
+                elif current == old:
+                    self.remove(name)
+                return current in (old, new)
+
+    @override
     def infos(self, folder: str) -> dict[str, FileInfo]:
         top = self.top / folder
         paths = [Path(parent) / name for parent, _, names in os.walk(top, onerror=_raise_unless_gone) for name in names]
@@ -230,6 +257,46 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold a file lock for the block; yield False where the disk has no locks or the wait for it ran out."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    is_held = retry_if_exception_type(BlockingIOError)
+    retrying = Retrying(retry=is_held, stop=stop_after_delay(LOCK_SECONDS), wait=wait_fixed(0.01), reraise=True)
+    try:
+        try:
+            retrying(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough while a child has the descriptor too
+    finally:
+        os.close(descriptor)
+
+
+def _swap_without_lock(path: Path, old: bytes, new: bytes) -> bool:
+    """Swap a file's content: of several processes one renames the old file, and one creates the new one."""
+    aside, draft = (path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}") for _ in range(2))
+    try:
+        if old:
+            path.rename(aside)
+            if aside.read_bytes() != old:  # another process has swapped it since it was read
+                os.link(aside, path)
+                return False
+        if new:
+            write_atomically(draft, new)
+            os.link(draft, path)
+        return True
+    except (FileNotFoundError, FileExistsError):
+        return False
+    finally:
+        aside.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def normal_root(root: str) -> str:

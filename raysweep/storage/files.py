@@ -10,7 +10,6 @@ import contextlib
 import functools
 import json
 import logging
-import os
 import tempfile
 import time
 import uuid
@@ -93,6 +92,10 @@ class Files:
     def remove(self, name: str, *, patient: bool = True) -> None:
         self._retry(lambda: self._backend.remove(name), patient=patient)
 
+    def swap(self, name: str, old: bytes, new: bytes, *, patient: bool = True) -> bool:
+        """Write a file if its content is `old`, and return whether it has the content `new` now; see `Backend.swap`."""
+        return self._retry(lambda: self._backend.swap(name, old, new), patient=patient)
+
     def put(self, source: Path, name: str) -> None:
         self._retry(lambda: self._backend.put(source, name))
 
@@ -117,22 +120,6 @@ class Files:
             self.await_root()
             damage = self._retry(lambda: difference(path, expected, whole=whole))
         return damage
-
-    @contextlib.contextmanager
-    def opened(self, name: str, *, patient: bool = True) -> Iterator[int]:
-        """Yield the descriptor of a file on a disk; create the file if necessary."""
-        assert self.local is not None
-
-        def open_or_create() -> int:
-            with self._disk.opened() as top:
-                (top / name).parent.mkdir(parents=True, exist_ok=True)
-                return os.open(top / name, os.O_RDWR | os.O_CREAT, 0o666)
-
-        descriptor = self._retry(open_or_create, patient=patient)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def writing(self, folder: str) -> Iterator[Path]:

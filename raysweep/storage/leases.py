@@ -1,16 +1,15 @@
 """Leases: of all processes that use a store, one makes an artefact while the others wait for it.
 
 A lease is a small file that names its holder (host, boot, process, start time). The holder touches it every few
-seconds. A dead holder on this machine loses its lease at once, any other holder after a minute without a touch. On a
-disk, a file lock makes sure that one process gets the lease. Object stores have no locks, so there two processes may
-now and then make the same artefact. That does no harm, since a manifest names the content of its files.
+seconds. A dead holder on this machine loses its lease at once, any other holder after a minute without a touch. Whoever
+takes, renews or gives back a lease writes the file only if its content is still what was read, so that one process gets
+the lease and a slow one harms no successor. In an object store a free lease is an empty file or none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import logging
@@ -19,13 +18,11 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from raysweep.errors import StoreError
 from raysweep.storage.files import Files
@@ -45,10 +42,6 @@ DEAD_SECONDS = 60.0 - POLL_SECONDS
 """A holder is taken for dead after being watched for so long without a touch. If it lives, it notices the loss."""
 LONG_DEAD_SECONDS = 600.0
 """A holder on another machine is taken for dead at first sight after so long without a touch, by the store's clock."""
-SETTLE_SECONDS = 0.5
-"""Without file locks the last writer gets a lease: each writer reads the lease again after so long."""
-GUARD_SECONDS = 10.0
-"""Limit for waiting for the file lock: a process that keeps it longer hangs."""
 _HELD: set[str] = set()
 """Tokens of the leases that this process holds. A lease with another token is one that it failed to release."""
 
@@ -91,9 +84,9 @@ class Holder:
     def is_me(self) -> bool:
         return self.is_here and self.pid == os.getpid() and not self.is_dead
 
-    @property
-    def text(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
+    def new_text(self) -> bytes:
+        """Return content for its file. No two are equal, so that a store notices a renewal."""
+        return json.dumps({**dataclasses.asdict(self), "written": uuid.uuid4().hex}).encode()
 
 
 class Lease:
@@ -116,23 +109,29 @@ class Lease:
         _HELD.discard(self._holder.token)
         self._end.set()
         self._thread.join(timeout=5)
-        with contextlib.suppress(StoreError), _guard(self._files, patient=False):
-            if _read_holder(self._files, self._name, patient=False) == self._holder:
-                self._files.remove(_file(self._name), patient=False)
+        with contextlib.suppress(StoreError):
+            self._swap(self._read(), b"")
 
     def _beat(self) -> None:
         while not self._end.wait(HEARTBEAT_SECONDS):
             try:
-                current = _read_holder(self._files, self._name, patient=False)
-                if current is not None and current != self._holder:
-                    log.warning("%s took the lease %s over, since this process did not renew it", current, self._name)
-                    return
-                if self._files.local is not None:
+                current = self._read()
+                if self._files.local is not None and _holder_in(current) == self._holder:
                     os.utime(self._files.local / _file(self._name))  # needs no space on a full disk
-                else:
-                    self._files.write(_file(self._name), self._holder.text, patient=False)
+                elif not self._swap(current, self._holder.new_text()):
+                    successor = _holder_in(self._read()) or "another process"
+                    log.warning("%s took the lease %s over, since this process did not renew it", successor, self._name)
+                    return
             except (OSError, StoreError) as error:
                 log.debug("the lease %s could not be renewed: %s", self._name, error)
+
+    def _read(self) -> bytes:
+        return self._files.read(_file(self._name), patient=False) or b""
+
+    def _swap(self, current: bytes, new: bytes) -> bool:
+        """Return False, and write nothing, if another process has taken the lease over."""
+        is_mine = _holder_in(current) == self._holder  # also when a renewal was written whose answer was lost
+        return is_mine and self._files.swap(_file(self._name), current, new, patient=False)
 
 
 class Leases:
@@ -147,7 +146,10 @@ class Leases:
         holder, lease = this_process(), None
         _HELD.add(holder.token)
         try:
-            if self._try_to_take(name, holder):
+            old = self._files.read(_file(name)) or b""
+            current = _holder_in(old)
+            is_free = current is None or self._is_expired(name, current)
+            if is_free and self._files.swap(_file(name), old, holder.new_text()):
                 lease = Lease(self._files, name, holder)
             return lease
         finally:
@@ -176,7 +178,7 @@ class Leases:
 
     def holder(self, name: str) -> Holder | None:
         """Return the holder of a lease, dead or alive; None if nobody holds it."""
-        return _read_holder(self._files, name)
+        return _holder_in(self._files.read(_file(name)))
 
     def is_alive(self, name: str) -> bool:
         """Return True if a lease is held by a live process. For other machines, clocks decide, to within seconds."""
@@ -191,7 +193,8 @@ class Leases:
 
         One on another machine counts as alive until it has not touched its lease for long, by the store's clock.
         """
-        files = [name for name in self._files.infos(FOLDER) if name.endswith(".json") and not name.startswith(".")]
+        infos = self._files.infos(FOLDER).items()
+        files = [name for name, info in infos if info.size and name.endswith(".json") and not name.startswith(".")]
         holders = {name.removesuffix(".json"): self.holder(name.removesuffix(".json")) for name in files}
 
         def may_live(name: str, holder: Holder) -> bool:
@@ -213,16 +216,6 @@ class Leases:
                 log.info("waiting for %s, which removes what no sweep uses (raysweep gc)", self.holder(CLEANING))
                 logged = True
             time.sleep(POLL_SECONDS)
-
-    def _try_to_take(self, name: str, holder: Holder) -> bool:
-        with _guard(self._files) as is_exclusive:
-            current = self.holder(name)
-            if current is not None and not self._is_expired(name, current):
-                return False
-            self._files.write(_file(name), holder.text)
-        if not is_exclusive:
-            time.sleep(SETTLE_SECONDS)
-        return is_exclusive or self.holder(name) == holder
 
     def _is_expired(self, name: str, holder: Holder) -> bool:
         if holder.is_dead or (holder.is_me and holder.token not in _HELD):
@@ -291,31 +284,5 @@ def _file(name: str) -> str:
     return f"{FOLDER}/{name}.json"
 
 
-def _read_holder(files: Files, name: str, *, patient: bool = True) -> Holder | None:
-    text = files.read(_file(name), patient=patient)
-    return None if text is None else holder_from(text)
-
-
-@contextlib.contextmanager
-def _guard(files: Files, *, patient: bool = True) -> Iterator[bool]:
-    """Hold the file lock of all leases for the block; yield False where the store has no locks or the wait ran out."""
-    if files.local is None:
-        yield False
-        return
-    with files.opened(f"{FOLDER}/guard", patient=patient) as descriptor:
-        is_locked = _lock(descriptor)
-        try:
-            yield is_locked
-        finally:
-            if is_locked:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough while a child has the descriptor too
-
-
-def _lock(descriptor: int) -> bool:
-    is_held = retry_if_exception_type(BlockingIOError)
-    retrying = Retrying(retry=is_held, stop=stop_after_delay(GUARD_SECONDS), wait=wait_fixed(0.01), reraise=True)
-    try:
-        retrying(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # a shared disk without locks is treated like an object store
-        return False
-    return True
+def _holder_in(text: bytes | None) -> Holder | None:
+    return holder_from(text) if text else None

@@ -7,10 +7,11 @@ import os
 import re
 import shutil
 import uuid
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, unquote
 
 from typing_extensions import override
 
@@ -56,6 +57,11 @@ class ObjectStore(Backend):
         path = _open(self._uri, _environment())[1]
         return "/".join(part for part in (path.rstrip("/"), self._below) if part)
 
+    @property
+    def _conditional(self) -> Any:
+        """The bucket for writes on a condition, which pyarrow's file systems don't have."""
+        return _open_conditional(self._uri, _environment())
+
     @override
     def require_root(self) -> None:
         self.info(MARKER)  # whether it is there or not, the server answers
@@ -85,6 +91,31 @@ class ObjectStore(Backend):
     def remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self.filesystem.delete_file(self._path(name))
+
+    @override
+    def swap(self, name: str, old: bytes, new: bytes) -> bool:
+        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+        path = self._path(name).partition("/")[2]
+        try:
+            current, mode = self._version(path)
+            if current == old:
+                try:
+                    self._conditional.put(path, new, mode=mode)
+                    return True
+                except (AlreadyExistsError, PreconditionError):  # maybe by its own write, whose answer was lost
+                    current, _ = self._version(path)
+            return current == new
+        except BaseError as error:
+            raise _as_os_error(error) from error
+
+    def _version(self, path: str) -> tuple[bytes, Any]:
+        """Return a file's content and the condition under which it is replaced."""
+        try:
+            found = self._conditional.get(path)
+            return found.bytes().to_bytes(), {key: found.meta[key] for key in ("e_tag", "version") if found.meta[key]}
+        except FileNotFoundError:
+            return b"", "create"
 
     @override
     def infos(self, folder: str) -> dict[str, FileInfo]:
@@ -177,6 +208,44 @@ def _open(uri: str, environment: tuple[tuple[str, str], ...]) -> tuple[Any, str]
             f"storage {_without_keys(uri)!r} names no bucket; give s3://bucket/folder or gs://bucket/folder"
         )
     return filesystem, str(path)
+
+
+@cache
+def _open_conditional(uri: str, environment: tuple[tuple[str, str], ...]) -> Any:
+    """Open a bucket for writes on a condition; raise UsageError if it has none, as HDFS."""
+    from obstore.exceptions import BaseError
+    from obstore.store import from_url
+
+    scheme, _, rest = uri.partition("://")
+    place, _, query = rest.partition("?")
+    place, options = place.partition("/")[0], dict(parse_qsl(query))
+    config: Any = {}
+    if endpoint := options.get("endpoint_override"):
+        config["base_url" if scheme.startswith("g") else "endpoint"] = f"{options.get('scheme', 'https')}://{endpoint}"
+    if scheme == "s3":
+        keys, _, place = place.rpartition("@")
+        if keys:
+            config["access_key_id"], config["secret_access_key"] = (unquote(key) for key in keys.split(":"))
+        config["region"] = _open(uri, environment)[0].region
+    try:
+        return from_url(
+            f"{'gs' if scheme == 'gcs' else scheme}://{place}",
+            config=config,
+            client_options={"allow_http": True},
+            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=15)},
+        )
+    except BaseError as error:
+        raise UsageError(
+            f"storage {_without_keys(uri)!r} can't be opened: {_as_os_error(error)}; give a path, or a URI such as "
+            "s3://bucket/folder or gs://bucket/folder"
+        ) from None
+
+
+def _as_os_error(error: Exception) -> OSError:
+    """Return an error whose text is the server's own words, if there are any in that of obstore's."""
+    text = str(error)
+    words = re.search(r'<Message>(.*?)</Message>|message: "(.*?)"', text)
+    return OSError(words.group(1) or words.group(2) if words else text.splitlines()[0])
 
 
 def _environment() -> tuple[tuple[str, str], ...]:

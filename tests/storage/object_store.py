@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ class Server:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
         self._server.start()
+        self._server._server.app = one_at_a_time(self._server._server.app)
         self.port = self._server.get_host_and_port()[1]
 
     def stop(self) -> None:
@@ -71,6 +73,17 @@ class Server:
             for account in backend.values():
                 if self.bucket in account.buckets:
                     yield from ((name, key.value) for name, key in account.buckets[self.bucket].keys.items())
+
+
+def one_at_a_time(app: Any) -> Any:
+    """Return the server's application with a lock: moto looks at a put's condition and writes in two steps."""
+    lock = threading.Lock()
+
+    def locked(environ: Any, start_response: Any) -> Any:
+        with lock:
+            return app(environ, start_response)
+
+    return locked
 
 
 @contextlib.contextmanager

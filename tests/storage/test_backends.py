@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import tempfile
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from obstore.store import S3Store
 
 from raysweep.errors import UsageError
 from raysweep.storage.backends import Backend, LocalDisk, is_full, normal_root, reason_of, write_atomically
@@ -58,6 +61,38 @@ def test_a_file_is_replaced_whole_and_its_time_changes(backend):
     assert backend.read("x") == b"" and backend.info("x").mtime_ns >= before.mtime_ns
     backend.write("x", b"new")
     assert backend.read("x") == b"new" and set(backend.infos("")) == {"x"}
+
+
+@pytest.mark.parametrize("kind", ["disk", "disk without locks", "s3"])
+def test_a_file_is_swapped_if_it_is_what_was_read_and_only_once(kind, tmp_path, server, account, monkeypatch):
+    backend = ObjectStore(server.uri("swapped [1] ü"), "below") if kind == "s3" else LocalDisk(tmp_path / "top [1] ü")
+    if kind == "disk without locks":
+        monkeypatch.setattr(fcntl, "flock", raising(OSError("no locks")))
+    for _ in range(2):
+        assert backend.swap("f/x", b"", b"1") and not backend.swap("f/x", b"", b"2")
+        assert backend.swap("f/x", b"1", b"3") and not backend.swap("f/x", b"1", b"4") and backend.read("f/x") == b"3"
+        assert backend.swap("f/x", b"1", b"3"), "a try whose answer was lost"
+        assert backend.swap("f/x", b"3", b"") and not backend.read("f/x")
+    assert set(backend.infos("f")) <= {"x", "guard"}
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def call(*arguments: object) -> None:
+        raise error
+
+    return call
+
+
+def test_a_put_that_is_sent_twice_since_its_answer_was_lost_has_succeeded(server, account, monkeypatch):
+    put = S3Store.put
+
+    def twice(*arguments: object, **options: object) -> object:
+        put(*arguments, **options)
+        return put(*arguments, **options)
+
+    monkeypatch.setattr(S3Store, "put", twice)
+    backend = ObjectStore(server.uri("twice"), "")
+    assert backend.swap("x", b"", b"1") and backend.swap("x", b"1", b"2") and backend.read("x") == b"2"
 
 
 def test_removing_a_folder_removes_all_below_it_and_nothing_beside_it(backend):

@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError
+from obstore.store import S3Store
 
+from raysweep.storage import backends, leases
 from raysweep.storage import files as files_module
-from raysweep.storage import leases
 from raysweep.storage.files import Files
 from raysweep.storage.leases import Holder, Leases, holder_from, this_process
 from tests.clock import Clock
@@ -37,7 +39,7 @@ def lease_file(files: Files, name: str = "x") -> Path:
 
 def put(files: Files, holder: Holder | bytes, silent: float = 0.0) -> None:
     """Write a lease as another process would, last touched `silent` seconds ago."""
-    files.write("leases/x.json", holder if isinstance(holder, bytes) else holder.text)
+    files.write("leases/x.json", holder if isinstance(holder, bytes) else holder.new_text())
     os.utime(lease_file(files), (time.time() - silent,) * 2)
 
 
@@ -64,6 +66,13 @@ def clock(monkeypatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(leases, "time", made)
     return made
+
+
+@pytest.fixture
+def remote(server, account, request) -> Files:
+    store = Files(server.uri(request.node.name[:30]))
+    store.require_writable()
+    return store
 
 
 def in_process(code: str, files: Files, *arguments: str, **popen: object) -> subprocess.Popen[str]:
@@ -157,7 +166,7 @@ def test_a_held_lease_is_touched(files, quick):
         assert eventually(lambda: lease_file(files).stat().st_mtime > 1000, PATIENCE)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 300, b'{"host": "a', b"[]", b"3", b'{"host": "a", "pid": "many"}'])
+@pytest.mark.parametrize("content", [b"\0" * 300, b'{"host": "a', b"[]", b"3", b'{"host": "a", "pid": "many"}'])
 def test_an_unreadable_lease_is_respected_for_a_minute(files, clock, content):
     put(files, content)
     watching = Leases(files)
@@ -168,9 +177,9 @@ def test_an_unreadable_lease_is_respected_for_a_minute(files, clock, content):
 
 def test_fields_that_a_newer_version_adds_to_a_lease_are_ignored(files):
     holder = this_process()
-    newer = json.dumps({**json.loads(holder.text), "colour": "red", "schema_version": 99}).encode()
+    newer = json.dumps({**json.loads(holder.new_text()), "colour": "red", "schema_version": 99}).encode()
     assert holder_from(newer) == holder
-    put(files, json.dumps({**json.loads(elsewhere().text), "colour": "red"}).encode())
+    put(files, json.dumps({**json.loads(elsewhere().new_text()), "colour": "red"}).encode())
     assert Leases(files).take("x") is None
 
 
@@ -221,11 +230,13 @@ def test_a_holder_that_hangs_is_taken_over_and_leaves_its_successor_alone(files,
 
 @pytest.mark.slow
 def test_a_process_that_hangs_while_it_looks_does_not_stop_the_others(files, monkeypatch):
-    monkeypatch.setattr(leases, "GUARD_SECONDS", 0.3)
+    monkeypatch.setattr(backends, "LOCK_SECONDS", 0.3)
     holder = in_process(
         """
-        from raysweep.storage.leases import _guard
-        with _guard(files) as alone:
+        from pathlib import Path
+        from raysweep.storage.backends import _locked
+        Path(files.root, "leases").mkdir()
+        with _locked(Path(files.root, "leases", "guard")) as alone:
             print('inside', alone, flush=True)
             sys.stdin.readline()
         """,
@@ -260,25 +271,28 @@ def test_threads_of_one_process_exclude_each_other(files):
 
 
 RACE = """
-    mine, taken = Leases(files), []
+    mine, taken, before = Leases(files), [], None
     for number in range(int(sys.argv[2])):
         print(number, flush=True)
         sys.stdin.readline()
         lease = mine.take(f"r{number}")
         if lease is not None:
             taken.append(number)
-            keep = lease
+        if before is not None:
+            before.release()  # now all have tried to take it
+        before = lease
     print("taken", *taken, flush=True)
     sys.stdin.readline()
 """
 
 
 @pytest.mark.slow
-def test_of_several_processes_exactly_one_takes_a_lease_and_one_of_a_dead_holder(files):
+@pytest.mark.parametrize("where", ["files", "remote"])
+def test_of_several_processes_exactly_one_takes_a_lease_and_one_of_a_dead_holder(where, request):
     """Every other lease is a dead one's."""
-    rounds, dead = 60, dead_here()
+    files, rounds, dead = request.getfixturevalue(where), 60 if where == "files" else 20, dead_here()
     for number in range(0, rounds, 2):
-        files.write(f"leases/r{number}.json", dead.text)
+        files.write(f"leases/r{number}.json", dead.new_text())
     racers = [in_process(RACE, files, str(seed), str(rounds)) for seed in range(4)]
     try:
         for number in range(rounds):
@@ -305,33 +319,36 @@ def test_waiting_ends_when_the_work_is_done_or_the_lease_is_free(files, quick):
 # ------------------------------------------------------------------------------------------------ object stores
 
 
-@pytest.fixture
-def remote(server, account, monkeypatch, request) -> Files:
-    monkeypatch.setattr(leases, "SETTLE_SECONDS", 0.3)
-    store = Files(server.uri(request.node.name[:30]))
-    store.require_writable()
-    return store
+def test_in_an_object_store_a_lease_is_held_by_one_and_taken_when_it_is_given_back(remote):
+    for _ in range(2):
+        with Leases(remote).take("x"):
+            assert Leases(remote).take("x") is None and set(Leases(remote).alive()) == {"x"}
+        assert Leases(remote).holder("x") is None and not Leases(remote).alive()
 
 
 @pytest.mark.slow
-def test_in_an_object_store_the_last_of_several_writers_holds_a_lease(remote):
-    for number in range(3):
-        taken, barrier = [], threading.Barrier(4)
+def test_in_an_object_store_a_renewal_whose_answer_was_lost_loses_no_lease(remote, quick, monkeypatch, caplog):
+    put, lost = S3Store.put, []
 
-        def take(name=f"l{number}", taken=taken, barrier=barrier):
-            mine = Leases(remote)
-            barrier.wait()
-            taken.append(mine.take(name))
+    def put_and_lose_answer(*arguments: object, **options: object) -> None:
+        put(*arguments, **options)
+        lost.append(options)
+        raise GenericError("timed out")
 
-        threads = [threading.Thread(target=take) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        held = [lease for lease in taken if lease is not None]
-        assert len(held) == 1
-        held[0].release()
-        assert Leases(remote).holder(f"l{number}") is None
+    with Leases(remote).take("x"):
+        monkeypatch.setattr(S3Store, "put", put_and_lose_answer)
+        assert eventually(lambda: len(lost) == 3)
+        monkeypatch.setattr(S3Store, "put", put)
+    assert "took the lease" not in caplog.text and Leases(remote).holder("x") is None
+
+
+@pytest.mark.slow
+def test_in_an_object_store_a_slow_holder_leaves_its_successor_alone(remote, quick, caplog):
+    slow, successor = Leases(remote).take("x"), elsewhere()
+    remote.write("leases/x.json", successor.new_text())
+    assert eventually(lambda: "process 7 on another" in caplog.text and "took the lease x over" in caplog.text)
+    slow.release()
+    assert Leases(remote).holder("x") == successor
 
 
 @pytest.mark.slow
@@ -339,9 +356,9 @@ def test_in_an_object_store_a_lease_is_renewed_and_a_dead_ones_taken(remote, qui
     with Leases(remote).take("x"):
         before = remote.info("leases/x.json").mtime_ns
         assert eventually(lambda: remote.info("leases/x.json").mtime_ns > before, PATIENCE)
-    remote.write("leases/x.json", dead_here().text)
+    remote.write("leases/x.json", dead_here().new_text())
     Leases(remote).take("x").release()
-    remote.write("leases/x.json", elsewhere().text)
+    remote.write("leases/x.json", elsewhere().new_text())
     clock, watching = Clock(), Leases(remote)
     monkeypatch.setattr(leases, "time", clock)
     assert watching.take("x") is None
