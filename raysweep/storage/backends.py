@@ -303,7 +303,7 @@ def normal_root(root: str) -> str:
     """Return a URI without a slash at its end, or an absolute path; raise UsageError for a URI like ``s3:/bucket``."""
     scheme, separator, rest = root.partition("://")
     if not separator:
-        if re.match(r"(s3|gs|gcs|abfss?|hdfs):/", root, re.IGNORECASE):
+        if re.match(r"(s3|gs|gcs|abfss?):/", root, re.IGNORECASE):
             raise UsageError(f"storage {root!r}: a URI has two slashes, {root.replace(':/', '://', 1)}")
         return str(Path(root).expanduser().absolute())
     if scheme.lower() == "file":

@@ -34,7 +34,7 @@ PATIENCE = 120.0
 class Files:
     """Files below one root; raises UsageError for a URI of an unknown kind, or one that can't be reached.
 
-    `root`: a path, or a URI that pyarrow.fs knows (``s3://bucket/folder?endpoint_override=host:port&scheme=http``);
+    `root`: a path, or the URI of an object store (``s3://bucket/folder?endpoint_override=host:port&scheme=http``);
     each process that uses it reads accounts and end points from its environment. `below`: a folder in the root; names
     are relative to it. `expected`: the root existed before, so operations wait for it if it vanishes, as after
     `require_writable`.
@@ -177,6 +177,8 @@ class Files:
                 backend.write(MARKER, (json.dumps({"schema_version": SCHEMA_VERSION}) + "\n").encode())
             probe = f".probe-{uuid.uuid4().hex}"
             backend.write(probe, b"x")
+            if isinstance(backend, ObjectStore):
+                backend.require_conditions(probe)
             backend.remove(probe)
         except OSError as error:
             way_out = "" if is_full(error) else "; give another one with --storage"

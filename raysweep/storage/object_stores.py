@@ -1,4 +1,4 @@
-"""The backend for object stores and all other file systems that pyarrow opens by URI: s3, gs, abfs, hdfs."""
+"""The backend for object stores, which pyarrow opens by URI: s3, gs, abfs. obstore does the writes on a condition."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import shutil
-import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -30,10 +30,14 @@ PERMANENT_ERRORS = (
 """Parts of the messages of errors that no retry will cure."""
 OPTIONS = {"s3": ("allow_delayed_open", "true"), "gs": ("retry_limit_seconds", "15")}
 """Query options that URIs get: small files in one request, not three; errors after seconds, not 15 minutes."""
+RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=15)}
+"""obstore's, of a write on a condition."""
+AWS_ROLES = "/latest/api/token"
+"""What obstore asks a machine of AWS for last, where it has found no credentials."""
 PART_BYTES = 8 * 2**20
 """Read at a time of a file that is put into the store."""
 OBJECT_STORES = ("s3", "gcs", "abfs")
-"""pyarrow's names of the systems without folders, in which a file becomes visible only when it is complete."""
+"""pyarrow's names of the file systems in which a file becomes visible only when it is complete."""
 
 
 class ObjectStore(Backend):
@@ -77,14 +81,10 @@ class ObjectStore(Backend):
                 return bytes(stream.read())
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except OSError:
-            if self._has_folders and self.info(name) is None:
-                return None
-            raise
 
     @override
     def write(self, name: str, data: bytes) -> None:
-        with self._atomic_path(name) as path, self.filesystem.open_output_stream(path, compression=None) as stream:
+        with self.filesystem.open_output_stream(self._path(name), compression=None) as stream:
             stream.write(data)
 
     @override
@@ -94,28 +94,36 @@ class ObjectStore(Backend):
 
     @override
     def swap(self, name: str, old: bytes, new: bytes) -> bool:
-        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
-
-        path = self._path(name).partition("/")[2]
-        try:
-            current, mode = self._version(path)
+        with _os_errors():
+            current, condition = self._version(name)
             if current == old:
-                try:
-                    self._conditional.put(path, new, mode=mode)
+                if self._put_if(name, new, condition):
                     return True
-                except (AlreadyExistsError, PreconditionError):  # maybe by its own write, whose answer was lost
-                    current, _ = self._version(path)
+                current, _ = self._version(name)  # maybe its own write, whose answer was lost
             return current == new
-        except BaseError as error:
-            raise _as_os_error(error) from error
 
-    def _version(self, path: str) -> tuple[bytes, Any]:
+    def require_conditions(self, name: str) -> None:
+        """Raise OSError if the server overwrites the file `name` though a write's condition forbids it."""
+        with _os_errors():
+            if self._put_if(name, b"y", "create"):
+                raise OSError("its server ignores conditions on writes (If-None-Match)")
+
+    def _version(self, name: str) -> tuple[bytes, Any]:
         """Return a file's content and the condition under which it is replaced."""
         try:
-            found = self._conditional.get(path)
-            return found.bytes().to_bytes(), {key: found.meta[key] for key in ("e_tag", "version") if found.meta[key]}
+            found = self._conditional.get(self._key(name))
+            return bytes(found.bytes()), {key: found.meta[key] for key in ("e_tag", "version") if found.meta[key]}
         except FileNotFoundError:
             return b"", "create"
+
+    def _put_if(self, name: str, data: bytes, condition: Any) -> bool:
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        try:
+            self._conditional.put(self._key(name), data, mode=condition)
+            return True
+        except (AlreadyExistsError, PreconditionError):
+            return False
 
     @override
     def infos(self, folder: str) -> dict[str, FileInfo]:
@@ -142,8 +150,8 @@ class ObjectStore(Backend):
     def put(self, source: Path, name: str) -> None:
         with (
             source.open("rb") as file,
-            self._atomic_path(name) as path,
-            self.filesystem.open_output_stream(path, compression=None) as stream,  # `copy_files` ignores failed uploads
+            # `copy_files` ignores failed uploads
+            self.filesystem.open_output_stream(self._path(name), compression=None) as stream,
         ):
             shutil.copyfileobj(file, stream, PART_BYTES)
 
@@ -167,25 +175,11 @@ class ObjectStore(Backend):
         if self.filesystem.get_file_info(bucket).type == FileType.NotFound:
             raise UsageError(f"storage {str(self)!r}: there is no bucket {bucket!r}")
 
-    @property
-    def _has_folders(self) -> bool:
-        return self.filesystem.type_name not in OBJECT_STORES
-
     def _path(self, name: str) -> str:
         return f"{self.top}/{name}" if name else self.top
 
-    @contextlib.contextmanager
-    def _atomic_path(self, name: str) -> Any:
-        """Yield a path to write to; at the end of the block the file there becomes `name` in one step."""
-        path = self._path(name)
-        if not self._has_folders:
-            yield path
-            return
-        folder, _, last = path.rpartition("/")
-        temporary = f"{folder}/.{last[:200]}.{uuid.uuid4().hex[:8]}"
-        self.filesystem.create_dir(folder, recursive=True)
-        yield temporary
-        self.filesystem.move(temporary, path)
+    def _key(self, name: str) -> str:
+        return self._path(name).partition("/")[2]
 
 
 @cache
@@ -196,13 +190,12 @@ def _open(uri: str, environment: tuple[tuple[str, str], ...]) -> tuple[Any, str]
 
     try:
         filesystem, path = FileSystem.from_uri(_pyarrow_uri(uri))
+        if filesystem.type_name not in OBJECT_STORES:
+            raise ValueError(f"{filesystem.type_name} is no object store")
     except OSError:
         raise
     except (ArrowException, ValueError) as error:
-        raise UsageError(
-            f"storage {_without_keys(uri)!r} can't be opened: {_without_keys(reason_of(error))}; give a path, or a URI "
-            "such as s3://bucket/folder or gs://bucket/folder"
-        ) from None
+        raise _unusable(uri, error) from None
     if not path.strip("/"):
         raise UsageError(
             f"storage {_without_keys(uri)!r} names no bucket; give s3://bucket/folder or gs://bucket/folder"
@@ -212,40 +205,63 @@ def _open(uri: str, environment: tuple[tuple[str, str], ...]) -> tuple[Any, str]
 
 @cache
 def _open_conditional(uri: str, environment: tuple[tuple[str, str], ...]) -> Any:
-    """Open a bucket for writes on a condition; raise UsageError if it has none, as HDFS."""
+    """Open a bucket for writes on a condition; raise UsageError if the URI means nothing to obstore."""
     from obstore.exceptions import BaseError
     from obstore.store import from_url
 
     scheme, _, rest = uri.partition("://")
     place, _, query = rest.partition("?")
-    place, options = place.partition("/")[0], dict(parse_qsl(query))
-    config: Any = {}
-    if endpoint := options.get("endpoint_override"):
-        config["base_url" if scheme.startswith("g") else "endpoint"] = f"{options.get('scheme', 'https')}://{endpoint}"
-    if scheme == "s3":
-        keys, _, place = place.rpartition("@")
-        if keys:
-            config["access_key_id"], config["secret_access_key"] = (unquote(key) for key in keys.split(":"))
+    keys, _, bucket = unquote(place.partition("/")[0]).rpartition("@")
+    protocol, settings, config, credentials = "gs" if scheme == "gcs" else scheme, dict(parse_qsl(query)), {}, None
+    if endpoint := settings.get("endpoint_override"):
+        config["base_url" if protocol == "gs" else "endpoint"] = f"{settings.get('scheme', 'https')}://{endpoint}"
+    if protocol == "s3":
         config["region"] = _open(uri, environment)[0].region
+        if keys:
+            config["access_key_id"], _, config["secret_access_key"] = keys.partition(":")
+        elif "AWS_ACCESS_KEY_ID" not in os.environ:
+            credentials = _boto3_credentials()
+    elif keys and protocol.startswith("abfs"):  # abfs://container:key@account.dfs.core.windows.net
+        bucket, config["account_name"] = keys.partition(":")[0], bucket.partition(".")[0]
+        config |= {"account_key": key} if (key := keys.partition(":")[2]) else {}
     try:
-        return from_url(
-            f"{'gs' if scheme == 'gcs' else scheme}://{place}",
-            config=config,
-            client_options={"allow_http": True},
-            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=15)},
-        )
+        options: Any = {"config": config, "client_options": {"allow_http": True}, "retry_config": RETRIES}
+        return from_url(f"{protocol}://{bucket}", credential_provider=credentials, **options)
     except BaseError as error:
-        raise UsageError(
-            f"storage {_without_keys(uri)!r} can't be opened: {_as_os_error(error)}; give a path, or a URI such as "
-            "s3://bucket/folder or gs://bucket/folder"
-        ) from None
+        raise _unusable(uri, error) from None
 
 
-def _as_os_error(error: Exception) -> OSError:
-    """Return an error whose text is the server's own words, if there are any in that of obstore's."""
-    text = str(error)
-    words = re.search(r'<Message>(.*?)</Message>|message: "(.*?)"', text)
-    return OSError(words.group(1) or words.group(2) if words else text.splitlines()[0])
+def _boto3_credentials() -> Any:
+    """Return what finds S3 credentials as boto3 does, also in ~/.aws; None without boto3, or if it finds none."""
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        return Boto3CredentialProvider()
+    except Exception:  # boto3's own for a profile that doesn't exist, too
+        return None
+
+
+@contextlib.contextmanager
+def _os_errors() -> Iterator[None]:
+    """Turn obstore's errors into OSErrors with the server's own words, if it answered."""
+    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+    try:
+        yield
+    except BaseError as error:
+        words = re.search(r'<Message>(.*?)</Message>|message: "(.*?)"', str(error))
+        text = (words.group(1) or words.group(2)) if words else str(error)
+        if AWS_ROLES in str(error):
+            text = "no credentials are in the environment, nor has this machine a role; those in ~/.aws need boto3"
+        kind = PermissionError if isinstance(error, PermissionDeniedError | UnauthenticatedError) else OSError
+        raise kind(text) from error
+
+
+def _unusable(uri: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"storage {_without_keys(uri)!r} can't be opened: {_without_keys(reason_of(error))}; give a path, or a URI "
+        "such as s3://bucket/folder or gs://bucket/folder"
+    )
 
 
 def _environment() -> tuple[tuple[str, str], ...]:

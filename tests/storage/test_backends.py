@@ -1,8 +1,9 @@
-"""Backends: a disk, an S3 server and any file system by URI behave alike."""
+"""Backends: a disk and an S3 server behave alike."""
 
 from __future__ import annotations
 
 import fcntl
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -19,13 +20,11 @@ from raysweep.storage.object_stores import ObjectStore, _pyarrow_uri
 NAMES = ["a", "sub/b.json", "with space/ümlaut [1].txt", "deep/er/and/deep er/x"]
 
 
-@pytest.fixture(params=["disk", "s3", "file system"])
+@pytest.fixture(params=["disk", "s3"])
 def backend(request, tmp_path, server, account) -> Backend:
     top = tmp_path / "the top [1] ü"
     if request.param == "disk":
         return LocalDisk(top)
-    if request.param == "file system":
-        return ObjectStore(f"file://{top}", "below")
     return ObjectStore(server.uri(f"the top [1] ü/{request.node.name[:20]}"), "below")
 
 
@@ -93,6 +92,34 @@ def test_a_put_that_is_sent_twice_since_its_answer_was_lost_has_succeeded(server
     monkeypatch.setattr(S3Store, "put", twice)
     backend = ObjectStore(server.uri("twice"), "")
     assert backend.swap("x", b"", b"1") and backend.swap("x", b"1", b"2") and backend.read("x") == b"2"
+
+
+@pytest.mark.slow
+def test_keys_come_from_the_uri_the_environment_or_a_profile(server, account, monkeypatch, tmp_path):
+    def key(uri: str) -> str:
+        store = ObjectStore(uri, "")
+        assert store.swap(name, b"", b"1")
+        bucket = store._conditional
+        provider = bucket.credential_provider
+        return provider()["access_key_id"] if provider else bucket.config.get("access_key_id", "environment")
+
+    uri, name = server.uri("keys"), "x"
+    assert key(uri) == "environment"
+    name = "y"
+    assert key(uri.replace("://", "://of-uri:secret%2F@")) == "of-uri"
+    (tmp_path / "credentials").write_text("[own]\naws_access_key_id = of-profile\naws_secret_access_key = secret\n")
+    (tmp_path / "config").write_text("[profile own]\nregion = eu-west-1\n")
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(variable)
+    for variable, value in (("SHARED_CREDENTIALS_FILE", "credentials"), ("CONFIG_FILE", "config")):
+        monkeypatch.setenv(f"AWS_{variable}", str(tmp_path / value))
+    monkeypatch.setenv("AWS_PROFILE", "own")
+    name = "z"
+    assert key(uri) == "of-profile"
+    monkeypatch.setitem(sys.modules, "obstore.auth.boto3", None)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(OSError, match=r"those in ~/.aws need boto3"):
+        key(uri)
 
 
 def test_removing_a_folder_removes_all_below_it_and_nothing_beside_it(backend):
@@ -181,6 +208,11 @@ def test_a_uri_is_escaped_and_keeps_the_options_that_it_sets():
     assert _pyarrow_uri("gs://b/a b?retry_limit_seconds=3") == "gs://b/a%20b?retry_limit_seconds=3"
     assert _pyarrow_uri("gs://b") == "gs://b?retry_limit_seconds=15"
     assert _pyarrow_uri("s3://b/é%20?scheme=http") == "s3://b/%C3%A9%20?scheme=http&allow_delayed_open=true"
+
+
+def test_a_file_system_without_writes_on_a_condition_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="local is no object store; give a path, or a URI such as s3://bucket/folder"):
+        ObjectStore(f"file://{tmp_path}", "").require_root()
 
 
 def test_keys_in_a_uri_are_not_shown():

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from obstore.store import S3Store
 
 from raysweep.errors import OtherSchema, StoreError, UsageError
 from raysweep.storage import files as files_module
@@ -176,6 +177,13 @@ def test_a_bucket_that_does_not_exist_is_named(server, account):
         files.require_writable()
     with pytest.raises(UsageError, match="there is no bucket 'no-such-bucket'"):
         files.require_known()
+
+
+def test_a_server_that_ignores_conditions_is_refused(server, account, monkeypatch):
+    put = S3Store.put
+    monkeypatch.setattr(S3Store, "put", lambda store, path, data, *, mode: put(store, path, data))
+    with pytest.raises(UsageError, match=r"can't be written: its server ignores conditions on writes"):
+        Files(server.uri("ignores")).require_writable()
 
 
 @pytest.mark.parametrize("uri", ["nonsense://bucket/x", "s3://", "s3:///x", "s3://bucket/x?colour=red", "s3:/bucket"])
