@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from raysweep.engine.progress import BEGINS_AGAIN, NOTE, Activity, ProgressFile
-from raysweep.errors import RaysweepError, Stopped, StoreError, last_line
+from raysweep.errors import RaysweepError, Stopped, last_line
 from raysweep.machine import disk
 from raysweep.records import Recovery
 from raysweep.storage.backends import is_full
+from raysweep.storage.files import Outage
 from raysweep.units import size
 
 log = logging.getLogger("raysweep")
@@ -49,6 +50,11 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
             is back, the attempt is not counted.
         GaveUp: the process died in every attempt.
     """
+    with progress.noting_outages() as outage:
+        return _with_retries(run, progress, recovery, outage)
+
+
+def _with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recovery, outage: Outage) -> T:
     reason, on_full_disk = _death_of_last_process(progress.activity), False
     is_same = BEGINS_AGAIN in reason
     while True:
@@ -66,12 +72,12 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
         except Exception as error:
             progress.record_trace(traceback.format_exc())
             cause = root_cause(error)
-            outage = None if isinstance(cause, Stopped | StoreError) else progress.outage()  # a StoreError has waited
-            cause = outage or cause
+            away = None if isinstance(cause, Stopped) else outage()
+            cause = away or cause
             is_same = not getattr(cause, "counts", True)
             if is_same:
                 progress.repeat_attempt(last_line(cause))
-            if (attempt > recovery.retries and not is_same) or not is_retryable(outage or error):
+            if (attempt > recovery.retries and not is_same) or not is_retryable(away or error):
                 if cause is error:
                     raise
                 raise cause from error

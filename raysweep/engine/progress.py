@@ -11,12 +11,12 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from raysweep.errors import HopelessError, RaysweepError, Stopped, StoreError
-from raysweep.storage.files import Files
+from raysweep.storage.files import Files, Outage
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
 
@@ -85,8 +85,8 @@ class ProgressFile:
     def storage(self) -> str:
         return self._files.root
 
-    def outage(self) -> StoreError | None:
-        return self._files.outage()
+    def noting_outages(self) -> AbstractContextManager[Outage]:
+        return self._files.noting_outages()
 
     def update(self, stage: str, done: int = 0, total: int = 0, detail: str = "", *, force: bool = False) -> None:
         """A report soon after the last one is not written, unless it begins a stage or `force` is set."""

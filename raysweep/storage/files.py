@@ -11,6 +11,7 @@ import functools
 import json
 import logging
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,9 @@ log = logging.getLogger("raysweep")
 
 T = TypeVar("T")
 
+Outage = Callable[[], StoreError | None]
+LOOK_SECONDS = 0.2
+"""Between two looks whether a disk is there."""
 PATIENCE = 120.0
 """Limit, in seconds, for an operation's wait for a root that has vanished."""
 
@@ -189,32 +193,56 @@ class Files:
         """Wait until the root is there; raise StoreError if it has vanished and does not come back."""
         self._retry(self._backend.require_root)
 
-    def outage(self) -> StoreError | None:
-        """Return None if the root is there; else wait for it, and return the error that it is for what failed now."""
+    @contextlib.contextmanager
+    def noting_outages(self) -> Iterator[Outage]:
+        """Yield a function that finds the outage that an error in the block comes from.
+
+        It returns None if the root was not away since the last call. Else it waits until the root is back, and returns
+        WasAway, or StoreError if it doesn't come back. A disk is looked at several times a second, since it may be back
+        before an error is handled.
+        """
+        problems: list[OSError] = []
+        has_ended = threading.Event()
+
+        def look() -> None:
+            try:
+                self._backend.require_root()
+            except OSError as error:
+                problems[:] = [error]
+
+        def look_often() -> None:
+            while not has_ended.wait(LOOK_SECONDS):
+                look()
+
+        def outage() -> StoreError | None:
+            look()
+            if not problems:
+                return None
+            try:
+                self.await_root()
+            except StoreError as error:
+                return error
+            return WasAway(f"storage {self._shown_root} was away: {reason_of(problems.pop())}")
+
+        if self.local is not None and self.expected:
+            threading.Thread(target=look_often, name="storage", daemon=True).start()
         try:
-            self._backend.require_root()
-            return None
-        except OSError as error:
-            outage = WasAway(f"storage {self._shown_root} was away: {reason_of(error)}")
-        try:
-            self.await_root()
-        except StoreError as error:
-            return error
-        return outage
+            yield outage
+        finally:
+            has_ended.set()
 
     def steadily(self, work: Callable[[], T]) -> T:
         """Call something that reads and writes by paths, again if the root was away when it failed."""
-        while True:
-            try:
-                return work()
-            except StoreError:
-                raise  # it has waited
-            except Exception as error:
-                outage = self.outage()
-                if outage is None:
-                    raise
-                if outage.counts:
-                    raise outage from error
+        with self.noting_outages() as outage:
+            while True:
+                try:
+                    return work()
+                except Exception as error:
+                    problem = outage()
+                    if problem is None:
+                        raise
+                    if problem.counts:
+                        raise problem from error
 
     def require_known(self) -> None:
         """Raise OtherSchema if another raysweep wrote the store, StoreError if it can't be read."""
