@@ -38,12 +38,16 @@ HEARTBEAT_SECONDS = 10.0
 """Between two touches of a lease by its holder."""
 POLL_SECONDS = 2.0
 """Between two tries of a process that waits for a lease."""
+OVERDUE_SECONDS = HEARTBEAT_SECONDS + POLL_SECONDS
+"""The machine of a holder elsewhere is asked at first sight, and then after so long without a touch or an answer."""
 DEAD_SECONDS = 60.0 - POLL_SECONDS
 """A holder is taken for dead after being watched for so long without a touch. If it lives, it notices the loss."""
 LONG_DEAD_SECONDS = 600.0
 """A holder on another machine is taken for dead at first sight after so long without a touch, by the store's clock."""
 _HELD: set[str] = set()
 """Tokens of the leases that this process holds. A lease with another token is one that it failed to release."""
+_DEAD: set[str] = set()
+"""Tokens of holders elsewhere whose own machine said that they have ended."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ class Holder:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it certainly is dead: a process of this machine that has ended."""
-        return self.is_here and _start_of(self.pid) != self.started
+        """Whether it certainly is dead: a process that has ended, of this machine or of one that said so."""
+        return self.token in _DEAD or (self.is_here and _start_of(self.pid) != self.started)
 
     @property
     def is_me(self) -> bool:
@@ -140,6 +144,7 @@ class Leases:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._last_beats: dict[str, tuple[tuple[str, int], float]] = {}  # name: (token, file's time), when first seen
+        self._asked: dict[str, float] = {}  # token: when the holder's machine was last asked
 
     def take(self, name: str) -> Lease | None:
         """Return None while a process that may be alive holds the lease; raise StoreError if the store fails."""
@@ -168,6 +173,8 @@ class Leases:
             if lease is not None:
                 break
             holder = self.holder(name)
+            if holder is not None and self._has_ended_elsewhere(name, holder):
+                continue
             if holder is not None:
                 has_waited = True
                 report(holder)
@@ -175,6 +182,16 @@ class Leases:
         if has_waited:
             report(None)
         return lease
+
+    def _has_ended_elsewhere(self, name: str, holder: Holder) -> bool:
+        """Have the holder's machine asked if that is due. Never while it takes a lease: an answer may take seconds."""
+        _, touched = self._last_beats.get(name, (None, 0.0))
+        now, asked = time.monotonic(), self._asked.get(holder.token)
+        if asked is None or now - max(asked, touched) >= OVERDUE_SECONDS:
+            self._asked[holder.token] = now
+            if not holder.is_here and has_ended_elsewhere(holder):
+                _DEAD.add(holder.token)
+        return holder.token in _DEAD
 
     def holder(self, name: str) -> Holder | None:
         """Return the holder of a lease, dead or alive; None if nobody holds it."""
@@ -240,6 +257,19 @@ class Leases:
             info = self._files.info(f"{FOLDER}/clock")
             return info.mtime_ns / 1e9 if info else 0.0
         return 0.0
+
+
+def _is_unknown(process: Holder) -> bool:
+    return False
+
+
+has_ended_elsewhere: Callable[[Holder], bool] = _is_unknown
+"""Returns True if a process of another machine certainly has ended. An engine that can ask that machine replaces it."""
+
+
+def has_ended(process: Holder) -> bool:
+    """Return True if a process certainly has ended; False if it lives, and if nobody here can know."""
+    return process.is_dead or (not process.is_here and has_ended_elsewhere(process))
 
 
 def this_process() -> Holder:

@@ -141,6 +141,19 @@ def test_a_holder_elsewhere_is_watched_for_a_minute(files, clock):
     assert watching.take("x") is not None
 
 
+def test_a_holder_elsewhere_is_taken_over_as_soon_as_its_machine_calls_it_dead(files, clock, monkeypatch):
+    dead, asked = [], []
+    monkeypatch.setattr(leases, "has_ended_elsewhere", lambda holder: asked.append(clock.monotonic()) or bool(dead))
+    put(files, elsewhere())
+    began = clock.monotonic()
+    for second in range(0, 31, 10):
+        clock.after(second, lambda: os.utime(lease_file(files), (clock.time(),) * 2))
+    clock.after(35, lambda: dead.append(True))
+    assert Leases(files).wait("x", lambda: False, lambda holder: None) is not None
+    assert asked[0] == began, "it is asked at first sight"
+    assert len(asked) == 2 and asked[1] - began <= 35 + leases.OVERDUE_SECONDS, "and then only if a touch is overdue"
+
+
 def test_a_holder_elsewhere_that_touches_its_lease_is_alive(files, clock):
     put(files, elsewhere())
     watching = Leases(files)

@@ -24,6 +24,7 @@ from raysweep.engine.progress import ProgressFile, require_ended_well
 from raysweep.engine.ray.cluster.cluster import Cluster, Placements, placements
 from raysweep.engine.ray.cluster.cordons import outside_cordons, require_checked
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, begin_here
+from raysweep.engine.ray.cluster.lives import ask_nodes_for_lives
 from raysweep.engine.ray.cluster.node_versions import require_equal_versions
 from raysweep.engine.ray.cluster.node_watch import watching_nodes
 from raysweep.engine.ray.cluster.nodes import DriverLabels, autoscaler_runs, nodes_by_id, present_driver_labels
@@ -76,6 +77,7 @@ class RayEngine(Engine):
         self._watches.enter_context(watch_stalls(progress))
         self._watches.enter_context(watch_outlook(progress, settings.tasks, settings.cached_cells))
         self._watches.enter_context(watch_orphans())
+        ask_nodes_for_lives()
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -289,6 +291,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
 
     own_process()
     limit_kernel_caches()
+    ask_nodes_for_lives()
     part_of, references = parts
     try:
         require_checked()
@@ -310,6 +313,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
 def _run_task(task: Task, stages: Stages, progress: Files, *dependencies: Any) -> None:
     own_process()
     require_checked()
+    ask_nodes_for_lives()
     begin_here(ProgressFile(progress, task.id))
     with held_resources(task.id):
         task.run(stages)

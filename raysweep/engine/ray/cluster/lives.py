@@ -1,0 +1,59 @@
+"""Asks nodes whether processes of theirs live.
+
+The lease of a process that its node calls dead is free at once. Ray's own word on a process or node isn't enough: a
+node that Ray can't reach may be at work. Then, and without an answer, nothing is known.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from raysweep.storage import leases
+from raysweep.storage.leases import Holder
+
+ANSWER_SECONDS = 8.0
+"""How long a node has to answer; it may have to start a process for that."""
+AGAIN_SECONDS = 30.0
+"""A node that didn't answer isn't asked for so long."""
+
+log = logging.getLogger("raysweep")
+
+_silent: dict[str, float] = {}
+"""When nodes didn't answer, by their ids, on the monotonic clock."""
+
+
+def ask_nodes_for_lives() -> None:
+    """From now on have waits of this process for leases ask the nodes of the Ray that it is connected to."""
+    leases.has_ended_elsewhere = has_ended
+
+
+def has_ended(process: Holder) -> bool:
+    """Return True if a live node of the process's boot and namespace of process ids says that it has ended."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    def look() -> tuple[bool, bool]:
+        return process.is_here, process.is_dead
+
+    if not ray.is_initialized():  # the calls below would start one
+        return False
+    try:
+        now, ask = time.monotonic(), ray.remote(num_cpus=0, max_retries=0, name="does a process live")(look)
+        nodes = [
+            node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeManagerHostname"] == process.host
+        ]
+        asked = {
+            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(): node
+            for node in nodes
+            if now - _silent.get(node, -AGAIN_SECONDS) >= AGAIN_SECONDS
+        }
+        ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS) if asked else ([], [])
+        for answer in late:
+            _silent[asked[answer]] = time.monotonic()
+            ray.cancel(answer)
+        are_dead = [is_dead for is_here, is_dead in ray.get(ready) if is_here]
+    except Exception as error:  # a node is gone by now, or has no such raysweep; or Ray has ended
+        log.debug("whether %s lives is not known: %s", process, error)
+        return False
+    return bool(are_dead) and all(are_dead)
