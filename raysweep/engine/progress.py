@@ -17,6 +17,8 @@ from typing import Any
 
 from raysweep.errors import HopelessError, RaysweepError, Stopped, StoreError
 from raysweep.storage.files import Files, Outage
+from raysweep.storage.leases import Holder, holder_from, this_process
+from raysweep.units import duration
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
 
@@ -33,7 +35,11 @@ TOUCH_SECONDS = 30.0
 """Time between two signs of life of a stage that has nothing to report."""
 LINE_SECONDS = 10.0
 """Time between two lines about one stage."""
+SILENT_SECONDS = TOUCH_SECONDS + LINE_SECONDS
+"""An activity that has shown no sign of life for so long is shown with that, and without the time left."""
 
+DIED = "died"
+"""Name under which an activity's `process` is kept beside it once that is known to have died."""
 WORK = ".work.json"
 """The file beside the activities that says what the tasks compute."""
 END = ".end"
@@ -60,23 +66,35 @@ class Activity:
     updated: float = 0.0
     trace: str = ""  # the end of the last traceback
     tail: tuple[str, ...] = ()  # the latest events, each with its time
+    process: str = ""  # the process of the task, as leases name their holders
+    has_died: bool = False  # it has died, and no other one has gone on yet
+
+    @property
+    def owner(self) -> Holder:
+        """The process that goes on with the task; others that work for it, such as training workers, may write, too."""
+        return holder_from(self.process.encode())
 
     @property
     def amount(self) -> str:
         amount = f" {self.done:,}/{self.total:,}" if self.total else ""
         return f"{self.stage}{amount}" + (f": {self.detail}" if self.detail else "")
 
+    @property
+    def death(self) -> str:
+        return f"its process died after: {self.amount}" if self.has_died else ""
+
 
 class ProgressFile:
     """Writes one activity, at most twice a second (every five seconds into an object store).
 
     `files`: the folder of progress files. `name`: the activity's id. An earlier process's activity of this name is
-    continued.
+    continued. The file names the process that makes this object, which may send it to others that work for it.
     """
 
     def __init__(self, files: Files, name: str) -> None:
         self._files = files
         self._name = f"{name}.json"
+        self._process = json.dumps(dataclasses.asdict(this_process()))
         self._write_seconds = 0.5 if files.local is not None else 5.0
         self._last_write = self._last_line = 0.0
         self.activity = read_activity(files, name) or Activity(name)
@@ -222,8 +240,9 @@ class ProgressFile:
 
     def _write(self) -> None:
         self._last_write = time.time()
+        content = dataclasses.asdict(self.activity) | {"process": self._process}
         with contextlib.suppress(StoreError):
-            self._files.write(self._name, json.dumps(dataclasses.asdict(self.activity)), patient=False)
+            self._files.write(self._name, json.dumps(content), patient=False)
 
 
 def read_activity(files: Files, name: str) -> Activity | None:
@@ -232,6 +251,11 @@ def read_activity(files: Files, name: str) -> Activity | None:
         return Activity(**{**content, "tail": tuple(content.get("tail", ()))})
     except (StoreError, ValueError, TypeError, AttributeError):
         return None
+
+
+def silence(seconds: float) -> str:
+    """Say that a running activity has shown no sign of life for so long; empty text if that isn't long."""
+    return f", no sign of life for {duration(seconds)}" if seconds >= SILENT_SECONDS else ""
 
 
 def require_ended_well(names: Sequence[str], progress: ProgressFile) -> None:
@@ -250,13 +274,18 @@ def require_ended_well(names: Sequence[str], progress: ProgressFile) -> None:
 def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity]:
     """Skip files that are no activity. Raise StoreError if the folder can't be read and `strict` is set."""
     try:
-        names = sorted(name.removesuffix(".json") for name in files.infos(patient=False) if name.endswith(".json"))
+        there = files.infos(patient=False)
     except StoreError:
         if strict:
             raise
         return {}
-    activities = [read_activity(files, name) for name in names if not name.startswith(".")]
-    return {activity.id: activity for activity in activities if activity is not None}
+    names = sorted(name.removesuffix(".json") for name in there if name.endswith(".json") and not name.startswith("."))
+    activities = [activity for name in names if (activity := read_activity(files, name)) is not None]
+    for number, activity in enumerate(activities):
+        if f"{activity.id}.{DIED}" in there:  # beside the activity, whose own file another process may just be writing
+            has_died = ProgressFile(files, activity.id).kept(DIED) == activity.process
+            activities[number] = dataclasses.replace(activity, has_died=has_died)
+    return {activity.id: activity for activity in activities}
 
 
 def write_work(files: Files, work: Work) -> None:

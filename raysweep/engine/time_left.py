@@ -54,6 +54,7 @@ class TimeLeft:
         self._cached = cached_cells * self._usual
         self._last: dict[str, Activity] = {}
         self._stages: dict[str, _Stage] = {}  # by task
+        self._heard: dict[str, float] = {}  # when the latest report of each task was first seen
         self._now = self._seen = 0.0
         self._advances = 0  # looks that saw more work
         self._began: float | None = None  # when work was first seen
@@ -71,6 +72,7 @@ class TimeLeft:
         gained = 0.0
         for name, stages in self._work.items():
             last = self._last.get(name)
+            reported = last.updated if last is not None else None
             activity = activities.get(name) or last or Activity(name)  # a file may be unreadable for a while
             stage = self._stages.get(name)
             if stage is not None and stage.name == activity.stage:
@@ -83,12 +85,19 @@ class TimeLeft:
             if last is not None and SET not in stages and activity.state in (RUNNING, DONE):
                 gained += self._done(name, activity) - self._done(name, last)
             self._last[name] = activity
+            if activity.updated != reported:
+                self._heard[name] = now
         self._now = now
         if self._began is not None:
             self._seen += gained
             self._advances += gained > 0
         elif gained > 0:
             self._began = now
+
+    def silent_seconds(self) -> dict[str, float]:
+        """Return for how long each task at work has reported nothing, by the times of the looks."""
+        at_work = [name for name, last in self._last.items() if last.state == RUNNING and not last.waits]
+        return {name: self._now - self._heard[name] for name in at_work}
 
     def share(self) -> float:
         whole = self._cached + sum(sum(stages.values()) for stages in self._work.values())

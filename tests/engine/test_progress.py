@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, ProgressFile, read_activities
+from raysweep.engine.progress import DIED, DONE, FAILED, RUNNING, STOPPED, ProgressFile, read_activities
 from raysweep.storage.files import Files
 
 
@@ -38,6 +38,18 @@ def test_a_line_for_the_user_outlives_the_next_stage_of_another_process(tmp_path
     ProgressFile(Files(str(tmp_path)), "cell").note("the process that held llama died")
     cell.update("generating")
     assert any(line.endswith("! the process that held llama died") for line in cell.activity.tail)
+
+
+def test_an_activity_is_marked_as_that_of_a_dead_process_until_another_one_goes_on_with_it(tmp_path):
+    files = Files(str(tmp_path))
+    first = ProgressFile(files, "cell")
+    first.update("training", 3, 10, force=True)
+    seen = read_activities(files)["cell"]
+    assert seen.owner.is_me and not seen.death
+    ProgressFile(files, "cell").exchange(DIED, seen.process)
+    assert read_activities(files)["cell"].death == "its process died after: training 3/10"
+    ProgressFile(files, "cell").begin_attempt()
+    assert not read_activities(files)["cell"].has_died
 
 
 def test_files_that_are_no_activity_are_passed_over(tmp_path):

@@ -150,3 +150,12 @@ def test_models_that_were_there_and_usual_shares_of_work_count_where_no_plan_kno
         left = TimeLeft([activity.id for activity in activities], cached_cells=cached)
         left.look({activity.id: activity for activity in activities}, 0.0)
         assert left.share() == pytest.approx((0.2 + 0.4 + 1 + 0.05 + cached) / (0.2 + 1 + 1 + 0.05 + cached))
+
+
+def test_how_long_a_task_is_silent_counts_from_when_its_last_report_was_seen_whatever_its_clock_says() -> None:
+    left = TimeLeft(["a", "b"])
+    for now, a, b in ((0.0, 5e9, 7.0), (10.0, 5e9, 8.0), (40.0, 5e9, 8.0)):
+        left.look({"a": Activity("a", RUNNING, updated=a), "b": Activity("b", RUNNING, updated=b)}, now)
+    assert left.silent_seconds() == {"a": 40.0, "b": 30.0}
+    left.look({"a": Activity("a", RUNNING, waits="a GPU", updated=5e9), "b": Activity("b", DONE, updated=8.0)}, 50.0)
+    assert left.silent_seconds() == {}

@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raysweep.cli.views.console import new_console, shortened
-from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities, read_work
+from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities, read_work, silence
 from raysweep.engine.time_left import MODEL, TimeLeft
 from raysweep.errors import StoreError
 from raysweep.storage.files import PATIENCE
@@ -90,7 +90,7 @@ class PlainLog:
 
     def __init__(self, wanted: Sequence[str], display: Display) -> None:
         self._wanted, self._display = wanted, display
-        self._last_state: dict[str, tuple[str, str, str]] = {}
+        self._last_state: dict[str, tuple[str, str, str, bool, bool]] = {}
         self._last_time: dict[str, float] = {}
         self._last_amount: dict[str, tuple[int, int, str]] = {}
         self._seen: dict[str, str] = {}  # the last line of each tail
@@ -100,7 +100,8 @@ class PlainLog:
     def write(self, activities: dict[str, Activity], counts: SweepProgress) -> None:
         for activity in (activities[name] for name in self._wanted if name in activities):
             self._write_notes(activity)
-            news = (activity.state, activity.stage, activity.waits)
+            is_silent = bool(silence(counts.silent.get(activity.id, 0.0)))
+            news = (activity.state, activity.stage, activity.waits, activity.has_died, is_silent)
             amount = (activity.done, activity.total, activity.detail)
             pause = LINE_SECONDS if self._last_amount.get(activity.id) != amount else SAME_SECONDS
             due = activity.state == RUNNING and time.time() - self._last_time.get(activity.id, 0) >= pause
@@ -217,9 +218,12 @@ def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: fl
         activity = activities.get(name, Activity(name))
         if activity.state == RUNNING and activity.waits:
             parts.add_row(Text(name), Text("waits", style="yellow"), "", Text(f"for {activity.waits}"))
+        elif activity.state == RUNNING and activity.has_died:
+            parts.add_row(Text(name), Text("died", style="yellow"), "", Text(activity.death))
         elif activity.state == RUNNING:
             bar = ProgressBar(total=max(activity.total, 1), completed=activity.done, width=16)
-            parts.add_row(Text(name), Text(activity.stage), bar, Text(_amount(activity) + _stage_left(name, counts)))
+            news = silence(counts.silent.get(name, 0.0)) or _stage_left(name, counts)
+            parts.add_row(Text(name), Text(activity.stage), bar, Text(_amount(activity) + news))
         elif activity.state == FAILED:
             parts.add_row(Text(name, style="red"), Text("failed", style="red"), "", Text(activity.error[:60]))
     return Group(head, whole, parts)
@@ -233,11 +237,11 @@ def _line(activity: Activity, counts: SweepProgress) -> str:
         return start + ends.get(activity.state, activity.state)
     if activity.waits:
         return f"{start}waits for {activity.waits}"
+    if activity.has_died:
+        return f"{start}{activity.death}"
     amount = f" {_amount(activity)}" if activity.total else ""
-    silent = time.time() - activity.updated
-    news = f", no news for {duration(silent)}" if activity.updated and silent >= SAME_SECONDS else ""
-    left = counts.time_left or _stage_left(activity.id, counts)
-    return f"{start}{activity.stage}{amount}{news}{left}"
+    news = silence(counts.silent.get(activity.id, 0.0)) or counts.time_left or _stage_left(activity.id, counts)
+    return f"{start}{activity.stage}{amount}{news}"
 
 
 def _stage_left(task: str, counts: SweepProgress) -> str:

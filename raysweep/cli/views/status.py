@@ -257,7 +257,7 @@ def _facts(cell: CellDetail) -> list[tuple[str, str]]:
     activity, status = cell.activity, cell.status
     facts = [("cell", activity.id), ("state", status.state if status else activity.state)]
     if activity.stage:
-        facts.append(("stage", activity.amount))
+        facts.append(("stage", activity.death or activity.amount))
     if activity.training and activity.training not in activity.amount:
         facts.append(("training", activity.training))
     if activity.waits:

@@ -24,7 +24,7 @@ from raysweep.engine.progress import ProgressFile, require_ended_well
 from raysweep.engine.ray.cluster.cluster import Cluster, Placements, placements
 from raysweep.engine.ray.cluster.cordons import outside_cordons, require_checked
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, begin_here
-from raysweep.engine.ray.cluster.lives import ask_nodes_for_lives
+from raysweep.engine.ray.cluster.lives import ask_nodes_for_lives, watch_lives
 from raysweep.engine.ray.cluster.node_versions import require_equal_versions
 from raysweep.engine.ray.cluster.node_watch import watching_nodes
 from raysweep.engine.ray.cluster.nodes import DriverLabels, autoscaler_runs, nodes_by_id, present_driver_labels
@@ -77,6 +77,7 @@ class RayEngine(Engine):
         self._watches.enter_context(watch_stalls(progress))
         self._watches.enter_context(watch_outlook(progress, settings.tasks, settings.cached_cells))
         self._watches.enter_context(watch_orphans())
+        self._watches.enter_context(watch_lives(progress))
         ask_nodes_for_lives()
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raysweep.engine.progress import DONE, FAILED, Activity
 from raysweep.engine.time_left import MODEL, TimeLeft
@@ -21,6 +21,7 @@ class SweepProgress:
     share: float  # of the work that is done, roughly
     left: float | None  # seconds; None: unknown
     stages_left: Mapping[str, float]  # seconds of running stages, by task, as far as they are known
+    silent: Mapping[str, float] = field(default_factory=dict)  # seconds since the last report of each task
 
     @property
     def words(self) -> str:
@@ -49,7 +50,8 @@ def progress_of(
         done[is_model] += name in activities and activities[name].state == DONE
     failed = sum(name in activities and activities[name].state == FAILED for name in wanted)
     models, inputs = ((done[is_model], total[is_model]) for is_model in (True, False))
-    return SweepProgress(models, inputs, failed, left.share(), left.seconds(), left.stage_seconds())
+    seconds, by_stage, silent = left.seconds(), left.stage_seconds(), left.silent_seconds()
+    return SweepProgress(models, inputs, failed, left.share(), seconds, by_stage, silent)
 
 
 def with_done(activities: Mapping[str, Activity], cells: Sequence[CellStatus]) -> dict[str, Activity]:

@@ -11,13 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity, read_end
+from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity, read_end, silence
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow, end_of
 from raysweep.sweep.summary import FullCell, read_summary, times_of, write_summary
-from raysweep.units import duration
 
 if TYPE_CHECKING:
     import pandas
@@ -28,8 +27,6 @@ ENDED_EARLY = "ended"
 """The state of a cell that has no results and needs none, see `raysweep.planning.missing.end_of`."""
 LISTED = 48
 """Most cells that are listed one by one. Of more, those at work, failed and stopped are, below a summary."""
-SILENT_SECONDS = 60
-"""A running activity without news for so long is shown with the time since its last news."""
 
 
 @dataclass(frozen=True)
@@ -305,8 +302,9 @@ def _amount(activity: Activity) -> str:
         return ""
     if activity.waits and activity.state == RUNNING:
         return f"waits for {activity.waits}"
-    silent = time.time() - activity.updated
-    news = f", no news for {duration(silent)}" if activity.state == RUNNING and silent > SILENT_SECONDS else ""
+    if activity.has_died and activity.state == RUNNING:
+        return activity.death
+    news = silence(time.time() - activity.updated) if activity.state == RUNNING else ""
     amount = f" {activity.done:,}/{activity.total:,}" if activity.total else ""
     again = f", attempt {activity.attempt}" if activity.attempt > 1 else ""
     return f"{activity.stage}{amount}{again}{news}"

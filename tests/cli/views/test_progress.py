@@ -163,7 +163,7 @@ def test_a_log_gets_plain_lines_and_quiet_gets_none(tmp_path):
         assert expected in out.getvalue() and ("\x1b" not in out.getvalue()) and bool(out.getvalue()) != quiet
 
 
-def test_a_stage_that_gets_no_further_is_told_once_a_minute_with_how_long_it_is_silent(monkeypatch):
+def test_a_stage_that_gets_no_further_is_told_when_it_falls_silent_and_then_once_a_minute(monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr(views.time, "time", lambda: clock[0])
     console = log()
@@ -176,9 +176,27 @@ def test_a_stage_that_gets_no_further_is_told_once_a_minute_with_how_long_it_is_
         activities = {
             "rows": Activity("rows", RUNNING, stage="perturbing", done=done, total=14000, detail=how, updated=at)
         }
-        plain_log.write(activities, NOTHING)
+        plain_log.write(activities, dataclasses.replace(NOTHING, left=24.0, silent={"rows": clock[0] - at}))
     lines = shown(console).splitlines()
     same = [line for line in lines if "perturbing 2,048/14,000" in line]
     assert len(lines) - len(same) >= 4, "what moves is told as it moves"
-    assert len(same) <= 1 + (240 - 60) // SAME_SECONDS
-    assert same[0].endswith(how) and re.search(rf"{how}, no news for \d+ (s|min)", same[-1])
+    assert len(same) <= 2 + (240 - 60) // SAME_SECONDS
+    assert same[0].endswith(f"{how}, about 24 s left") and same[1].endswith(f"{how}, no sign of life for 40 s")
+    assert same[-1].endswith(" min 00 s") or "no sign of life for 2 min" in same[-1]
+
+
+def test_a_dead_process_is_told_at_once_instead_of_how_far_it_was(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(views.time, "time", lambda: clock[0])
+    console, activity = log(), Activity("m.C1.s1", RUNNING, "training", 83, 93, "loss 0.5")
+    counts = dataclasses.replace(NOTHING, left=24.0)
+    plain_log = PlainLog([activity.id], Display(console))
+    for each in (activity, dataclasses.replace(activity, has_died=True)):
+        plain_log.write({activity.id: each}, counts)
+        clock[0] += 1
+    alive, dead = shown(console).splitlines()
+    assert alive.endswith("training 83/93, loss 0.5, about 24 s left")
+    assert dead.endswith("m.C1.s1: its process died after: training 83/93: loss 0.5")
+    picture = terminal()
+    picture.print(_picture({"m.C1.s1": dataclasses.replace(activity, has_died=True)}, ["m.C1.s1"], 0.0, counts))
+    assert "its process died after: training 83/93" in shown(picture)

@@ -1,4 +1,4 @@
-"""Asks nodes whether processes of theirs live.
+"""Asks nodes whether processes of theirs live, and marks the activities of those that have died.
 
 The lease of a process that its node calls dead is free at once. Ray's own word on a process or node isn't enough: a
 node that Ray can't reach may be at work. Then, and without an answer, nothing is known.
@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import AbstractContextManager
 
+from raysweep.engine.attempts import run_periodically
+from raysweep.engine.progress import DIED, RUNNING, ProgressFile, read_activities
 from raysweep.storage import leases
+from raysweep.storage.files import Files
 from raysweep.storage.leases import Holder
 
 ANSWER_SECONDS = 8.0
 """How long a node has to answer; it may have to start a process for that."""
 AGAIN_SECONDS = 30.0
 """A node that didn't answer isn't asked for so long."""
+POLL_SECONDS = 5.0
+"""Time between two looks at the activities. One that hasn't changed in between is asked about."""
 
 log = logging.getLogger("raysweep")
 
@@ -57,3 +63,29 @@ def has_ended(process: Holder) -> bool:
         log.debug("whether %s lives is not known: %s", process, error)
         return False
     return bool(are_dead) and all(are_dead)
+
+
+def watch_lives(progress: Files) -> AbstractContextManager[None]:
+    """Mark activities whose process has died, until another one goes on with them, while the block runs."""
+    watch = LivesWatch(progress)
+    return run_periodically(lambda: watch.check(time.monotonic()), POLL_SECONDS, "lives")
+
+
+class LivesWatch:
+    """Looks after processes that report nothing, each at growing distances: after 5, 10, 20 s and so on."""
+
+    def __init__(self, progress: Files) -> None:
+        self._progress = progress
+        self._since: dict[str, tuple[float, float]] = {}  # the activity's `updated`, and when it was first seen
+        self._next: dict[str, float] = {}
+
+    def check(self, now: float) -> None:
+        """Look at all activities. `now`: seconds of a monotonic clock."""
+        for name, activity in read_activities(self._progress).items():
+            updated, since = self._since.get(name, (None, now))
+            if updated != activity.updated:
+                self._since[name], self._next[name] = (activity.updated, now), now + POLL_SECONDS
+            elif activity.state == RUNNING and not (activity.waits or activity.has_died) and now >= self._next[name]:
+                self._next[name] = now + max(POLL_SECONDS, now - since)
+                if leases.has_ended(activity.owner):
+                    ProgressFile(self._progress, name).exchange(DIED, activity.process)

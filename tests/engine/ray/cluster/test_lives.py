@@ -6,7 +6,10 @@ import dataclasses
 
 import pytest
 
-from raysweep.engine.ray.cluster.lives import has_ended
+from raysweep.engine.progress import RUNNING, ProgressFile, read_activities
+from raysweep.engine.ray.cluster.lives import POLL_SECONDS, LivesWatch, has_ended
+from raysweep.storage import leases
+from raysweep.storage.files import Files
 from raysweep.storage.leases import this_process
 
 
@@ -18,3 +21,21 @@ def test_a_node_of_the_same_machine_says_whether_a_process_lives():
     assert not has_ended(me) and has_ended(ended)
     for other in ({"host": "nowhere"}, {"space": "pid:[1]"}, {"boot": "another"}):
         assert not has_ended(dataclasses.replace(ended, **other)), "nobody is there to ask"
+
+
+def test_what_has_not_changed_is_asked_about_at_growing_distances_and_marked_once_it_is_dead(tmp_path, monkeypatch):
+    files, asked, dead = Files(str(tmp_path)), [], []
+    monkeypatch.setattr(leases, "has_ended", lambda process: asked.append(now) or bool(dead))
+    cell, watch = ProgressFile(files, "cell"), LivesWatch(files)
+    ProgressFile(files, "other").report_wait("a GPU")
+    cell.update("training", 3, 10, force=True)
+    for now in range(0, 61, int(POLL_SECONDS)):
+        watch.check(float(now))
+    assert asked == [5, 10, 20, 40]
+    dead.append(True)
+    for now in range(65, 101, int(POLL_SECONDS)):
+        watch.check(float(now))
+    activity = read_activities(files)["cell"]
+    assert asked[4:] == [80] and (activity.state, activity.has_died) == (RUNNING, True)
+    ProgressFile(files, "cell").begin_attempt()
+    assert not read_activities(files)["cell"].has_died
