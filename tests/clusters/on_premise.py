@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from raysweep.storage.files import Files
+from raysweep.storage.leases import Holder, holder_from
 from tests.clusters.namespaces import SHARED, Machine, Site, allow, site
 from tests.paths import REPO
 from tests.patience import PATIENCE, eventually
@@ -98,6 +100,12 @@ class Cluster:
         """Return what the progress of a sweep says of the first cell whose name begins so; {} if nothing."""
         files = sorted((self.store / "sweeps" / sweep / "progress").glob(f"{start}*.json"))
         return json.loads(files[0].read_text()) if files else {}
+
+    def holders(self) -> list[Holder]:
+        """Return the processes that hold leases of models."""
+        store = Files(str(self.store), expected=True)
+        names = [name for name in store.infos("leases") if name.startswith("model-")]
+        return [holder_from(text) for name in names if (text := store.read(f"leases/{name}"))]
 
     def await_training(self, process: subprocess.Popen[str], sweep: str, start: str) -> str:
         """Wait until the cell whose name begins so has trained for some steps; return the machine where it trains.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,12 +18,14 @@ import yaml
 
 import raysweep
 from raysweep.programs import COMPILED
+from raysweep.storage import leases
 from raysweep.testing.tiny import make_tiny
 from tests.clusters.namespaces import DOMAIN, HOME, SHARED, missing
 from tests.clusters.on_premise import GPUS, SETTINGS, STORE, Cluster, finished, on_premise
 from tests.execution.compiled.problems import rows
 from tests.execution.compiled.processes import needs
 from tests.paths import NANO
+from tests.patience import eventually
 from tests.storage.stores import content
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
@@ -68,8 +71,12 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def undisturbed(cluster: Cluster) -> subprocess.Popen[str]:
-    """The sweep of all trainings that are disturbed, in peace and without Ray, on the laptop, beside the tests."""
-    return cluster.start("raysweep run disturbed.yaml --engine local --set training.sets=[C1,C2,C3] --storage ~/alone")
+    """The sweep of all trainings that are disturbed, in peace and without Ray, on the laptop, beside the tests.
+
+    It has one thread, as Ray gives to its processes: with more, weights differ in their last digits.
+    """
+    run = "OMP_NUM_THREADS=1 raysweep run disturbed.yaml --engine local"
+    return cluster.start(f"{run} --set training.sets=[C1,C2,C3,W1,W2] --storage ~/alone")
 
 
 @pytest.mark.usefixtures("undisturbed")
@@ -188,6 +195,34 @@ def test_a_node_that_is_lost_costs_an_attempt_and_comes_back(cluster):
     cluster.await_all_nodes()
 
 
+def test_a_raylet_that_is_killed_on_a_machine_that_lives_costs_an_attempt_and_comes_back(cluster):
+    process = cluster.submit("disturbed.yaml", *disturbed("no-raylet", "W1"))
+    name = cluster.await_training(process, "no-raylet", "llama.long")
+    cluster.site.machines[name].run("pkill -KILL -x raylet")
+    code, told = finished(process)
+    assert code == 0, told
+    assert "attempt 1 failed" in told and re.search(r"training resumes from step \d+", told), told
+    cluster.await_all_nodes()
+
+
+def test_a_machine_tells_another_one_which_waits_that_a_process_was_killed(cluster):
+    """The waiting sweep makes what the killed one was making; the first one's command is killed, too."""
+    nodes = cluster.nodes()
+    first = cluster.submit("disturbed.yaml", *disturbed("first", "W2", node=nodes["gpu1"]))
+    assert eventually(lambda: int(cluster.cell("first", "llama.long").get("done", 0)) > 50)
+    second = cluster.submit("disturbed.yaml", *disturbed("second", "W2", node=nodes["gpu2"]))
+    assert eventually(lambda: "another process to make it" in cluster.cell("second", "llama.long").get("waits", ""))
+    (held,) = [one for one in cluster.holders() if one.host == "gpu1"]
+    cluster.head.run("pkill -KILL -f '[r]aysweep run .*name=first'")
+    cluster.site.machines["gpu1"].run(f"kill -KILL {held.pid}; true")  # Ray may have been quicker
+    killed = time.monotonic()
+    assert eventually(lambda: any(one.host == "gpu2" for one in cluster.holders()))
+    assert time.monotonic() - killed < leases.DEAD_SECONDS / 2
+    code, told = finished(second)
+    assert code == 0 and re.search(r"training resumes from step \d+", told), told
+    assert finished(first)[0] != 0
+
+
 def test_after_a_loss_of_the_head_ray_up_and_the_same_command_resume(cluster):
     process = cluster.submit("disturbed.yaml", *disturbed("headless", "C3"))
     cluster.await_training(process, "headless", "llama.long")
@@ -211,6 +246,7 @@ def test_what_was_disturbed_ends_as_what_was_not(cluster, undisturbed):
     assert alone and {name: disturbed.get(name) for name in alone} == alone
 
 
-def disturbed(name: str, training_set: str) -> tuple[str, ...]:
-    """Return the arguments of a sweep with one fine-tuning."""
-    return (f"--set name={name} --set training.sets=[{training_set}] --set resources.gpus=0.25",)
+def disturbed(name: str, training_set: str, node: str = "") -> tuple[str, ...]:
+    """Return the arguments of a sweep with one fine-tuning: on a GPU, or in the cell's own process on a node."""
+    where = f"resources.training.labels='{{ray.io/node-id: {node}}}'" if node else "resources.gpus=0.25"
+    return (f"--set name={name} --set training.sets=[{training_set}] --set {where}",)

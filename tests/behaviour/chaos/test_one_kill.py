@@ -6,7 +6,7 @@ import pytest
 
 from tests.behaviour.chaos.processes import ProcessTree, Seen, Victim
 from tests.patience import PATIENCE, eventually
-from tests.small_ray import SmallRay
+from tests.small_ray import SmallRay, small_ray
 from tests.steady import Sweep, held
 from tests.storage.stores import content
 
@@ -56,6 +56,34 @@ def test_a_killed_trial_resumes_in_another_process(undisturbed, installed, share
     code, processes = killed(sweep, Victim.TRIAL, shared_ray)
     assert code == 0 and eventually(lambda: not processes_of_sweeps(processes))
     assert "attempt 1 failed: its process died after: training" in sweep.told("base.steady")
+    assert sweep.resumed_from()[0] >= 2
+    assert content(sweep.store) == content(undisturbed.store)
+
+
+@pytest.mark.long
+def test_a_killed_trial_is_told_as_long_as_no_other_process_can_begin(undisturbed, installed, tmp_path):
+    """Ray can start none while its raylet is stopped.
+
+    In small: tests/engine/ray/cluster/test_lives.py, tests/cli/views/test_progress.py.
+    """
+    sweep = Sweep(tmp_path, installed)
+    sweep.config.write_text(undisturbed.config.read_text())
+    with small_ray() as ray:
+        with held(ray.notes):
+            command, tree = sweep.start("run", str(sweep.config), "--address", ray.address), ProcessTree()
+            tree.add_root(ray.process.pid)
+            sweep.await_checkpoint(command, look=tree.look)
+            tree.look()
+            (raylet,) = [seen for seen in tree.alive(Victim.RAYLET) if seen.process.children()]
+            raylet.process.suspend()
+            for seen in tree.alive(Victim.TRIAL):
+                seen.process.kill()
+            died = "its process died after: training"
+            assert eventually(lambda: died in sweep.cells()["base.steady.C1.s7"]["amount"])
+            raylet.process.resume()
+        _, told = command.communicate(timeout=PATIENCE)
+    assert command.returncode == 0, told
+    assert f" base.steady.C1.s7: {died}" in told
     assert sweep.resumed_from()[0] >= 2
     assert content(sweep.store) == content(undisturbed.store)
 
