@@ -93,7 +93,7 @@ class PlainLog:
         self._last_state: dict[str, tuple[str, str, str, bool, bool]] = {}
         self._last_time: dict[str, float] = {}
         self._last_amount: dict[str, tuple[int, int, str]] = {}
-        self._seen: dict[str, str] = {}  # the last line of each tail
+        self._seen: dict[str, tuple[str, ...]] = {}  # the tails
         self._has_begun = False
         self._traces: dict[str, str] = {}
 
@@ -114,16 +114,16 @@ class PlainLog:
         self._has_begun = True
 
     def _write_notes(self, activity: Activity) -> None:
-        tail, seen = activity.tail, self._seen.get(activity.id, "")
-        for line in tail[tail.index(seen) + 1 if seen in tail else 0 :]:
+        tail, seen = activity.tail, self._seen.get(activity.id, ())
+        known = next(count for count in range(len(seen), -1, -1) if tail[:count] == seen[len(seen) - count :])
+        for line in tail[known:]:  # lines of one second may be equal
             _, clock, note = line.split(" ", 2)
             if note.startswith(NOTE):
                 text = f"{activity.id}: {note.removeprefix(NOTE)}"
                 log.debug("%s%s", text, self._trace(activity))
                 when = time.strftime("%H:%M:%S") if self._has_begun else clock
                 self._display.line(shortened(f"{when} {text}"), is_note=True)
-        if tail:
-            self._seen[activity.id] = tail[-1]
+        self._seen[activity.id] = tail
 
     def _trace(self, activity: Activity) -> str:
         if activity.trace == self._traces.get(activity.id, ""):

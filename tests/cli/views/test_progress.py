@@ -74,6 +74,16 @@ def test_times_of_lines_are_those_of_this_machine_whatever_a_nodes_clock_says():
     assert "lost a worker" in shown(console) and "03:04:05" not in shown(console)
 
 
+def test_a_note_between_equal_lines_of_one_second_is_told_once():
+    console, second = log(), "2020-01-01 03:04:05"
+    tail = (f"{second} starting", f"{second} ! attempt 1 failed", f"{second} starting", *[f"{second} training"] * 40)
+    with Display(console) as display:
+        lines = PlainLog(["m.base"], display)
+        for end in range(len(tail) + 1):
+            lines.write({"m.base": Activity("m.base", RUNNING, tail=tail[max(0, end - 40) : end])}, NOTHING)
+    assert shown(console).count("attempt 1 failed") == 1
+
+
 def test_a_counter_is_a_bar_on_a_terminal_and_has_a_time_left_after_a_second(monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr(views, "time", SimpleNamespace(time=time.time, monotonic=lambda: clock[0]))
