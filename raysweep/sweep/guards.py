@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -81,7 +82,7 @@ def sweep_lease(folder: SweepFolder) -> Iterator[Lease]:
         if holder is not None and (holder.is_here or time.monotonic() > deadline):
             raise UsageError(
                 f"sweep {folder.name!r} is being run by {holder}; wait for it "
-                f"(raysweep status {folder.name} --storage {folder.store.root}), stop "
+                f"(raysweep status {folder.name} --storage {shlex.quote(folder.store.root)}), stop "
                 f"it, or give this sweep another name (--set name={folder.name}-2)"
             )
         if not logged and holder is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 
 from rich.table import Column, Table
@@ -42,7 +43,7 @@ def print_gc(result: Survey | Removal, store: Store, as_json: bool) -> None:
     elif removal:
         console.print(f"removed {_things(len(things))}, {size(total)}", soft_wrap=True)
     else:
-        delete = f"raysweep gc --storage {store.root} --delete"
+        delete = f"raysweep gc --storage {shlex.quote(store.root)} --delete"
         console.print(f"nothing was removed; to remove them: {delete}", soft_wrap=True)
     console.print(f"storage: {store.files}", soft_wrap=True)
 

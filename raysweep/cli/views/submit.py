@@ -5,6 +5,7 @@ The log goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 from raysweep.cli.exit import invocation
@@ -30,7 +31,7 @@ def follow_job(submission: Submission, sweep: str) -> int:
     job_id = submission.send()
     reach = (
         f"  ray job logs --address {address} --follow {job_id}\n"
-        f"  raysweep status {sweep} --storage {submission.storage}\n"
+        f"  raysweep status {sweep} --storage {shlex.quote(submission.storage)}\n"
         f"  ray job stop --address {address} {job_id}"
     )
     invocation.goes_on = f"job {job_id} goes on; to follow it, to see how far it is, to stop it:\n{reach}"
