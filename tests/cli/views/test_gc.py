@@ -47,7 +47,7 @@ def test_it_says_what_could_be_removed_and_how_and_removes_nothing(cli, root):
         "model 2 6 MiB",
         "staging 1 < 1 MiB",
         "together 3 6 MiB",
-        f"nothing was removed; to remove them: raysweep gc --storage {root} --delete",
+        f"nothing was removed; to remove them: raysweep gc --storage '{root}' --delete",
         f"storage: {root}",
     ]
     assert sorted(root.rglob("*")) == before
