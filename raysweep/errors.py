@@ -107,6 +107,8 @@ class UnknownName(UsageError):
 class StoreError(RaysweepError):
     """The store can't be read or written."""
 
+    has_waited = False  # as long as an outage is waited for
+
 
 class WasAway(StoreError):
     """The store was out of reach for a while and is back: work that failed meanwhile begins again."""

@@ -72,7 +72,7 @@ def _with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recove
         except Exception as error:
             progress.record_trace(traceback.format_exc())
             cause = root_cause(error)
-            away = None if isinstance(cause, Stopped) else outage()
+            away = None if isinstance(cause, Stopped) or getattr(cause, "has_waited", False) else outage()
             cause = away or cause
             is_same = not getattr(cause, "counts", True)
             if is_same:

@@ -29,6 +29,8 @@ log = logging.getLogger("raysweep")
 T = TypeVar("T")
 
 Outage = Callable[[], StoreError | None]
+RECENT_SECONDS = 10.0
+"""An error is ascribed to an outage that ended less than so long before."""
 LOOK_SECONDS = 0.2
 """Between two looks whether a disk is there."""
 PATIENCE = 120.0
@@ -197,18 +199,18 @@ class Files:
     def noting_outages(self) -> Iterator[Outage]:
         """Yield a function that finds the outage that an error in the block comes from.
 
-        It returns None if the root was not away since the last call. Else it waits until the root is back, and returns
-        WasAway, or StoreError if it doesn't come back. A disk is looked at several times a second, since it may be back
-        before an error is handled.
+        It returns None if the root was not away in the last seconds and since the last call. Else it waits until the
+        root is back, and returns WasAway, or StoreError if it doesn't come back. A disk is looked at several times a
+        second, since it may be back before an error is handled.
         """
-        problems: list[OSError] = []
+        problems: list[tuple[float, OSError]] = []  # the last one, and when it was met
         has_ended = threading.Event()
 
         def look() -> None:
             try:
                 self._backend.require_root()
             except OSError as error:
-                problems[:] = [error]
+                problems[:] = [(time.monotonic(), error)]
 
         def look_often() -> None:
             while not has_ended.wait(LOOK_SECONDS):
@@ -216,13 +218,13 @@ class Files:
 
         def outage() -> StoreError | None:
             look()
-            if not problems:
+            if not problems or time.monotonic() - problems[0][0] > RECENT_SECONDS:
                 return None
             try:
                 self.await_root()
             except StoreError as error:
                 return error
-            return WasAway(f"storage {self._shown_root} was away: {reason_of(problems.pop())}")
+            return WasAway(f"storage {self._shown_root} was away: {reason_of(problems.pop()[1])}")
 
         if self.local is not None and self.expected:
             threading.Thread(target=look_often, name="storage", daemon=True).start()
@@ -238,7 +240,7 @@ class Files:
                 try:
                     return work()
                 except Exception as error:
-                    problem = outage()
+                    problem = None if getattr(error, "has_waited", False) else outage()
                     if problem is None:
                         raise
                     if problem.counts:
@@ -280,7 +282,9 @@ class Files:
             except OSError as error:
                 left = started + PATIENCE - time.monotonic()
                 if not (patient and self.expected and left > 0 and self._backend.is_transient(error)):
-                    raise StoreError(f"storage {self._shown_root}: {reason_of(error)}") from error
+                    problem = StoreError(f"storage {self._shown_root}: {reason_of(error)}")
+                    problem.has_waited = patient and left <= 0
+                    raise problem from error
                 if not has_warned:
                     has_warned = True
                     log.warning("storage %s: %s; waiting up to %.0f s for it", self._shown_root, reason_of(error), left)

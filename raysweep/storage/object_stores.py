@@ -122,7 +122,7 @@ class ObjectStore(Backend):
         try:
             self._conditional.put(self._key(name), data, mode=condition)
             return True
-        except (AlreadyExistsError, PreconditionError):
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):  # the last: another process has removed it
             return False
 
     @override

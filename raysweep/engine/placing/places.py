@@ -152,8 +152,7 @@ class Places:
                 nodes_for_it = set(self.room.idle.usable(needs, pool)) if needs.gpus and not line.to_come else set()
                 is_behind = bool(nodes_for_it & taken)  # Ray would not know that somebody comes first
                 taken |= nodes_for_it
-                is_cordoned = self.room.is_cordoned(pool, needs)  # what Ray is asked for now would exclude its nodes
-                if waited_here and (is_behind or is_cordoned or not self._may_wait_in_ray(line)):
+                if waited_here and (is_behind or not self._may_wait_in_ray(line)):
                     continue
             place.nodes = nodes
             if waited_here:

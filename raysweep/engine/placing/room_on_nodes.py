@@ -24,11 +24,6 @@ class RoomOnNodes:
         self.idle, self.kept, self.cordoned = IdleNodes(nodes, may_grow=self.idle.may_grow), {}, set(cordoned)
         self._left = {name: dict(node.resources) for name, node in nodes.items()}
 
-    def is_cordoned(self, pool: str, needs: Needs) -> bool:
-        """Return True if all nodes that could hold a process are cordoned, and there is one."""
-        usable = self.idle.usable(needs, pool)
-        return bool(usable) and self.cordoned.issuperset(usable)
-
     def keep_for(self, pool: str, needs: Needs, number: int) -> None:
         """Keep CPUs, memory and the like for what waits for accelerators, on nodes where enough of these are free.
 

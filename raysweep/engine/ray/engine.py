@@ -22,7 +22,7 @@ from raysweep.engine.placing.groups import pools_of_groups, warn_of_absent
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.progress import ProgressFile, require_ended_well
 from raysweep.engine.ray.cluster.cluster import Cluster, Placements, placements
-from raysweep.engine.ray.cluster.cordons import outside_cordons, require_checked
+from raysweep.engine.ray.cluster.cordons import leave_cordoned_node, outside_cordons
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, begin_here
 from raysweep.engine.ray.cluster.lives import ask_nodes_for_lives, watch_lives
 from raysweep.engine.ray.cluster.node_versions import require_equal_versions
@@ -93,7 +93,7 @@ class RayEngine(Engine):
         may_grow = not self._cluster.owned and autoscaler_runs()
         self._nodes = IdleNodes(nodes_by_id(), may_grow=may_grow)
         if tasks and not self._cluster.owned:
-            self._watches.enter_context(watching_nodes(self._check_nodes))
+            self._watches.enter_context(watching_nodes(self._check_nodes, may_grow=may_grow))
         asked: dict[str, tuple[list[str], CellNeeds]] = {}
         for task in tasks:
             needs = task.needs.capped(self._nodes.most_memory)
@@ -292,10 +292,10 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
 
     own_process()
     limit_kernel_caches()
+    leave_cordoned_node()
     ask_nodes_for_lives()
     part_of, references = parts
     try:
-        require_checked()
         begin_here(ProgressFile(progress, config["cell"]))
         task, stages = ray.get(references[part_of[config["cell"]]])[config["cell"]]
         require_ended_well(task.after, ProgressFile(progress, task.id))
@@ -313,7 +313,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
 
 def _run_task(task: Task, stages: Stages, progress: Files, *dependencies: Any) -> None:
     own_process()
-    require_checked()
+    leave_cordoned_node()
     ask_nodes_for_lives()
     begin_here(ProgressFile(progress, task.id))
     with held_resources(task.id):

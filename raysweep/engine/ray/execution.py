@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from raysweep.engine.base import BatchOutput, ExecuteJob, ProgramBatch
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement
-from raysweep.engine.ray.cluster.cordons import outside_cordons, require_checked
+from raysweep.engine.ray.cluster.cordons import outside_cordons, require_open_node
 from raysweep.engine.ray.cluster.drains import excuse_for
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.ray.stragglers import Stragglers
@@ -70,7 +70,7 @@ class ExecutionActor:
     def ready(self) -> ActorNode:
         import ray
 
-        require_checked()
+        require_open_node()
         name, refusal = platform.node(), ""
         try:
             self._executor.level()

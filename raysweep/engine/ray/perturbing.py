@@ -19,7 +19,7 @@ from raysweep.engine.base import BatchOutput, PerturbJob
 from raysweep.engine.jobs import perturb_block
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, map_result
-from raysweep.engine.ray.cluster.cordons import require_checked
+from raysweep.engine.ray.cluster.cordons import require_open_node
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.perturbations.base import PERTURBATIONS
@@ -70,6 +70,7 @@ class PerturbingActor:
     """Perturbs rows on an accelerator, and keeps the models that it has loaded."""
 
     def __init__(self, job: PerturbJob, numbers: Sequence[int], progress: ProgressFile) -> None:
+        require_open_node()
         self._job, self._numbers = job, numbers
         self._failure = died_too_often("a perturbing actor", progress)
         end_with_raylet()
@@ -87,7 +88,7 @@ def _neural_methods(job: PerturbJob) -> list[int]:
 
 
 def _perturb_in_task(rows: dict[str, Any], job: PerturbJob, numbers: Sequence[int]) -> dict[str, Any]:
-    require_checked()
+    require_open_node()
     with held_resources(""):
         return _perturb(rows, job, numbers)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -59,7 +59,7 @@ class RayStages(Stages):
         tags = {"model": self.model, "recipe": self.recipe}
         is_capped = self._require_gpu_hours("training", placed)
         _report_wait("training workers", training.workers, placed, progress)
-        with self.training_places(cell, training.workers), excusing_cordons():
+        with self.training_places(cell, training.workers), self._excusing_cordons(progress):
             return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
 
     @contextmanager
@@ -83,7 +83,7 @@ class RayStages(Stages):
             for method, rows in zip(job.methods, output.rows, strict=True):
                 meter.report("raysweep_perturbed_rows", len(rows), method=method.name)
 
-        return _reported(perturb_with_ray(job, progress), report)
+        return self._reported(perturb_with_ray(job, progress), report, progress)
 
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
         """Generate through Ray Data and hosts, or in this process if it holds a GPU, which others can't have then."""
@@ -99,10 +99,10 @@ class RayStages(Stages):
             self.keeper.give_back.remote(progress.activity.id)
         is_capped = self._require_gpu_hours("generation", placed)
         if placed.in_trial and self.placed.training.gpus:
-            return _reported(LocalStages().generate(job, progress), report)
+            return self._reported(LocalStages().generate(job, progress), report, progress)
         _report_wait("generation processes", 1, placed, progress)
         results = generate_with_ray(job, placed, self.generators, progress, self.keeper, is_capped=is_capped)
-        return _reported(results, report)
+        return self._reported(results, report, progress)
 
     def edit(self, run: EditRun, progress: ProgressFile) -> dict[str, Any]:
         """Have a host of the base edit it, or this process if it holds a GPU, which others can't have then."""
@@ -111,7 +111,7 @@ class RayStages(Stages):
         if placed.in_trial and self.placed.training.gpus:
             return LocalStages().edit(run, progress)
         _report_wait("editing process", 1, placed, progress)
-        with excusing_cordons():
+        with self._excusing_cordons(progress):
             return edit_with_ray(run, placed, progress, self.keeper, is_capped=is_capped)
 
     @override
@@ -132,11 +132,25 @@ class RayStages(Stages):
             for verdict, number in Counter(row.outcome.value for row in output.rows).items():
                 meter.report("raysweep_programs", number, verdict=verdict)
 
-        return _reported(execute_with_ray(job, placed, self.executors, progress), report)
+        return self._reported(execute_with_ray(job, placed, self.executors, progress), report, progress)
 
     @override
     def count_reused(self, what: str, number: int) -> None:
         meter.report("raysweep_reused", number, what=what)
+
+    def _reported(
+        self,
+        outputs: Iterator[BatchOutput[R]],
+        report: Callable[[BatchOutput[R]], None],
+        progress: ProgressFile,
+    ) -> Iterator[BatchOutput[R]]:
+        with self._excusing_cordons(progress):
+            for output in outputs:
+                report(output)
+                yield output
+
+    def _excusing_cordons(self, progress: ProgressFile) -> AbstractContextManager[None]:
+        return excusing_cordons(progress, is_here=self.placed.in_trial)
 
     def _require_gpu_hours(self, stage: str, placed: Placement) -> bool:
         """Return True if a stage may use GPU-hours of a cap; raise Stopped if none are left."""
@@ -149,10 +163,3 @@ class RayStages(Stages):
 def _report_wait(processes: str, number: int, placed: Placement, progress: ProgressFile) -> None:
     if not placed.in_trial:
         progress.report_wait(f"{number} {processes} with {amounts_text(placed.amounts)} each")
-
-
-def _reported(outputs: Iterator[BatchOutput[R]], report: Callable[[BatchOutput[R]], None]) -> Iterator[BatchOutput[R]]:
-    with excusing_cordons():
-        for output in outputs:
-            report(output)
-            yield output

@@ -22,7 +22,7 @@ from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import drains
 from raysweep.engine.ray.cluster.cluster import Placement
-from raysweep.engine.ray.cluster.cordons import outside_cordons, require_checked
+from raysweep.engine.ray.cluster.cordons import outside_cordons, own_node, require_open_node
 from raysweep.engine.ray.disk import storage_of_ray
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.numbers.held import held_resources
@@ -91,7 +91,7 @@ class WorkerServices(MeasuredServices):
         context = train.get_context()
         rank, world_size = context.get_world_rank(), context.get_world_size()
         super().__init__(checkpoints, progress, model_service, rank=rank, world_size=world_size)
-        nodes = self._of_all(drains.own_node())
+        nodes = self._of_all(own_node())
         if rank == 0:
             drains.note_nodes(progress, nodes)
 
@@ -189,6 +189,8 @@ def _worker_loop(
     in_trial = placement.in_trial
 
     def loop(_: dict[str, Any]) -> dict[str, Any]:
+        if not in_trial:
+            require_open_node()
         require_versions(training.versions, "trains")
         if is_capped and not in_trial:
             meter.require_gpu_hours("training")
@@ -197,7 +199,6 @@ def _worker_loop(
         slots = max(1, int(placement.cpus))
         with ExitStack() as stack:
             if not in_trial:  # otherwise the task reports what it holds
-                require_checked()
                 own_process()
                 stack.enter_context(held_resources(progress.activity.id))
             stages = stack.enter_context(LocalStages(slots))

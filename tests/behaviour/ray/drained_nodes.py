@@ -253,7 +253,7 @@ def nodes_of_new_processes() -> list[str]:
     """
     import ray
 
-    from raysweep.engine.ray.cluster.drains import own_node
+    from raysweep.engine.ray.cluster.cordons import own_node
     from raysweep.engine.ray.cluster.nodes import nodes_by_id
 
     class Where:

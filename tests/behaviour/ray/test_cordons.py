@@ -91,7 +91,7 @@ def sweep(installed, tmp_path) -> Sweep:
 def test_a_node_whose_disk_fills_up_gets_no_more_work_and_no_cell_fails(sweep, tmp_path):
     undisturbed = sweep.command("run", str(sweep.config), "--engine", "local", storage=tmp_path / "undisturbed")
     assert undisturbed.returncode == 0, undisturbed.stderr
-    with small_ray(num_cpus=1, include_dashboard=False) as ray, small_node(ray) as node:
+    with small_ray(num_gpus=0, include_dashboard=False) as ray, small_node(ray) as node:
         with held(ray.notes):
             running = sweep.start("run", str(sweep.config), "--address", ray.address)
             sweep.await_checkpoint(running)

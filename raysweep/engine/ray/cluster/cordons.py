@@ -1,8 +1,8 @@
 """Which nodes are cordoned: they get no new work, since they lack room or differ from the process of the command.
 
 node_watch.py decides it in the process of the command and writes it into Ray's key-value store. All processes of the
-sweep read it there: what they ask Ray for excludes these nodes by their ids. An attempt during which a node was
-cordoned is no failed attempt.
+sweep read it there: what they ask Ray for excludes these nodes by their ids, and a process that starts on one of them
+ends. An attempt during which a node was cordoned for lack of room is no failed attempt, a few times.
 """
 
 from __future__ import annotations
@@ -10,19 +10,28 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from raysweep.engine.attempts import is_retryable
+from raysweep.engine.progress import ProgressFile
 from raysweep.errors import RaysweepError, Stopped
+
+log = logging.getLogger("raysweep")
 
 NODE_LABEL = "ray.io/node-id"
 """Label with a node's id, which Ray gives to every node."""
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 3.0
 """Between two looks at the nodes, and how long they have to answer."""
-LOOKS_SECONDS = 4 * LOOK_SECONDS
+FRESH_SECONDS = 4 * LOOK_SECONDS
 """Limit for a wait until the nodes were looked at twice."""
+MOST_EXCUSES = 10
+"""Most attempts of a task that cordons excuse."""
+LEFT = 71
+"""Exit code of a process that ends since its node is cordoned, so that Ray starts it on another one."""
 CHECK_SECONDS = 150.0
 """Limit for a process's wait until its node, which has joined late, is checked."""
 POLL_SECONDS = 0.5
@@ -39,8 +48,8 @@ class Cordoned(RaysweepError):
 class Cordons:
     """What is known of the nodes. `looks`: number of looks at them until now; 0: nobody watches them.
 
-    `checked`: ids of those that are like the command's; `reasons`: why nodes are cordoned, by their ids; `since`: the
-    number of the look that cordoned them.
+    `checked`: ids of those that are like the command's; `reasons`: why nodes are cordoned, by their ids; `since`: which
+    look cordoned a node, by the ids of those that lack room.
     """
 
     looks: int = 0
@@ -69,20 +78,39 @@ def outside_cordons(labels: Mapping[str, str], others: Iterable[str] = ()) -> di
     return {**labels, NODE_LABEL: f"!in({','.join(excluded)})"} if excluded else dict(labels)
 
 
-def require_checked() -> None:
+def require_open_node() -> None:
     """Wait until this process's node, which may have joined late, is checked; raise Cordoned if it is cordoned."""
-    import ray
-
-    node, limit = ray.get_runtime_context().get_node_id(), time.monotonic() + CHECK_SECONDS
-    while (cordons := read_cordons()).looks and node not in cordons.checked and time.monotonic() < limit:
+    node, limit = own_node(), time.monotonic() + CHECK_SECONDS
+    while (cordons := read_cordons()).looks:
         if node in cordons.reasons:
             raise Cordoned(cordons.reasons[node])
+        if node in cordons.checked or time.monotonic() > limit:
+            return
         time.sleep(POLL_SECONDS)
 
 
+def leave_cordoned_node() -> None:
+    """Do as `require_open_node`, but end this process if its node is cordoned: Ray starts it again, on another one."""
+    try:
+        require_open_node()
+    except Cordoned as error:
+        log.debug("%s", error)
+        time.sleep(LOOK_SECONDS)  # Ray may start it here again, which shouldn't be done in a hurry
+        os._exit(LEFT)
+
+
+def own_node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
 @contextlib.contextmanager
-def excusing_cordons() -> Iterator[None]:
-    """Raise Cordoned for a retryable error of work during which a node was cordoned, and still is at the next look."""
+def excusing_cordons(progress: ProgressFile, *, is_here: bool) -> Iterator[None]:
+    """Raise Cordoned for a retryable error of work during which a node was cordoned for lack of room, and still is.
+
+    `is_here`: this process did the work itself. It ends if its own node is cordoned, and goes on on another one.
+    """
     first = read_cordons().looks
     try:
         yield
@@ -90,8 +118,11 @@ def excusing_cordons() -> Iterator[None]:
         if isinstance(error, Stopped) or not is_retryable(error):
             raise
         cordons = fresh_cordons()
+        if is_here and own_node() in cordons.since:
+            progress.note(cordons.reasons[own_node()])
+            os._exit(LEFT)
         new = [cordons.reasons[node] for node, since in cordons.since.items() if since > first]
-        if new:
+        if new and progress.count("cordons") <= MOST_EXCUSES:
             raise Cordoned(new[0]) from error
         raise
 
@@ -99,8 +130,8 @@ def excusing_cordons() -> Iterator[None]:
 def fresh_cordons() -> Cordons:
     """Return the cordons after a look at the nodes that begins from now on, such as after a process has died."""
     cordons = read_cordons()
-    latest, limit = cordons.looks + 2, time.monotonic() + LOOKS_SECONDS
-    while 0 < cordons.looks < latest and time.monotonic() < limit:
+    latest, limit = cordons.looks + 2, time.monotonic() + FRESH_SECONDS
+    while len(cordons.checked) > 1 and cordons.looks < latest and time.monotonic() < limit:
         time.sleep(POLL_SECONDS)
         cordons = read_cordons()
     return cordons

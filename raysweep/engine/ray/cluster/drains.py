@@ -15,7 +15,7 @@ from typing import Any
 from raysweep.engine.attempts import root_cause
 from raysweep.engine.checkpoints import Notice
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray.cluster.cordons import fresh_cordons
+from raysweep.engine.ray.cluster.cordons import MOST_EXCUSES, fresh_cordons, own_node, read_cordons
 from raysweep.errors import RaysweepError
 
 log = logging.getLogger("raysweep")
@@ -77,22 +77,16 @@ def own_notice() -> Notice | None:
     return None
 
 
-def own_node() -> str:
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())
-
-
 def excuse_for(progress: ProgressFile, nodes: Iterable[str]) -> str:
     """Say which of some nodes were drained or are cordoned, where that excuses an end of work on them; else return "".
 
-    Each call counts: after `MOST_DRAINS` of them the drain of these nodes, or a cordon, excuses nothing more.
+    Each call counts: after `MOST_DRAINS` of them the drain of these nodes excuses nothing more, and cordons after
+    `MOST_EXCUSES`.
     """
-    nodes = list(nodes)
-    reasons = fresh_cordons().reasons if nodes else {}
+    nodes, cordons = list(nodes), read_cordons()
     for node in nodes:
-        if node in reasons and progress.count(f"cordons-{node}") <= MOST_DRAINS:
-            return reasons[node]
+        if node in cordons.since and progress.count("cordons") <= MOST_EXCUSES:
+            return cordons.reasons[node]
     addresses = drained(nodes)
     names = sorted(set(addresses.values()))
     if not names or max(progress.count(f"drains-{node}") for node in addresses) > MOST_DRAINS:
@@ -106,6 +100,8 @@ def begin_here(progress: ProgressFile) -> None:
     Called when the task's process has started, before anything else opens its progress file.
     """
     before = progress.exchange(NODES, own_node()).split()
+    if progress.activity.attempt and before:
+        fresh_cordons()
     if progress.activity.attempt and (reason := excuse_for(progress, before)):
         progress.repeat_attempt(reason)
 

@@ -6,9 +6,11 @@ node that Ray can't reach may be at work. Then, and without an answer, nothing i
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from contextlib import AbstractContextManager
+from typing import Any
 
 from raysweep.engine.attempts import run_periodically
 from raysweep.engine.progress import DIED, RUNNING, ProgressFile, read_activities
@@ -34,24 +36,34 @@ def ask_nodes_for_lives() -> None:
     leases.has_ended_elsewhere = has_ended
 
 
+def _is_here_and_dead(process: Holder) -> tuple[bool, bool]:
+    return process.is_here, process.is_dead
+
+
+@functools.cache
+def _question() -> Any:
+    import ray
+
+    question = ray.remote(num_cpus=0, max_retries=0, name="does a process live")
+    return question(_is_here_and_dead)  # once: Ray sends a function to its nodes each time that it is made remote
+
+
 def has_ended(process: Holder) -> bool:
     """Return True if a live node of the process's boot and namespace of process ids says that it has ended."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    def look() -> tuple[bool, bool]:
-        return process.is_here, process.is_dead
-
     if not ray.is_initialized():  # the calls below would start one
         return False
     try:
-        now, ask = time.monotonic(), ray.remote(num_cpus=0, max_retries=0, name="does a process live")(look)
+        now = time.monotonic()
         nodes = [
             node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeManagerHostname"] == process.host
         ]
+        places = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
         asked = {
-            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(): node
-            for node in nodes
+            _question().options(scheduling_strategy=place).remote(process): node
+            for node, place in places.items()
             if now - _silent.get(node, -AGAIN_SECONDS) >= AGAIN_SECONDS
         }
         ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS) if asked else ([], [])

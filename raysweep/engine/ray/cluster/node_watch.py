@@ -1,16 +1,20 @@
 """Watches the nodes of a running Ray, and cordons those that can't do a sweep's work (cordons.py).
 
 The process of the command keeps an actor on each node, since a node with a full disk can start no process. Every few
-seconds it asks them what their nodes lack: room on a local disk, inodes, memory. Nodes that join later are checked as
-all were at the start. Where every node lacks something none is cordoned for it, and work there fails as it may.
+seconds it asks them what their nodes lack: room on a local disk, inodes, memory. A node that lacks some is cordoned as
+long as there is another one like it, which can do all that it could; else work there goes on, and fails as it may.
+Nodes that join later are checked as all were at the start. Where an autoscaler runs there are no such actors, since
+they would keep it from giving nodes back.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +23,9 @@ from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.attempts import run_periodically
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.ray.cluster.asking import ANSWER_SECONDS, node_name
-from raysweep.engine.ray.cluster.cordons import LOOK_SECONDS, Cordons
+from raysweep.engine.ray.cluster.cordons import LOOK_SECONDS, NODE_LABEL, Cordons
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
-from raysweep.errors import UsageError, last_line
+from raysweep.errors import UsageError
 from raysweep.machine import cache_folder, memory
 from raysweep.units import size
 
@@ -34,17 +38,21 @@ LEAST_MEMORY = 0.05
 """Part of a node's memory. Ray ends processes where less is free."""
 AMPLE = 2
 """A cordoned node must have so many times the least, so that it isn't cordoned again at once."""
+NEARLY = 0.8
+"""Machines of one kind have slightly different memory: so much of another one's is enough to replace it."""
+DEATHS = 2
+"""So many actors must die on a node, one after another, before it is taken for one that starts no processes."""
 Check = Callable[[Mapping[str, NodeFacts]], None]
 
 
 @contextlib.contextmanager
-def watching_nodes(check: Check) -> Iterator[None]:
-    """Cordon nodes while the block runs.
+def watching_nodes(check: Check, *, may_grow: bool) -> Iterator[None]:
+    """Cordon nodes while the block runs. `may_grow`: an autoscaler runs.
 
     `check`: raises UsageError where nodes differ from this process or from one another. It is called first with all
     nodes that lack nothing, when its error passes through, and later with each node that joins.
     """
-    watch = _Watch(check)
+    watch = _Watch(check, looks_for_lacks=not may_grow)
     try:
         watch.begin()
         with (
@@ -57,8 +65,8 @@ def watching_nodes(check: Check) -> Iterator[None]:
 
 
 class _Watch:
-    def __init__(self, check: Check) -> None:
-        self._check = check
+    def __init__(self, check: Check, *, looks_for_lacks: bool) -> None:
+        self._check, self._looks_for_lacks = check, looks_for_lacks
         self._checked: dict[str, NodeFacts] = {}  # nodes that may be used
         self._unlike: dict[str, str] = {}  # why late nodes may not be used
         self._lacks: dict[str, str] = {}  # what nodes lack now
@@ -66,6 +74,7 @@ class _Watch:
         self._since: dict[str, int] = {}  # the look that has cordoned a node
         self._looks = 0
         self._actors: dict[str, Any] = {}
+        self._deaths = Counter[str]()  # of actors by node, since one has answered
 
     def begin(self) -> None:
         self._look(ANSWER_SECONDS)
@@ -82,15 +91,16 @@ class _Watch:
     def check_late(self) -> None:
         """Check the nodes that have joined, or had lacked something until now. One that differs is refused for good."""
         with _until_next_time():
-            for node, facts in nodes_by_id().items():
-                if node not in self._checked and node not in self._unlike and node not in self._lacks:
-                    label = facts.labels.get(ACCELERATOR_LABEL)
-                    alike = [old for old in self._checked.items() if old[1].labels.get(ACCELERATOR_LABEL) == label]
-                    try:
-                        self._check({node: facts, **dict(alike[:1])})
-                        self._checked[node] = facts
-                    except UsageError as error:
-                        self._unlike[node] = str(error)
+            nodes = nodes_by_id()
+            late = [node for node in nodes if node not in self._checked | self._unlike | self._lacks]
+            first_alike = {nodes[node].labels.get(ACCELERATOR_LABEL): node for node in nodes if node in self._checked}
+            for node in late:
+                alike = first_alike.get(nodes[node].labels.get(ACCELERATOR_LABEL), node)
+                try:
+                    self._check({name: nodes[name] for name in (alike, node)})
+                    self._checked[node] = nodes[node]
+                except UsageError as error:
+                    self._unlike[node] = str(error)
 
     def end(self) -> None:
         import ray
@@ -103,15 +113,25 @@ class _Watch:
     def _look(self, seconds: float) -> None:
         """Ask the nodes what they lack, log what has changed, and write down which are cordoned."""
         nodes = nodes_by_id()
-        self._lacks = self._ask(nodes, seconds)
+        self._lacks = self._ask(nodes, seconds) if self._looks_for_lacks else {}
         unlike = {node: reason for node, reason in dict(self._unlike).items() if node in nodes}
-        is_one_left = bool(nodes.keys() - self._lacks.keys() - unlike.keys())
-        reasons = {**(self._lacks if is_one_left else {}), **unlike}
-        self._report(nodes, {**self._lacks, **unlike}, is_one_left=is_one_left)
+        able = [facts for node, facts in nodes.items() if node not in self._lacks and node not in unlike]
+        replaced = {
+            node: reason
+            for node, reason in self._lacks.items()
+            if node not in unlike and any(_can_replace(other, nodes[node]) for other in able)
+        }
+        cordoned = replaced | unlike
+        lines = {node: f"{node_name(node, nodes[node])} gets no work: {reason}" for node, reason in cordoned.items()}
+        used = {
+            node: f"{node_name(node, nodes[node])} is used, since no other node is like it, with {reason}"
+            for node, reason in self._lacks.items()
+            if node not in lines
+        }
+        self._report(nodes, lines | used)
         self._looks += 1
-        self._since = {node: self._since.get(node, self._looks) for node in reasons}
-        named = {node: f"{node_name(node, nodes[node])} gets no work: {reason}" for node, reason in reasons.items()}
-        Cordons(self._looks, tuple(self._checked), named, self._since).write()
+        self._since = {node: self._since.get(node, self._looks) for node in replaced}
+        Cordons(self._looks, tuple(node for node in nodes if node in self._checked), lines, self._since).write()
 
     def _ask(self, nodes: Mapping[str, NodeFacts], seconds: float) -> dict[str, str]:
         """Return what nodes lack; of one that doesn't answer in time, what it lacked before."""
@@ -125,20 +145,35 @@ class _Watch:
             node = answers[answer]
             try:
                 lacks[node] = ray.get(answer)
+                del self._deaths[node]
+            except ray.exceptions.ActorUnavailableError:  # maybe the whole node is lost
+                continue
             except ray.exceptions.RayError as error:
                 del self._actors[node]
-                lacks[node] = f"no process can start there ({last_line(error)})"
+                self._deaths[node] += 1
+                log.debug("the actor on %s died: %s", node_name(node, nodes[node]), error)
+                if self._deaths[node] >= DEATHS:
+                    lacks[node] = f"{DEATHS} processes that were started there died, one after another"
         return {node: lack for node, lack in lacks.items() if lack}
 
-    def _report(self, nodes: Mapping[str, NodeFacts], reasons: Mapping[str, str], *, is_one_left: bool) -> None:
+    def _report(self, nodes: Mapping[str, NodeFacts], lines: Mapping[str, str]) -> None:
         for node, facts in nodes.items():
-            if node in reasons and node not in self._reported:
-                though = "" if is_one_left or node in self._unlike else "; no other node is left, so it is used though"
-                verb = "gets no work" if not though else "lacks room"
-                log.warning("%s %s: %s%s", node_name(node, facts), verb, reasons[node], though)
-            elif node in self._reported and node not in reasons:
-                log.warning("%s gets work again", node_name(node, facts))
-        self._reported = dict(reasons)
+            if node in lines and node not in self._reported:
+                log.warning("%s", lines[node])
+            elif node in self._reported and node not in lines:
+                log.warning("%s has room again", node_name(node, facts))
+        self._reported = dict(lines)
+
+
+def _can_replace(node: NodeFacts, other: NodeFacts) -> bool:
+    """Return True if a node can do all that another one can, by its resources and labels."""
+
+    def has(name: str, amount: float) -> bool:
+        part = NEARLY if "memory" in name else 1.0
+        return name.startswith("node:") or node.resources.get(name, 0.0) >= part * amount
+
+    own_labels = {name: value for name, value in other.labels.items() if name != NODE_LABEL}
+    return own_labels.items() <= node.labels.items() and all(has(*item) for item in other.resources.items())
 
 
 @contextlib.contextmanager
@@ -149,16 +184,25 @@ def _until_next_time() -> Iterator[None]:
         log.debug("the nodes can't be looked at for the moment", exc_info=True)
 
 
-def _start_actor(node: str) -> Any:
+class NodeActor:
+    """Says what its node lacks."""
+
+    def lack(self, times: float) -> str:
+        return lack_of_this_node(times)
+
+
+@functools.cache
+def _remote_actor() -> Any:
     import ray
+
+    return ray.remote(NodeActor)  # once: Ray sends a class to its nodes each time that it is made remote
+
+
+def _start_actor(node: str) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    class NodeActor:
-        def lack(self, times: float) -> str:
-            return lack_of_this_node(times)
-
     place = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(NodeActor).options(num_cpus=0, max_restarts=0, scheduling_strategy=place).remote()
+    return _remote_actor().options(num_cpus=0, max_restarts=0, scheduling_strategy=place).remote()
 
 
 def lack_of_this_node(times: float = 1) -> str:
@@ -166,7 +210,7 @@ def lack_of_this_node(times: float = 1) -> str:
 
     The disks are those of temporary files, of Ray's session, and of copies of what lies in an object store.
 
-    `times`: a node lacks what it has less than so many times the least of.
+    `times`: factor of the limits.
     """
     from ray._private.worker import _global_node
 

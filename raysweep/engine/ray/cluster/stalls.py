@@ -156,7 +156,7 @@ def _amounts(resources: Mapping[str, float]) -> str:
 
 def _labels(selectors: Any) -> str:
     parts = [
-        f"{constraint.label_key}={','.join(constraint.label_values)}"
+        f"{constraint.label_key}{'!=' if constraint.operator == NOT_IN else '='}{','.join(constraint.label_values)}"
         for selector in selectors
         for constraint in selector.label_constraints
     ]

@@ -18,6 +18,7 @@ from raysweep.engine.jobs import Generated, batches_at_once
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, pickle_result, unpickled
 from raysweep.engine.ray.cluster.cluster import Placement
+from raysweep.engine.ray.cluster.cordons import require_open_node
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.hosts.host import HostBatch, HostKind
 from raysweep.engine.ray.numbers.gauges import MeasuredGenerator, in_ascii
@@ -30,6 +31,7 @@ class GenerationActor:
     """Completes prompts with a generator of its own; Ray Data calls it with the indices of batches."""
 
     def __init__(self, job: GenerateJob, progress: ProgressFile) -> None:
+        require_open_node()
         self._job = job
         self._progress = progress
         self._generator: MeasuredGenerator | None = None

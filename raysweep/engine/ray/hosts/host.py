@@ -13,8 +13,7 @@ from raysweep.engine.jobs import Generated
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.batches import pickle_result
 from raysweep.engine.ray.cluster.cluster import Placement
-from raysweep.engine.ray.cluster.cordons import require_checked
-from raysweep.engine.ray.cluster.drains import own_node
+from raysweep.engine.ray.cluster.cordons import own_node, require_open_node
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.numbers.gauges import MeasuredGenerator
 from raysweep.engine.ray.numbers.held import held_resources
@@ -93,7 +92,7 @@ class Host:
         return f"host of {self._base}"
 
     def ready(self) -> str:
-        require_checked()
+        require_open_node()
         return own_node()
 
     def generate(self, asked: HostBatch) -> bytes:

@@ -18,8 +18,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from raysweep.engine.ray.cluster.cordons import read_cordons
-from raysweep.engine.ray.cluster.drains import own_node, own_notice
+from raysweep.engine.ray.cluster.cordons import own_node, read_cordons
+from raysweep.engine.ray.cluster.drains import own_notice
 from raysweep.execution.isolation.kernel import return_memory
 from raysweep.machine import own_bytes
 

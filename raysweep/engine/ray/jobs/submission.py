@@ -243,12 +243,12 @@ def _info(address: str, job_id: str) -> Mapping[str, Any]:
 
 
 class TokenKeeper(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect to another host without the token; `urllib` itself would send it there."""
+    """Follows a redirect to another host, or away from https, without the token, which `urllib` would send along."""
 
     @override
     def redirect_request(self, req: Any, *answer: Any) -> Any:
         request = super().redirect_request(req, *answer)
-        if request is not None and request.host != req.host:
+        if request is not None and (request.host != req.host or request.type < req.type):  # http after https
             request.headers.clear()
         return request
 

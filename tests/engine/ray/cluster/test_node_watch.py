@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from raysweep.engine.attempts import with_retries
+from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import cordons, drains, node_watch
 from raysweep.engine.ray.cluster.cordons import (
@@ -16,11 +17,12 @@ from raysweep.engine.ray.cluster.cordons import (
     Cordoned,
     Cordons,
     excusing_cordons,
+    leave_cordoned_node,
     outside_cordons,
     read_cordons,
-    require_checked,
+    require_open_node,
 )
-from raysweep.engine.ray.cluster.node_watch import LEAST_BYTES, lack_of_this_node, watching_nodes
+from raysweep.engine.ray.cluster.node_watch import LEAST_BYTES, _can_replace, lack_of_this_node, watching_nodes
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
 from raysweep.errors import HopelessError, UsageError
 from raysweep.machine import Memory
@@ -28,6 +30,7 @@ from raysweep.records import Recovery
 from raysweep.storage.files import Files
 from tests.patience import eventually
 
+TWO = ("a", "b")
 FULL = "node 10.0.0.7 gets no work: 0 MiB free on the disk of /tmp"
 
 
@@ -41,12 +44,12 @@ def test_a_late_node_that_differs_gets_no_work_and_one_that_does_not_gets_some(s
             raise UsageError("it has another torch")
 
     def where():
-        require_checked()
+        require_open_node()
         return ray.get_runtime_context().get_node_id()
 
     monkeypatch.setattr(node_watch, "LOOK_SECONDS", 0.5)
     unlike = {"num_cpus": 1, "labels": {"torch": "another"}}
-    with caplog.at_level(logging.WARNING, "raysweep"), watching_nodes(check):
+    with caplog.at_level(logging.WARNING, "raysweep"), watching_nodes(check, may_grow=False):
         assert set(read_cordons().checked) == set(nodes_by_id()) and outside_cordons({"a": "b"}) == {"a": "b"}
         with shared_ray.nodes({"num_cpus": 1}, unlike) as (like, other):
             on_it = ray.remote(where).options(num_cpus=1, label_selector={NODE_LABEL: like.id})
@@ -98,7 +101,7 @@ def attempt(folder, *errors: Exception) -> ProgressFile:
     progress, left = ProgressFile(Files(str(folder)), "cell"), list(errors)
 
     def run() -> None:
-        with excusing_cordons():
+        with excusing_cordons(progress, is_here=False):
             if left:
                 raise left.pop()
 
@@ -108,7 +111,7 @@ def attempt(folder, *errors: Exception) -> ProgressFile:
 
 
 def test_an_attempt_during_which_a_node_was_cordoned_is_not_counted(tmp_path, looks):
-    looks[:] = [Cordons(3), Cordons(3), Cordons(4, (), {"a": FULL}, {"a": 4}), Cordons(5, (), {"a": FULL}, {"a": 4})]
+    looks[:] = [Cordons(3, TWO), Cordons(3, TWO), *(Cordons(look, TWO, {"a": FULL}, {"a": 4}) for look in (4, 5))]
     progress = attempt(tmp_path, OSError("the worker died"))
     assert progress.activity.attempt == 1
     assert any(line.endswith(f"attempt 1 begins again: {FULL}") for line in progress.activity.tail)
@@ -116,31 +119,54 @@ def test_an_attempt_during_which_a_node_was_cordoned_is_not_counted(tmp_path, lo
 
 @pytest.mark.parametrize("since", [{}, {"a": 2}])
 def test_others_are_counted_also_if_a_node_was_cordoned_before(tmp_path, looks, since):
-    looks[:] = [Cordons(look, (), dict.fromkeys(since, FULL), since) for look in (3, 9, 20)]
+    looks[:] = [Cordons(look, TWO, dict.fromkeys(since, FULL), since) for look in (3, 9, 20)]
     with pytest.raises(OSError, match="the worker died"):
         attempt(tmp_path, OSError("the worker died"))
 
 
 def test_an_error_that_comes_again_anywhere_is_no_nodes_fault(tmp_path, looks):
-    looks[:] = [Cordons(3), Cordons(9, (), {"a": FULL}, {"a": 4})]
+    looks[:] = [Cordons(3, TWO), Cordons(9, TWO, {"a": FULL}, {"a": 4})]
     with pytest.raises(HopelessError, match="not finite"):
         attempt(tmp_path, HopelessError("the loss is not finite"))
 
 
-def test_an_end_on_a_cordoned_node_is_excused(tmp_path, looks):
-    looks[:] = [Cordons(3), Cordons(4), Cordons(5, (), {"a": FULL}, {"a": 5})]
+def test_an_end_on_a_cordoned_node_is_excused_so_many_times(tmp_path, looks, monkeypatch):
+    monkeypatch.setattr(drains, "MOST_EXCUSES", 2)
+    monkeypatch.setattr(drains, "read_cordons", lambda: Cordons(3, TWO, {"a": FULL, "c": "it differs"}, {"a": 3}))
+    monkeypatch.setattr(drains, "drained", lambda nodes: {})
     progress = ProgressFile(Files(str(tmp_path)), "cell")
-    assert drains.excuse_for(progress, ["b", "a"]) == FULL
-    looks.append(Cordons(9, (), {"a": FULL}, {"a": 5}))
-    assert drains.excuse_for(progress, ["b"]) == ""
+    assert drains.excuse_for(progress, ["b"]) == drains.excuse_for(progress, ["c"]) == ""
+    assert [drains.excuse_for(progress, ["b", "a"]) for _ in range(3)] == [FULL, FULL, ""]
 
 
-def test_a_process_on_a_node_that_is_cordoned_before_it_was_checked_does_nothing(monkeypatch, looks):
+def test_a_process_on_a_node_that_is_or_gets_cordoned_does_nothing(monkeypatch, looks):
     import ray
 
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "a"))
     looks[:] = [Cordons(3, ("b",)), Cordons(3, ("b",)), Cordons(4, ("b", "a"))]
-    require_checked()
-    looks[:] = [Cordons(3, ("b",)), Cordons(4, ("b",), {"a": FULL}, {"a": 4})]
-    with pytest.raises(Cordoned, match="0 MiB free"):
-        require_checked()
+    require_open_node()
+    for first in (Cordons(3, ("b",)), Cordons(4, ("b", "a"), {"a": FULL}, {"a": 4})):
+        looks[:] = [first, Cordons(4, ("b",), {"a": FULL}, {"a": 4})]
+        with pytest.raises(Cordoned, match="0 MiB free"):
+            require_open_node()
+
+
+def test_a_trial_on_a_cordoned_node_ends_its_process_which_is_started_elsewhere(monkeypatch, tmp_path, looks):
+    monkeypatch.setattr(cordons, "own_node", lambda: "a")
+    monkeypatch.setattr(cordons, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(cordons.os, "_exit", lambda code: pytest.exit(f"left with {code}", returncode=code))
+    looks[:] = [Cordons(4, TWO, {"a": FULL}, {"a": 4})]
+    with pytest.raises(pytest.exit.Exception, match="left with 71"):
+        leave_cordoned_node()
+    progress = ProgressFile(Files(str(tmp_path)), "cell")
+    with pytest.raises(pytest.exit.Exception, match="left with 71"), excusing_cordons(progress, is_here=True):
+        raise OSError("no space left on device")
+    assert progress.activity.tail[-1].endswith(FULL)
+
+
+def test_a_node_is_cordoned_only_if_another_one_can_do_all_that_it_can():
+    small = NodeFacts({"CPU": 2.0, "memory": 100.0, "node:10.0.0.7": 1.0}, {NODE_LABEL: "a", "zone": "1"})
+    large = NodeFacts({"CPU": 4.0, "memory": 90.0, "node:10.0.0.8": 1.0}, {NODE_LABEL: "b", "zone": "1"})
+    elsewhere = NodeFacts(large.resources, {"zone": "2"})
+    assert _can_replace(large, small)
+    assert not any(_can_replace(*pair) for pair in [(small, large), (elsewhere, small)])

@@ -78,7 +78,7 @@ def test_what_waits_for_its_turn_is_not_called_unplaceable():
     labels = asked(status, CPU=1.0).label_selectors.add().label_constraints
     labels.add(label_key="zone", operator=NOT_IN, label_values=["a"])
     found = demands_of(status)
-    assert found.are_hopeless and ". Ray can't place: 6 x 3 CPU; 6 x 1 CPU on nodes with zone=a. Wai" in found.text
+    assert found.are_hopeless and ". Ray can't place: 6 x 3 CPU; 6 x 1 CPU on nodes with zone!=a. Wai" in found.text
     del status.cluster_resource_state.pending_resource_requests[1:]
     asked(status, CPU=2.0).label_selectors.add().label_constraints.add(label_key="zone", operator=1, label_values=["a"])
     assert not demands_of(status).are_hopeless
