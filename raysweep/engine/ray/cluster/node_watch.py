@@ -50,7 +50,7 @@ def watching_nodes(check: Check, *, may_grow: bool) -> Iterator[None]:
     """Cordon nodes while the block runs. `may_grow`: an autoscaler runs.
 
     `check`: raises UsageError where nodes differ from this process or from one another. It is called first with all
-    nodes that lack nothing, when its error passes through, and later with each node that joins.
+    nodes that are not cordoned, when its error passes through, and later with each node that joins.
     """
     watch = _Watch(check, looks_for_lacks=not may_grow)
     try:
@@ -79,9 +79,9 @@ class _Watch:
     def begin(self) -> None:
         self._look(ANSWER_SECONDS)
         nodes = nodes_by_id()
-        able = {node: facts for node, facts in nodes.items() if node not in self._lacks} or nodes
-        self._check(able)
-        self._checked.update(able)
+        usable = {node: facts for node, facts in nodes.items() if node not in self._since}
+        self._check(usable)
+        self._checked.update(usable)
         self._look(LOOK_SECONDS)
 
     def look(self) -> None:
@@ -89,10 +89,10 @@ class _Watch:
             self._look(LOOK_SECONDS)
 
     def check_late(self) -> None:
-        """Check the nodes that have joined, or had lacked something until now. One that differs is refused for good."""
+        """Check the nodes that have joined, or were cordoned at the start. One that differs is refused for good."""
         with _until_next_time():
             nodes = nodes_by_id()
-            late = [node for node in nodes if node not in self._checked | self._unlike | self._lacks]
+            late = [node for node in nodes if node not in self._checked | self._unlike | self._since]
             first_alike = {nodes[node].labels.get(ACCELERATOR_LABEL): node for node in nodes if node in self._checked}
             for node in late:
                 alike = first_alike.get(nodes[node].labels.get(ACCELERATOR_LABEL), node)
