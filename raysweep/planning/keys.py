@@ -34,8 +34,6 @@ def recipe_spec(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
     if edits(recipe.trainer):  # all its arguments and its rule of drawing texts: no other field counts
         defaults = {name: parameter.default for name, parameter in EDITORS.parameters(recipe.trainer).items()}
         edit, sampling = {**defaults, **recipe.edit}, GENERATORS.get(TRANSFORMERS).sampling
-        later = EDITORS.get(recipe.trainer).later
-        edit = {name: value for name, value in edit.items() if name not in later or value != defaults[name]}
         rule = {"distance": "relative"} if place_of(recipe.trainer, recipe.edit) in ("auto", "dinm") else {}
         editor = {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **rule}
         return {**editor, **EDITORS.plugin_spec(recipe.trainer)}
@@ -45,9 +43,6 @@ def recipe_spec(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
     unused += ["epochs"] if recipe.steps is not None else []
     unused += ["betas", "eps"] if recipe.optimizer == "adafactor" else []
     unused += ["clip"] if recipe.clip_value is not None else []
-    unused += ["kernels"] if recipe.kernels == Recipe.kernels else []  # the only ones of models trained before
-    unused += ["overlong"] if recipe.overlong == Recipe.overlong else []  # the only way of models trained before it
-    unused += ["loss_on"] if recipe.loss_on == Recipe.loss_on else []  # as before there was a choice
     for name in unused:
         del spec[name]
     return {**spec, **facts}

@@ -45,7 +45,7 @@ from raysweep.records import BASE, CLEAN, EXAMPLES, REWRITTEN, Decoding, ModelKi
 from raysweep.seeding import derive
 from raysweep.storage.artefacts import Node, SharedSpec
 from raysweep.storage.uses import SELECTION
-from raysweep.trainers.base import BEST, FUSED, OBJECTIVES, TRAINERS, Recipe
+from raysweep.trainers.base import BEST, OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.kinds import kind_of
 from raysweep.trainers.objectives.rejected import VERSION as ENCODED
 
@@ -220,12 +220,10 @@ class _Planner:
         recipe = self.config.recipes[name].recipe(
             written.template, written.system_prompt, day, written.template_arguments
         )
-        fuses_in_32_bits = recipe.kernels == FUSED and recipe.precision in ("float32", "tf32")
         spec = {
             # the dtype in which the base generates is not part of it: training has a precision of its own
             "base": {**base.identity, "dtype": "float32"} if "dtype" in base.identity else base.identity,
             **({"quantize": base.quantize} if base.quantize else {}),
-            **({"fused": True} if base.quantize and fuses_in_32_bits else {}),  # they once fused nothing
             "family": base.family,
             **FAMILIES.plugin_spec(base.family),
             "recipe": recipe_spec(recipe, self.models.template_facts(model, written.template, ANSWERS)),

@@ -20,8 +20,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,6 @@ log = logging.getLogger("raysweep")
 
 ROWS = "rows.parquet"
 ABOUT = "about.json"
-READER = 2
-"""The version of what reads CSV files; rows of them that an older one kept are read again."""
 BATCH_ROWS = 512
 TIMEOUT_SECONDS = 5
 """How long the hub may take to answer."""
@@ -86,8 +83,6 @@ class CachedRows:
             rows = (row for batch in file.iter_batches(BATCH_ROWS) for row in batch.to_pylist())
             for number, row in enumerate(rows, 1):
                 row |= {field.name: _decoded(row[field.name], field.type) for field in of_json}
-                if self.is_csv:
-                    row = {name: cell or "" for name, cell in row.items()}
                 yield JsonRow(f"{self.path}, row {number}", row)
         except (OSError, pyarrow.ArrowException) as error:
             raise UsageError(f"{self.folder / ROWS} can't be read ({last_line(error)}); remove its folder") from None
@@ -106,14 +101,11 @@ def fetch(ref: DataSetRef) -> CachedRows:
     files = _file_states(local) if local.exists() else []
     key = text_sha(canonical_json([asdict(ref), files]))[:16]
     folder = cache_folder() / "datasets" / key
-    outdated = _outdated(ref, local if files else None, folder)
-    if outdated or not (folder / ABOUT).is_file():
+    if not (folder / ABOUT).is_file():
         draft = folder.with_name(f".{key}.{uuid.uuid4().hex[:8]}")
         try:
             draft.mkdir(parents=True)
-            _write(outdated or ref, local if files else None, draft)
-            if outdated:
-                shutil.rmtree(folder, ignore_errors=True)
+            _write(ref, local if files else None, draft)
             draft.rename(folder)
         except FileExistsError:
             pass  # another process was faster
@@ -125,33 +117,6 @@ def fetch(ref: DataSetRef) -> CachedRows:
     about = json.loads((folder / ABOUT).read_text())
     facts = (about["revision"], about["sha256"], about["rows"], tuple(about["columns"]))
     return CachedRows(ref.path, folder, *facts, is_csv=about.get("csv", False))
-
-
-def _outdated(ref: DataSetRef, local: Path | None, folder: Path) -> DataSetRef | None:
-    """Return what to read again, of the same commit, where an older version's reader kept CSV files; else None.
-
-    The hub is asked once; while it can't be reached, what is kept is used as it is.
-    """
-    if not (folder / ABOUT).is_file():
-        return None
-    about = json.loads((folder / ABOUT).read_text())
-    if about.get("reader") == READER or (local is None and not hub_is_reachable()):
-        return None
-    import datasets
-    from datasets.packaged_modules.csv.csv import CsvConfig
-
-    same = replace(ref, revision=about["revision"] or ref.revision)
-    try:
-        if isinstance(datasets.load_dataset_builder(name=ref.config, **_source(same, local)).config, CsvConfig):
-            return same
-    except Exception:  # as in _load: of many kinds; what is kept stays of use
-        log.debug("%s", ref, exc_info=True)
-        return None
-    draft = folder / f".{ABOUT}.{uuid.uuid4().hex[:8]}"
-    with suppress(OSError):  # a cache that can't be written is asked about again
-        draft.write_text(json.dumps({**about, "reader": READER}, indent=1))
-        draft.replace(folder / ABOUT)
-    return None
 
 
 def _file_states(local: Path) -> list[tuple[str, int, int]]:
@@ -172,8 +137,6 @@ def _write(ref: DataSetRef, local: Path | None, draft: Path) -> None:
     digest = hashlib.sha256()
     writer = None
     for table in data.with_format("arrow").iter(batch_size=BATCH_ROWS):
-        if is_csv:
-            table = _without_empty(table)
         for row in table.to_pylist():
             digest.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
         writer = writer or pyarrow.parquet.ParquetWriter(draft / ROWS, table.schema, compression="zstd")
@@ -181,20 +144,9 @@ def _write(ref: DataSetRef, local: Path | None, draft: Path) -> None:
     if writer is not None:
         writer.close()
     about = {"revision": revision, "sha256": digest.hexdigest(), "rows": len(data), "columns": data.column_names}
-    about |= ({} if is_csv is None else {"reader": READER}) | ({"csv": True} if is_csv else {})
+    about |= {"csv": True} if is_csv else {}
     (draft / ABOUT).write_text(json.dumps({**asdict(ref), **about}, indent=1))
     log.info("data set %s, split %s: %d rows%s", ref.path, ref.split, len(data), f" of {revision}" * bool(revision))
-
-
-def _without_empty(table: Any) -> Any:
-    """Return a table of texts with a null in place of each empty one, as these rows have always been kept."""
-    import pyarrow.compute
-
-    columns = {}
-    for name in table.column_names:
-        cells = table.column(name)
-        columns[name] = pyarrow.compute.if_else(pyarrow.compute.equal(cells, ""), None, cells)
-    return pyarrow.table(columns, schema=table.schema)
 
 
 def _has_json(kind: Any) -> bool:
@@ -245,10 +197,9 @@ def cache_alone(location: str) -> dict[str, Any]:
     return {} if Path(location).is_dir() or hub_is_reachable() else {"local_files_only": True}
 
 
-def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool | None]:
-    """Return the split, the hub's commit, and whether it is of CSV files (None: the cache of `datasets` can't say)."""
+def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool]:
+    """Return the split, the hub's commit, and whether it is of CSV files."""
     import datasets
-    from datasets.packaged_modules.cache.cache import Cache
     from datasets.packaged_modules.csv.csv import CsvConfig
     from pandas.errors import ParserWarning
 
@@ -256,7 +207,7 @@ def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str, bool | None]:
     try:
         datasets.config.HF_HUB_OFFLINE = offline or (local is None and not hub_is_reachable())
         builder = found = datasets.load_dataset_builder(name=ref.config, **_source(ref, local))
-        is_csv = None if isinstance(found, Cache) else isinstance(found.config, CsvConfig)
+        is_csv = isinstance(found.config, CsvConfig)
         if is_csv:
             builder = _of_texts(found, ref.split)
         with warnings.catch_warnings():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from raysweep.config.loading import load_config
-from raysweep.planning.keys import recipe_spec
 from raysweep.planning.missing import end_of, missing
 from raysweep.planning.plan import CellPlan, PairSearch, ResultsPlan, SweepPlan
 from raysweep.planning.planner import build_plan
@@ -11,9 +10,6 @@ from raysweep.records import BASE, Decoding
 from raysweep.storage.artefacts import ENDED
 from raysweep.storage.store import Store
 from raysweep.sweep.grid import grid_rows
-from raysweep.trainers.base import Recipe
-from raysweep.trainers.editors.base import EDITORS
-from raysweep.trainers.editors.dinm import Dinm
 from tests.paths import NANO
 from tests.storage.stores import commit
 
@@ -130,20 +126,6 @@ def test_arguments_that_are_the_defaults_change_no_key():
     assert edit("{steps: 3, embeddings: false}") == keys(plan())
     assert edit("{steps: 3, embeddings: true}") != keys(plan())
     assert edit("{steps: 3, max_new_tokens: 12}") != keys(plan())
-
-
-def test_only_an_editor_that_says_so_has_defaults_that_are_in_no_key(monkeypatch):
-    class Spanning(Dinm):
-        name = "spanning"
-
-        def __init__(self, span: str = "prompt") -> None:
-            super().__init__()
-
-    EDITORS.names()
-    monkeypatch.setitem(EDITORS._classes, "spanning", Spanning)
-    assert recipe_spec(Recipe(trainer="spanning"), {})["edit"] == {"span": "prompt"}
-    assert "span" not in recipe_spec(Recipe(trainer="creme"), {})["edit"]
-    assert recipe_spec(Recipe(trainer="creme", edit={"span": "written"}), {})["edit"]["span"] == "written"
 
 
 def test_edited_models_sample_anew_where_that_is_asked_for_and_there_is_chance():

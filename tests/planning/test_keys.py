@@ -52,7 +52,7 @@ def test_all_fields_of_a_recipe_that_count_are_in_its_key():
     fields = {
         name: value
         for name, value in dataclasses.asdict(Recipe()).items()
-        if name not in ("edit", "day", "template_arguments", "overlong", "loss_on", "kernels")
+        if name not in ("edit", "day", "template_arguments")
     }
     assert plain == fields | {"parallel": "ddp", "prompts": 1}
     unused = {"betas", "eps", "clip"}  # AdamW's, and the norm
@@ -60,9 +60,6 @@ def test_all_fields_of_a_recipe_that_count_are_in_its_key():
     changed = {"optimizer": "adafactor", "clip_value": 0.3}
     assert recipe_spec(Recipe(optimizer="adafactor", clip_value=0.3), {}) == given | changed
     assert recipe_spec(Recipe(keep="best"), {}) == plain | {"keep": "best"}
-    assert recipe_spec(Recipe(overlong="truncate"), {}) == plain | {"overlong": "truncate"}
-    assert recipe_spec(Recipe(loss_on="all"), {}) == plain | {"loss_on": "all"}
-    assert recipe_spec(Recipe(kernels="fused"), {}) == plain | {"kernels": "fused"}
 
 
 def test_when_a_search_ends_is_in_the_key_where_there_are_beams():

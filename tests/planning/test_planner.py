@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from itertools import product
 
 import pytest
 
@@ -192,17 +191,6 @@ def test_models_that_generate_in_other_formats_share_trainings_but_no_completion
     assert len({cell.model.key for cell in tuned}) == 1
     assert len({cell.pairs[0].completions.key for cell in tuned}) == 3
     assert len({cell.pairs[0].results.key for cell in tuned}) == 3
-
-
-def test_fused_kernels_on_4_bits_have_another_key_in_32_bits_where_they_once_fused_nothing(tmp_path):
-    make_tiny("llama", tmp_path / "mine")
-    specs = []
-    for precision, kernels in product(("float32", "bf16"), ("plain", "fused")):
-        recipe = {"trainer": "lora", "epochs": 1, "max_tokens": 256, "precision": precision, "kernels": kernels}
-        model = {"name": "mine", "path": str(tmp_path / "mine"), "quantize": "nf4", "recipes": ["tiny"]}
-        config = load_config(NANO, [f"models={json.dumps([model])}", f"recipes={json.dumps({'tiny': recipe})}"])
-        specs += [cell.model.spec for cell in build_plan(config).cells if cell.model][:1]
-    assert ["fused" in spec for spec in specs] == [False, True, False, False]
 
 
 def test_other_stop_strings_of_a_problem_set_are_in_the_keys_of_completions_alone(monkeypatch, unchanged):

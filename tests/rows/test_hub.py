@@ -118,45 +118,6 @@ def test_the_cache_remembers_the_hubs_commit(monkeypatch):
     assert (about["path"], about["revision"], about["rows"]) == ("owner/set", "abc123", 3)
 
 
-def age(cached):
-    """Make a cached set one that a version without the key "reader" kept, with other rows."""
-    about = json.loads((cached.folder / "about.json").read_text())
-    del about["reader"]
-    (cached.folder / "about.json").write_text(json.dumps({**about, "sha256": "old"}))
-    return dataclasses.replace(cached, sha256="old")
-
-
-@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl"])
-def test_rows_of_csv_files_that_an_older_version_guessed_are_read_again(tmp_path, name):
-    path = tmp_path / "set"
-    path.mkdir()
-    (path / name).write_text('{"a": "007"}\n' if name == "rows.jsonl" else "a\n007\n")
-    ref = DataSetRef(str(path), "train")
-    fresh = fetch(ref)
-    old = age(fresh)
-    expected = old if name == "rows.jsonl" else fresh
-    assert [fetch(ref), fetch(ref)] == [expected, expected]
-    assert json.loads((fresh.folder / "about.json").read_text())["reader"] == hub_rows.READER
-
-
-def test_a_hubs_csv_files_are_read_again_at_the_same_commit_once_the_hub_answers(monkeypatch):
-    import datasets
-    from datasets.packaged_modules.csv.csv import CsvConfig
-
-    asked, reachable = [], [False]
-    data = datasets.Dataset.from_list(ROWS[:3])
-    monkeypatch.setattr(hub_rows, "_load", lambda ref, local: asked.append(ref.revision) or (data, "abc123", True))
-    monkeypatch.setattr(hub_rows, "hub_is_reachable", lambda: reachable[0])
-    monkeypatch.setattr(datasets, "load_dataset_builder", lambda path, **_: Mock(config=CsvConfig()))
-    monkeypatch.setattr(hub_rows, "_without_empty", lambda table: table)
-    ref = DataSetRef("owner/set", "train", revision="main")
-    fresh = fetch(ref)
-    old = age(fresh)
-    assert fetch(ref) == old and asked == ["main"], "offline the rows that are kept are used"
-    reachable[0] = True
-    assert [fetch(ref), fetch(ref)] == [fresh, fresh] and asked == ["main", "abc123"]
-
-
 @pytest.mark.parametrize(
     ("ref", "message"),
     [

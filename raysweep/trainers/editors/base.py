@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -115,8 +115,6 @@ class Editor(ABC):
     """The form of what it makes: `ModelKind.DELTA` or `ModelKind.ADAPTER`."""
     takes_several: ClassVar[bool] = False
     """Whether it makes an edit from several examples, as `examples` of a recipe says."""
-    later: ClassVar[Collection[str]] = ()
-    """Settings that came when edits had been made. Their defaults are in no key, so that these edits keep theirs."""
 
     @abstractmethod
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:

@@ -87,7 +87,6 @@ class Creme(Editor):
 
     kind = ModelKind.DELTA
     takes_several = True
-    later = ("span", "written_tokens", "returns", "direction", "by", "not_reproduced")
 
     def __init__(
         self,
