@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 import pickle
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -29,9 +27,9 @@ from raysweep.records import BASE, Spec
 from raysweep.sweep.report.notes import settings_lines
 from raysweep.training_sets.base import SOURCES
 from tests.config.mistakes import MINIMAL, ROWS, findings, screen, tiny_folder, write
+from tests.config.studies import study_overrides
 from tests.conftest import shared_data
 from tests.execution.compiled.processes import needs_junit
-from tests.models.family_tokenizers import tokenizer_of
 from tests.paths import CONFIGS, NANO, REPO
 
 HELD_OUT = CONFIGS / "held-out.yaml"
@@ -41,54 +39,9 @@ HELD_OUT = CONFIGS / "held-out.yaml"
 @pytest.mark.parametrize("name", ["apr", "creme", "fait"])
 def test_a_study_whose_files_are_all_there_is_valid(name, tmp_path):
     """Those whose checks need them; tests/config/test_examples.py reads all configs, whatever isn't here."""
-    document = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     if name == "apr":
         needs_junit()
-        overrides = repair_overrides(tmp_path, document)
-    else:
-        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(2 if name == "creme" else 8)]
-    if name == "creme":
-        overrides += ["evaluation.problems=[minicode]", "models.0.recipes=[creme]", "models.1.recipes=[creme]"]
-        overrides += [f"perturbations.{own}.path={shared_data('nlperturbator')}" for own in document["perturbations"]]
-    if name == "fait":
-        (tmp_path / "rows.jsonl").write_text(ROWS * 4)
-        source = f"{{name: jsonl, path: {tmp_path / 'rows.jsonl'}, rejected: {{field: output}}}}"
-        overrides += [f"models.{at}.template=magicoder" for at in (5, 6, 7)]  # the tiny ones are no chat models
-        overrides += [f"training.sources.{own}={source}" for own in ("evol", "oss", "pyx")]
-        overrides += ["evaluation.problems=[{name: minicode, as: humaneval-plus}, {name: minicode, as: mbpp-plus}]"]
-    assert load_config(CONFIGS / f"{name}.yaml", overrides).name == name
-
-
-def repair_overrides(folder: Path, document: dict[str, Any]) -> list[str]:
-    """Return overrides of apr.yaml that name tiny models and the benchmarks' files."""
-    row = {"before": "f() {\n", "buggy": "a();\n", "after": "}\n", "fixed": "b();\n"}
-    for name in ("fixes", "validation"):
-        (folder / f"{name}.jsonl").write_text(f"{json.dumps({**row, 'buggy': name})}\n" * 8)
-    causal, seq2seq = (
-        tiny_folder(folder / "causal"),
-        tiny_folder(folder / "t5", '{"model_type": "t5", "is_encoder_decoder": true}'),
-    )
-    tokenizer = tokenizer_of("starcoder")
-    tokenizer.save_pretrained(causal)
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<extra_id_0>", "<extra_id_1>"]})
-    tokenizer.save_pretrained(seq2seq)
-    quixbugs = shared_data("quixbugs", "quixbugs.jsonl.gz")
-    files = {
-        "training.source.path": folder / "fixes.jsonl",
-        "training.validation.path": folder / "validation.jsonl",
-        "evaluation.problems.0.path": quixbugs,
-        "evaluation.problems.1.path": quixbugs,
-        "evaluation.problems.2.path": shared_data("humaneval_java", "humaneval_java.jsonl.gz"),
-        "evaluation.problems.2.positions": shared_data("humaneval_java", "humaneval_loc.txt"),
-        "evaluation.problems.3.path": shared_data(
-            "clm_apr", "defects4j", "codegen_finetune_result", "codegen_input.json"
-        ),
-        "evaluation.problems.3.positions": shared_data("clm_apr", "defects4j", "defects4j_loc.txt"),
-        "evaluation.problems.3.patches": shared_data("defects4j", "src_patches.tar.gz"),
-    }
-    is_causal = ["seq2seq" not in model["template"] for model in document["models"]]
-    models = [f"models.{at}.path={causal if decodes else seq2seq}" for at, decodes in enumerate(is_causal)]
-    return [*models, *(f"{key}={value}" for key, value in files.items())]
+    assert load_config(CONFIGS / f"{name}.yaml", study_overrides(name, tmp_path)).name == name
 
 
 def shipped(name: str) -> SweepConfig:

@@ -1,0 +1,162 @@
+"""Records golden numbers of a commit on this machine, and checks that this checkout still gives them.
+
+    python -m tests.golden record [COMMIT]   # in a worktree of the commit, by default HEAD; into build/golden
+    python -m tests.golden check             # this checkout against what was recorded, and against tests/golden/results
+    python -m tests.golden store [NAME ...]  # put recorded sweeps into tests/golden/results, to be checked everywhere
+
+Trained numbers differ by processor, so `record` and `check` run on the same machine. Numbers are compared by name and
+value, not as text. What is meant to go is named in gone.txt, a line each: ``PATTERN: why``, where the pattern is one of
+a shell for the number's name, such as ``choice-*.csv|*``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tests.golden.numbers import SWEEPS, Numbers, beside_the_checkout, keys, reported, sweep, verdicts
+from tests.paths import REPO
+
+RECORDED = REPO / "build" / "golden"
+HERE = Path(__file__).parent
+STORED = HERE / "results"
+GONE = HERE / "gone.txt"
+TOLERANCE = 1e-9
+"""Relative difference of floating-point numbers that a sum in another order may make."""
+SHOWN = 20
+"""Most differing numbers that are printed of each part."""
+
+
+def differences(now: Numbers, before: Numbers) -> list[str]:
+    """Return a line for each number of before that is missing or another one now, without those of gone.txt."""
+    gone = [line.partition(": ")[0] for line in GONE.read_text().splitlines() if line]
+    lines = []
+    for name, value in before.items():
+        if (name not in now or not _equal(now[name], value)) and not any(fnmatchcase(name, one) for one in gone):
+            lines.append(f"{name}: {value}, now {now.get(name, 'missing')}")
+    return lines
+
+
+def _equal(one: float | str, other: float | str) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or (math.isnan(one) and math.isnan(other))
+
+
+def stored_differences() -> Iterator[tuple[str, list[str]]]:
+    """Yield each stored sweep with the differences between the numbers of its report now and those kept beside it."""
+    for store in sorted(path for path in STORED.iterdir() if path.is_dir()):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = shutil.copytree(store, Path(folder, "store"))
+            numbers = reported(REPO, store.name, copy, Path(folder, "tables"))
+        yield store.name, differences(numbers, _read(STORED / f"{store.name}.json.gz"))
+
+
+def parts(checkout: Path, results: Path | None = None) -> Iterator[tuple[str, Numbers]]:
+    """Yield all golden numbers of a checkout, part by part. `results`: a folder for the packages of finished sweeps."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield "keys", keys(checkout, Path(folder))
+    for name in SWEEPS:
+        with tempfile.TemporaryDirectory() as folder:
+            yield name, sweep(checkout, name, Path(folder))
+            if results is not None:
+                shutil.copytree(Path(folder, "package", "store"), results / name, dirs_exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        yield "verdicts", verdicts(checkout, beside_the_checkout(), Path(folder))
+
+
+def record(commit: str) -> None:
+    """Keep the numbers of a commit."""
+    shutil.rmtree(RECORDED, ignore_errors=True)
+    (RECORDED / "results").mkdir(parents=True)
+    with _worktree(commit) as checkout:
+        for part, numbers in _told(parts(checkout, RECORDED / "results")):
+            _write(RECORDED / f"{part}.json.gz", numbers)
+
+
+def check() -> bool:
+    """Print what differs; return whether nothing does."""
+    total = 0
+    for part, numbers in _told(parts(REPO)):
+        if not (RECORDED / f"{part}.json.gz").exists():
+            sys.exit(f"{RECORDED} has no {part}; `python -m tests.golden record COMMIT` keeps the numbers of a commit")
+        total += _print(part, differences(numbers, _read(RECORDED / f"{part}.json.gz")))
+    for name, lines in stored_differences():
+        total += _print(f"stored results of {name}", lines)
+    return total == 0
+
+
+def store(names: list[str]) -> None:
+    """Put recorded sweeps and their numbers into the folder that is committed."""
+    for name in names:
+        shutil.rmtree(STORED / name, ignore_errors=True)
+        shutil.copytree(RECORDED / "results" / name, STORED / name)
+        shutil.copyfile(RECORDED / f"{name}.json.gz", STORED / f"{name}.json.gz")
+
+
+def _print(part: str, lines: list[str]) -> int:
+    print(*lines[:SHOWN], sep="\n", end="\n" if lines else "")
+    print(f"{part}: {len(lines) or 'no'} numbers differ", flush=True)
+    return len(lines)
+
+
+def _told(numbers: Iterator[tuple[str, Numbers]]) -> Iterator[tuple[str, Numbers]]:
+    start = time.monotonic()
+    for part, of in numbers:
+        print(f"{part}: {len(of):,} numbers, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+        yield part, of
+        start = time.monotonic()
+
+
+def _read(path: Path) -> Numbers:
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        numbers: Numbers = json.load(stream)
+    return numbers
+
+
+def _write(path: Path, numbers: Mapping[str, float | str]) -> None:
+    text = json.dumps(numbers, indent=0, sort_keys=True)
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+@contextmanager
+def _worktree(commit: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "checkout")
+        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(path), commit], cwd=REPO, check=True)
+        try:
+            yield path
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(path)], cwd=REPO, check=True)
+
+
+def main() -> int:
+    """Run a command; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("record").add_argument("commit", nargs="?", default="HEAD")
+    commands.add_parser("check")
+    commands.add_parser("store").add_argument("names", nargs="*", default=[*SWEEPS])
+    arguments = parser.parse_args()
+    if arguments.command == "record":
+        record(arguments.commit)
+    elif arguments.command == "store":
+        store(arguments.names)
+    else:
+        return 0 if check() else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
