@@ -13,7 +13,8 @@
 # make paper-mini   the study in small, all 204 cells, on a simulated cluster of three kinds of accelerators
 # make soak         250,000 programs, 1 % hostile, slots and actors killed: fails when anything grows, stays or is lost
 # make docs         builds the pages of docs/ as a site with a search: site/index.html; ends on a dead link or heading
-# make lint         ruff (lint, format), mypy --strict, and the schemas of CITATION.cff and .github/workflows
+# make lint         ruff (lint, format), mypy --strict, the schemas of CITATION.cff and .github/workflows, and the budget
+#                   of statements, modules and pages (tests/budget.json)
 # PYTHON=python3.12 picks the interpreter, PIP_ARGS="..." goes to every `pip install`.
 
 PYTHON ?= python3
@@ -71,6 +72,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy raysweep
+	$(BIN)/python -m tests.budget
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
 

@@ -6,10 +6,9 @@ import compileall
 import gc
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -18,7 +17,6 @@ from tests.apart import pytest_runtest_makereport, pytest_runtest_protocol  # no
 from tests.plugin import link
 from tests.processes import folder_of_run, made_once, pytest_addoption  # noqa: F401
 from tests.processes import pytest_configure as take_part
-from tests.sizes import SECONDS
 from tests.small_ray import KeptRay, SmallRay
 from tests.steady import end_commands
 from tests.storage.object_store import ACCOUNT
@@ -92,17 +90,6 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """End the shared Ray if the tests end early: after a failure with `-x`, or by Ctrl-C."""
     _kept.end()
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Keep how many seconds the tests of each folder took, set-up included, for `python -m tests.sizes`."""
-    seconds: dict[str, float] = defaultdict(float)
-    for report in (one for reports in terminalreporter.stats.values() for one in reports):
-        if isinstance(report, pytest.TestReport):
-            folder = report.nodeid.partition("::")[0].rpartition("/")[0]
-            seconds["/".join(folder.split("/")[:2])] += report.duration
-    if cache := getattr(config, "cache", None):
-        cache.set(SECONDS, seconds)
 
 
 @pytest.fixture(scope="module", autouse=True)
