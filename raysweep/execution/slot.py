@@ -28,7 +28,7 @@ from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
 from raysweep.execution.isolation.room import lacks_room, with_room
 from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
-from raysweep.execution.python.cases.access import variables
+from raysweep.execution.python.in_process.access import variables
 from raysweep.execution.runtimes import identity
 from raysweep.programs import (
     COMPILED,

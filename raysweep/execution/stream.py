@@ -140,7 +140,7 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             self._requests[number] = Request(number, program, limits, oracle)
             self._waiting[oracle].append(self._requests[number])
         queue = max(self._waiting.values(), key=len)
-        is_alone = queue and (queue[0].program.language in COMPILED or queue[0].program.cases)
+        is_alone = queue and (queue[0].program.language in COMPILED or queue[0].oracle is Oracle.INSIDE)
         lane = Lane.STRICT if is_alone else self._lane
         requests = self._take_batch(queue, lane)
         return (lane if len(requests) > 1 else Lane.STRICT), requests

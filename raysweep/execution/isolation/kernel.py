@@ -21,9 +21,7 @@ MNT_DETACH = 2
 MACHINE = platform.machine()
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000
 _CAPSET = {"x86_64": 126, "aarch64": 91}
-_FLAGS_OFFSET, _IMMUTABLE_TYPE = 168, 1 << 8  # PyTypeObject.tp_flags on 64 bits, Py_TPFLAGS_IMMUTABLETYPE
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_PYTHON, _OBJECT = ctypes.pythonapi, ctypes.py_object  # kept here, since inside/guards.py removes them from ctypes
 _LIBC_WITH_GIL = ctypes.PyDLL(None, use_errno=True)
 
 
@@ -91,17 +89,6 @@ def current_core() -> int:
 
 def call(name: str, number: int, *arguments: object) -> int:
     return int(_checked(name, _LIBC.syscall(number, *arguments)))
-
-
-def make_immortal(value: object) -> None:
-    """Never free a value, because a fork that frees it would copy its memory pages for nothing."""
-    _PYTHON.Py_IncRef(_OBJECT(value))
-
-
-def freeze_type(kind: type) -> None:
-    flags = ctypes.c_ulong.from_address(id(kind) + _FLAGS_OFFSET)
-    if flags.value == kind.__flags__:  # the memory layout is as expected
-        flags.value |= _IMMUTABLE_TYPE
 
 
 def _checked(name: str, result: int) -> int:

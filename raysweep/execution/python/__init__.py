@@ -12,6 +12,5 @@ These modules import the standard library, `execution` and `programs` only: the 
     screen.py        decides from its code objects whether a program may share a process with others
     harmless.py      lists the instructions, names and modules that such programs may use
     outside/         tests in a process that no program enters, for nearly all problems
-    inside/          tests in the program's process, for those that look into it
-    cases/           unittest cases in the program's own module, which uses the machine as scripts do
+    in_process/      tests in the program's process: those that look into it, and unittest cases
 """

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import collections
 import functools
-import importlib
 import itertools
 import math
 import string
 import sys
 import typing
-from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -33,10 +31,3 @@ def library_name(name: str, value: Any) -> list[str] | None:
 
 def is_of_library(name: str) -> bool:
     return name in ALLOWED_TEST_MODULES or any(name in vars(sys.modules[library]) for library in LIBRARIES)
-
-
-def library_values(name: str) -> list[Any]:
-    values = [vars(sys.modules[library])[name] for library in LIBRARIES if name in vars(sys.modules[library])]
-    with suppress(ImportError):  # numpy may be missing
-        values += [importlib.import_module(name)] if name in ALLOWED_TEST_MODULES else []
-    return values

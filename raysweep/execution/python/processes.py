@@ -29,11 +29,10 @@ _BUILTIN_NAMES = frozenset(vars(builtins))
 _SEED = 0
 
 
-def prepare_process(copies_builtins: bool = True) -> int:
+def prepare_process() -> int:
     """Turn on garbage collection and copy built-ins; return the KiB beyond which no further program runs here."""
     gc.enable()
-    if copies_builtins:
-        sys.modules["builtins"] = PROGRAM_BUILTINS
+    sys.modules["builtins"] = PROGRAM_BUILTINS
     return getrusage(RUSAGE_SELF).ru_maxrss + MAX_GROWTH_KIB
 
 

