@@ -81,7 +81,8 @@ class Activity:
 
     @property
     def death(self) -> str:
-        return f"its process died after: {self.amount}" if self.has_died else ""
+        last = f"a wait for {self.waits}" if self.waits else self.amount
+        return f"its process died after: {last}" if self.has_died else ""
 
 
 class ProgressFile:

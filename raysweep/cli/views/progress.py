@@ -216,10 +216,10 @@ def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: fl
     parts.add_column(no_wrap=True, overflow="ellipsis", max_width=44)
     for name in wanted:
         activity = activities.get(name, Activity(name))
-        if activity.state == RUNNING and activity.waits:
-            parts.add_row(Text(name), Text("waits", style="yellow"), "", Text(f"for {activity.waits}"))
-        elif activity.state == RUNNING and activity.has_died:
+        if activity.state == RUNNING and activity.has_died:
             parts.add_row(Text(name), Text("died", style="yellow"), "", Text(activity.death))
+        elif activity.state == RUNNING and activity.waits:
+            parts.add_row(Text(name), Text("waits", style="yellow"), "", Text(f"for {activity.waits}"))
         elif activity.state == RUNNING:
             bar = ProgressBar(total=max(activity.total, 1), completed=activity.done, width=16)
             news = silence(counts.silent.get(name, 0.0)) or _stage_left(name, counts)
@@ -235,10 +235,10 @@ def _line(activity: Activity, counts: SweepProgress) -> str:
     if activity.state != RUNNING:
         ends = {DONE: "done", FAILED: f"FAILED: {activity.error}"}
         return start + ends.get(activity.state, activity.state)
-    if activity.waits:
-        return f"{start}waits for {activity.waits}"
     if activity.has_died:
         return f"{start}{activity.death}"
+    if activity.waits:
+        return f"{start}waits for {activity.waits}"
     amount = f" {_amount(activity)}" if activity.total else ""
     news = silence(counts.silent.get(activity.id, 0.0)) or counts.time_left or _stage_left(activity.id, counts)
     return f"{start}{activity.stage}{amount}{news}"

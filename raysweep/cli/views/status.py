@@ -260,7 +260,7 @@ def _facts(cell: CellDetail) -> list[tuple[str, str]]:
         facts.append(("stage", activity.death or activity.amount))
     if activity.training and activity.training not in activity.amount:
         facts.append(("training", activity.training))
-    if activity.waits:
+    if activity.waits and not activity.has_died:
         facts.append(("waits for", activity.waits))
     if activity.attempt > 1:
         facts.append(("attempt", str(activity.attempt)))

@@ -207,6 +207,7 @@ def test_a_dead_process_is_told_at_once_instead_of_how_far_it_was(monkeypatch):
     alive, dead = shown(console).splitlines()
     assert alive.endswith("training 83/93, loss 0.5, about 24 s left")
     assert dead.endswith("m.C1.s1: its process died after: training 83/93: loss 0.5")
-    picture = terminal()
-    picture.print(_picture({"m.C1.s1": dataclasses.replace(activity, has_died=True)}, ["m.C1.s1"], 0.0, counts))
-    assert "its process died after: training 83/93" in shown(picture)
+    for waits, last in [("", "training 83/93"), ("a GPU", "a wait for a GPU")]:
+        dead, picture = dataclasses.replace(activity, has_died=True, waits=waits), terminal()
+        picture.print(_picture({"m.C1.s1": dead}, ["m.C1.s1"], 0.0, counts))
+        assert f"its process died after: {last}" in shown(picture)

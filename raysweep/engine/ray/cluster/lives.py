@@ -97,7 +97,7 @@ class LivesWatch:
             updated, since = self._since.get(name, (None, now))
             if updated != activity.updated:
                 self._since[name], self._next[name] = (activity.updated, now), now + POLL_SECONDS
-            elif activity.state == RUNNING and not (activity.waits or activity.has_died) and now >= self._next[name]:
+            elif activity.state == RUNNING and not activity.has_died and now >= self._next[name]:
                 self._next[name] = now + max(POLL_SECONDS, now - since)
                 if leases.has_ended(activity.owner):
                     ProgressFile(self._progress, name).exchange(DIED, activity.process)

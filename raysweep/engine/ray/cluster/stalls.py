@@ -58,7 +58,7 @@ class StallDetector:
         updates = {name: activity.updated for name, activity in activities.items() if not activity.waits}
         if updates != self._updates or self._last_progress is None:
             self._updates, self._last_progress = updates, now
-        waiting = {(a.id, a.waits) for a in activities.values() if a.waits and a.state == RUNNING}
+        waiting = {(a.id, a.waits) for a in activities.values() if a.waits and a.state == RUNNING and not a.has_died}
         idle = not any(a.state == RUNNING for a in activities.values())
         if idle and now - self._last_progress > QUIET_SECONDS:
             waiting = {("the sweep", "resources for its next task")}

@@ -27,7 +27,8 @@ def test_what_has_not_changed_is_asked_about_at_growing_distances_and_marked_onc
     files, asked, dead = Files(str(tmp_path)), [], []
     monkeypatch.setattr(leases, "has_ended", lambda process: asked.append(now) or bool(dead))
     cell, watch = ProgressFile(files, "cell"), LivesWatch(files)
-    ProgressFile(files, "other").report_wait("a GPU")
+    ProgressFile(files, "other").update("training", 10, 10)
+    ProgressFile(files, "other").stop()
     cell.update("training", 3, 10, force=True)
     for now in range(0, 61, int(POLL_SECONDS)):
         watch.check(float(now))
@@ -36,6 +37,16 @@ def test_what_has_not_changed_is_asked_about_at_growing_distances_and_marked_onc
     for now in range(65, 101, int(POLL_SECONDS)):
         watch.check(float(now))
     activity = read_activities(files)["cell"]
-    assert asked[4:] == [80] and (activity.state, activity.has_died) == (RUNNING, True)
+    assert asked[4:] == [80] and (activity.state, activity.death) == (RUNNING, "its process died after: training 3/10")
     ProgressFile(files, "cell").begin_attempt()
     assert not read_activities(files)["cell"].has_died
+
+
+def test_one_that_died_while_it_waited_is_marked_too(tmp_path, monkeypatch):
+    files = Files(str(tmp_path))
+    monkeypatch.setattr(leases, "has_ended", lambda process: True)
+    cell, watch = ProgressFile(files, "cell"), LivesWatch(files)
+    cell.report_wait("2 training workers")
+    for now in (0.0, POLL_SECONDS):
+        watch.check(now)
+    assert read_activities(files)["cell"].death == "its process died after: a wait for 2 training workers"
