@@ -27,7 +27,7 @@ FLOORS = """
     __main__ cli __init__ | sweep | pipeline stages tools testing | engine planning | config
     | training_sets perturbations trainers generators language models problems
     | storage analysis metrics quality rows prompts stats execution
-    | registry records programs hashing machine accelerators units seeding errors
+    | registry records programs hashing machine accelerators periodic units seeding errors
 """
 ORDER = FLOORS.replace("|", "").split()
 GROUND = FLOORS.rpartition("|")[2].split()

@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +19,7 @@ from typing import TypeVar
 from raysweep.engine.progress import BEGINS_AGAIN, NOTE, Activity, ProgressFile
 from raysweep.errors import RaysweepError, Stopped, last_line
 from raysweep.machine import disk
+from raysweep.periodic import run_periodically
 from raysweep.records import Recovery
 from raysweep.storage.backends import is_full
 from raysweep.storage.files import Outage
@@ -154,21 +154,3 @@ def _watched(progress: ProgressFile, recovery: Recovery) -> AbstractContextManag
             os._exit(STALLED)
 
     return run_periodically(check, min(10.0, recovery.stall_seconds / 5), "watchdog")
-
-
-@contextlib.contextmanager
-def run_periodically(function: Callable[[], object], seconds: float, name: str) -> Iterator[None]:
-    """`function` must not raise. `seconds`: before the first call, and between calls."""
-    stopped = threading.Event()
-
-    def run() -> None:
-        while not stopped.wait(seconds):
-            function()
-
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join(timeout=5)

@@ -11,7 +11,6 @@ import functools
 import json
 import logging
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 
 from raysweep.errors import OtherSchema, StoreError, UsageError, WasAway
 from raysweep.hashing import difference
+from raysweep.periodic import run_periodically
 from raysweep.records import SCHEMA_VERSION
 from raysweep.storage.backends import MARKER, Backend, FileInfo, LocalDisk, is_full, normal_root, reason_of
 from raysweep.storage.object_stores import ObjectStore
@@ -204,17 +204,12 @@ class Files:
         second, since it may be back before an error is handled.
         """
         problems: list[tuple[float, OSError]] = []  # the last one, and when it was met
-        has_ended = threading.Event()
 
         def look() -> None:
             try:
                 self._backend.require_root()
             except OSError as error:
                 problems[:] = [(time.monotonic(), error)]
-
-        def look_often() -> None:
-            while not has_ended.wait(LOOK_SECONDS):
-                look()
 
         def outage() -> StoreError | None:
             look()
@@ -226,12 +221,9 @@ class Files:
                 return error
             return WasAway(f"storage {self._shown_root} was away: {reason_of(problems.pop()[1])}")
 
-        if self.local is not None and self.expected:
-            threading.Thread(target=look_often, name="storage", daemon=True).start()
-        try:
+        is_watched = self.local is not None and self.expected
+        with run_periodically(look, LOOK_SECONDS, "storage") if is_watched else contextlib.nullcontext():
             yield outage
-        finally:
-            has_ended.set()
 
     def steadily(self, work: Callable[[], T]) -> T:
         """Call something that reads and writes by paths, again if the root was away when it failed."""

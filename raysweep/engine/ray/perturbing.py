@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from raysweep.engine.attempts import run_periodically
 from raysweep.engine.base import BatchOutput, PerturbJob
 from raysweep.engine.jobs import perturb_block
 from raysweep.engine.progress import ProgressFile
@@ -22,6 +21,7 @@ from raysweep.engine.ray.batches import collect_results, died_too_often, indexed
 from raysweep.engine.ray.cluster.cordons import require_open_node
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.numbers.held import held_resources
+from raysweep.periodic import run_periodically
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import PerturbedRow
 

@@ -12,8 +12,8 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any
 
-from raysweep.engine.attempts import run_periodically
 from raysweep.engine.progress import DIED, RUNNING, ProgressFile, read_activities
+from raysweep.periodic import run_periodically
 from raysweep.storage import leases
 from raysweep.storage.files import Files
 from raysweep.storage.leases import Holder

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL
-from raysweep.engine.attempts import run_periodically
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.ray.cluster.asking import ANSWER_SECONDS, node_name
 from raysweep.engine.ray.cluster.cordons import LOOK_SECONDS, NODE_LABEL, Cordons
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
 from raysweep.errors import UsageError
 from raysweep.machine import cache_folder, memory
+from raysweep.periodic import run_periodically
 from raysweep.units import size
 
 log = logging.getLogger("raysweep")

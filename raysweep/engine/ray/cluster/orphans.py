@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager
 
-from raysweep.engine.attempts import run_periodically
+from raysweep.periodic import run_periodically
 
 log = logging.getLogger("raysweep")
 

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.engine.attempts import run_periodically
 from raysweep.engine.progress import RUNNING, Activity, read_activities
 from raysweep.engine.ray.cluster.nodes import cluster_status
+from raysweep.periodic import run_periodically
 from raysweep.storage.files import Files
 from raysweep.units import duration, size
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raysweep.engine.attempts import run_periodically
 from raysweep.engine.base import EditRun, GenerateJob
 from raysweep.engine.jobs import Generated, KeptGenerator
 from raysweep.engine.progress import ProgressFile
 from raysweep.machine import resident_bytes
+from raysweep.periodic import run_periodically
 from raysweep.records import Completion, GenerationRequest
 
 RENEW_SECONDS = 1.0

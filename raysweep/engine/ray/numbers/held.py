@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL
-from raysweep.engine.attempts import run_periodically
 from raysweep.engine.ray.numbers.meter import flush, use
+from raysweep.periodic import run_periodically
 
 HELD_SECONDS = 5.0
 """A process that holds CPUs or GPUs reports it so often. One that is killed loses as much at most."""

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from raysweep.engine.attempts import run_periodically
 from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity, read_activities, read_work
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.time_left import MODEL, STAGES, TimeLeft
+from raysweep.periodic import run_periodically
 from raysweep.storage.files import Files
 
 CACHED, MAKING = "cached", "making"
