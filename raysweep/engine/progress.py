@@ -169,9 +169,7 @@ class ProgressFile:
         return before.decode()
 
     def kept(self, name: str) -> str:
-        with contextlib.suppress(StoreError):
-            return (self._files.read(f"{self.activity.id}.{name}", patient=False) or b"").decode()
-        return ""
+        return _text_in(self._files, f"{self.activity.id}.{name}")
 
     def note(self, text: str) -> None:
         """Add a line that is shown to the user at once; other processes of the activity keep it when they report."""
@@ -281,12 +279,12 @@ def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity
             raise
         return {}
     names = sorted(name.removesuffix(".json") for name in there if name.endswith(".json") and not name.startswith("."))
-    activities = [activity for name in names if (activity := read_activity(files, name)) is not None]
-    for number, activity in enumerate(activities):
-        if f"{activity.id}.{DIED}" in there:  # beside the activity, whose own file another process may just be writing
-            has_died = ProgressFile(files, activity.id).kept(DIED) == activity.process
-            activities[number] = dataclasses.replace(activity, has_died=has_died)
-    return {activity.id: activity for activity in activities}
+    activities = {activity.id: activity for name in names if (activity := read_activity(files, name)) is not None}
+    for name, activity in activities.items():
+        mark = f"{name}.{DIED}"  # beside the activity, whose own file another process may just be writing
+        if mark in there and _text_in(files, mark) == activity.process:
+            activities[name] = dataclasses.replace(activity, has_died=True)
+    return activities
 
 
 def write_work(files: Files, work: Work) -> None:
@@ -307,6 +305,10 @@ def write_end(files: Files, text: str) -> None:
 
 def read_end(files: Files) -> str:
     """Return how the last run of a sweep ended, such as ``was stopped at 2026-11-30 12:00:00``; empty if unknown."""
+    return _text_in(files, END)
+
+
+def _text_in(files: Files, name: str) -> str:
     with contextlib.suppress(StoreError):
-        return (files.read(END, patient=False) or b"").decode()
+        return (files.read(name, patient=False) or b"").decode()
     return ""
