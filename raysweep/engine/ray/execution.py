@@ -14,13 +14,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from raysweep.engine.base import BatchOutput, ExecuteJob, ProgramBatch
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement
-from raysweep.engine.ray.cluster.cordons import outside_cordons, require_open_node
+from raysweep.engine.ray.cluster.cordons import require_open_node
 from raysweep.engine.ray.cluster.drains import excuse_for
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.ray.stragglers import Stragglers
@@ -181,16 +181,14 @@ class _Pool:
         import ray
 
         # SPREAD keeps actors that need a CPU out of the trial's placement group, where they would wait for ever
-        asked = dict(self._placement.remote_options) if cpus else {}
-        asked.pop("label_selector", None)
-        selector = outside_cordons(self._placement.labels if asked else {}, self._refused)
+        placement = self._placement if cpus else replace(self._placement, memory_bytes=0, custom={})
+        options = placement.actor_options(self._refused)
         remote: Any = ray.remote(ExecutionActor).options(
             num_cpus=cpus,
-            scheduling_strategy="SPREAD" if cpus or selector else "DEFAULT",
-            label_selector=selector or None,
+            scheduling_strategy="SPREAD" if cpus or options else "DEFAULT",
             max_restarts=0,
             max_task_retries=0,
-            **asked,
+            **options,
         )
         worker = _Worker(remote.remote(self._progress.activity.id, self._job.sandbox))
         self._pending = {worker.actor.ready.remote(): worker}

@@ -75,6 +75,21 @@ def test_nodes_that_isolate_too_little_are_left_out_and_named_once_each(nodes, i
     assert all("'partial' is required" in line for line in told if line)
 
 
+def test_programs_run_only_on_nodes_with_the_labels_that_are_asked_for(shared_ray, tmp_path, monkeypatch):
+    seen = tmp_path / "seen"
+
+    def refuses(node: str) -> bool:
+        with seen.open("a") as file:
+            print(node, file=file)
+        return False
+
+    monkeypatch.setattr(execution, "ExecutionActor", without_isolation(refuses))
+    progress = ProgressFile(Files(str(tmp_path)), "labelled")
+    with shared_ray.nodes({"num_cpus": 1, "labels": {"zone": "1"}}) as (node,):
+        blocks = list(execute_with_ray(JOB, Placement(1, 0, 0, labels={"zone": "1"}), None, progress))
+    assert len(blocks) == 20 and {*seen.read_text().split()} == {node.id}
+
+
 def test_without_a_node_that_isolates_enough_execution_ends_with_the_reason(nodes, tmp_path, monkeypatch):
     monkeypatch.setattr(execution, "ExecutionActor", without_isolation(lambda node: True))
     progress = ProgressFile(Files(str(tmp_path)), "none")

@@ -70,12 +70,15 @@ class Placement(Needs):
         labels = {**self.labels, ACCELERATOR_LABEL: label} if label else self.labels
         return replace(self, labels=labels, least_on_accelerator=0, in_bf16=False, types=())
 
-    @property
-    def remote_options(self) -> dict[str, Any]:
-        """Ray options of actors beside CPUs and GPUs; empty if the trial itself holds the resources."""
-        selector = outside_cordons(self.labels)
-        options = {"memory": self.memory_bytes, "resources": dict(self.custom), "label_selector": selector}
-        return {} if self.in_trial else {name: value for name, value in options.items() if value}
+    def actor_options(self, excluded: Iterable[str] = ()) -> dict[str, Any]:
+        """Ask Ray which nodes are cordoned; return Ray options of an actor outside them, beside CPUs and GPUs.
+
+        The actor holds nothing if the trial itself holds the resources. `excluded`: ids of further nodes.
+        """
+        held = Needs() if self.in_trial else self
+        selector = outside_cordons(held.labels, excluded)
+        options = {"memory": held.memory_bytes, "resources": dict(held.custom), "label_selector": selector}
+        return {name: value for name, value in options.items() if value}
 
 
 @dataclass(frozen=True)

@@ -82,14 +82,14 @@ def generate_with_ray(
             num_cpus=0,
         )
     else:
-        held = {} if placement.in_trial else {"num_gpus": placement.gpus or None, **placement.remote_options}
         data = indexed_dataset(range(total)).map_batches(
             type(name, (GenerationActor,), {}),
             fn_constructor_args=(job, progress),
             compute=ray.data.ActorPoolStrategy(size=min(actors, total)),
             batch_size=1,
             num_cpus=0 if placement.in_trial else placement.cpus,  # the trial lends its CPU while it waits
-            **held,
+            num_gpus=None if placement.in_trial else placement.gpus or None,
+            **placement.actor_options(),
         )
     for index, result in collect_results(data, total, "generation"):
         yield BatchOutput(index, result.completions, result.loads, result.facts, result.cpu_seconds)

@@ -116,7 +116,7 @@ class RunningHosts:
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=kind.at_once,
-            **kind.placement.remote_options,
+            **kind.placement.actor_options(),
             **({"runtime_env": {"py_executable": shlex.quote(str(python))}} if python else {}),
         )
         host.actor = remote.remote(kind, host.base)
