@@ -8,10 +8,9 @@ ends. An attempt during which a node was cordoned for lack of room is no failed 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import logging
 import os
+import pickle
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,36 +44,50 @@ class Cordoned(RaysweepError):
 
 
 @dataclass(frozen=True)
+class Cordon:
+    """Why a node gets no work. `look`: the number of the look that cordoned it for lack of room; 0: it differs."""
+
+    reason: str
+    look: int = 0
+
+
+@dataclass(frozen=True)
 class Cordons:
     """What is known of the nodes. `looks`: number of looks at them until now; 0: nobody watches them.
 
-    `checked`: ids of those that are like the command's; `reasons`: why nodes are cordoned, by their ids; `since`: which
-    look cordoned a node, by the ids of those that lack room.
+    `checked`: ids of those that are like the command's; `by_node`: the cordons by the nodes' ids.
     """
 
     looks: int = 0
     checked: tuple[str, ...] = ()
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    since: Mapping[str, int] = field(default_factory=dict)
+    by_node: Mapping[str, Cordon] = field(default_factory=dict)
+
+    @property
+    def for_room(self) -> dict[str, Cordon]:
+        """Those for lack of room."""
+        return {node: cordon for node, cordon in self.by_node.items() if cordon.look}
 
     def write(self) -> None:
         from ray.experimental.internal_kv import _internal_kv_put
 
-        _internal_kv_put(_key(), json.dumps(dataclasses.asdict(self)).encode(), overwrite=True, namespace=NAMESPACE)
+        _internal_kv_put(_key(), pickle.dumps(self), overwrite=True, namespace=NAMESPACE)
 
 
 def read_cordons() -> Cordons:
     """Return no cordons where nobody watches the nodes, as on a Ray of raysweep's own, or where Ray doesn't answer."""
+    import ray
     from ray.experimental.internal_kv import _internal_kv_get
 
-    with contextlib.suppress(Exception):
-        return Cordons(**json.loads(_internal_kv_get(_key(), namespace=NAMESPACE)))
+    with contextlib.suppress(ray.exceptions.RayError):
+        if ray.is_initialized() and (pickled := _internal_kv_get(_key(), namespace=NAMESPACE)):
+            cordons: Cordons = pickle.loads(pickled)
+            return cordons
     return Cordons()
 
 
 def outside_cordons(labels: Mapping[str, str], others: Iterable[str] = ()) -> dict[str, str]:
     """Return a label selector that also excludes the cordoned nodes. `others`: ids of further nodes to exclude."""
-    excluded = sorted({*read_cordons().reasons, *others})
+    excluded = sorted({*read_cordons().by_node, *others})
     return {**labels, NODE_LABEL: f"!in({','.join(excluded)})"} if excluded else dict(labels)
 
 
@@ -82,8 +95,8 @@ def require_open_node() -> None:
     """Wait until this process's node, which may have joined late, is checked; raise Cordoned if it is cordoned."""
     node, limit = own_node(), time.monotonic() + CHECK_SECONDS
     while (cordons := read_cordons()).looks:
-        if node in cordons.reasons:
-            raise Cordoned(cordons.reasons[node])
+        if node in cordons.by_node:
+            raise Cordoned(cordons.by_node[node].reason)
         if node in cordons.checked or time.monotonic() > limit:
             return
         time.sleep(POLL_SECONDS)
@@ -117,11 +130,11 @@ def excusing_cordons(progress: ProgressFile, *, is_here: bool) -> Iterator[None]
     except Exception as error:
         if isinstance(error, Stopped) or not is_retryable(error):
             raise
-        cordons = fresh_cordons()
-        if is_here and own_node() in cordons.since:
-            progress.note(cordons.reasons[own_node()])
+        cordons = fresh_cordons().for_room
+        if is_here and (own := cordons.get(own_node())):
+            progress.note(own.reason)
             os._exit(LEFT)
-        new = [cordons.reasons[node] for node, since in cordons.since.items() if since > first]
+        new = [cordon.reason for cordon in cordons.values() if cordon.look > first]
         if new and progress.count("cordons") <= MOST_EXCUSES:
             raise Cordoned(new[0]) from error
         raise

@@ -47,7 +47,6 @@ def drained(nodes: Iterable[str]) -> dict[str, str]:
     from ray.core.generated.common_pb2 import NodeDeathInfo
     from ray.core.generated.gcs_pb2 import NodeSnapshot
 
-    asked = set(nodes)
     unforeseen = NodeDeathInfo.UNSPECIFIED, NodeDeathInfo.UNEXPECTED_TERMINATION
     try:
         records, draining = _records(), draining_nodes()
@@ -55,7 +54,7 @@ def drained(nodes: Iterable[str]) -> dict[str, str]:
         log.debug("drained nodes are not known: %s", error)
         return {}
     addresses = {}
-    for node in asked & records.keys():
+    for node in records.keys() & set(nodes):
         record = records[node]
         was_draining = record.state_snapshot.state == NodeSnapshot.DRAINING
         if node in draining or was_draining or record.death_info.reason not in unforeseen:
@@ -83,10 +82,10 @@ def excuse_for(progress: ProgressFile, nodes: Iterable[str]) -> str:
     Each call counts: after `MOST_DRAINS` of them the drain of these nodes excuses nothing more, and cordons after
     `MOST_EXCUSES`.
     """
-    nodes, cordons = list(nodes), read_cordons()
+    nodes, cordons = list(nodes), read_cordons().for_room
     for node in nodes:
-        if node in cordons.since and progress.count("cordons") <= MOST_EXCUSES:
-            return cordons.reasons[node]
+        if node in cordons and progress.count("cordons") <= MOST_EXCUSES:
+            return cordons[node].reason
     addresses = drained(nodes)
     names = sorted(set(addresses.values()))
     if not names or max(progress.count(f"drains-{node}") for node in addresses) > MOST_DRAINS:

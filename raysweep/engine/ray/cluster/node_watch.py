@@ -1,7 +1,7 @@
 """Watches the nodes of a running Ray, and cordons those that can't do a sweep's work (cordons.py).
 
 The process of the command keeps an actor on each node, since a node with a full disk can start no process. Every few
-seconds it asks them what their nodes lack: room on a local disk, inodes, memory. A node that lacks some is cordoned as
+seconds it asks them what their nodes are short of: room on a local disk, inodes, memory. Such a node is cordoned as
 long as there is another one like it, which can do all that it could; else work there goes on, and fails as it may.
 Nodes that join later are checked as all were at the start. Where an autoscaler runs there are no such actors, since
 they would keep it from giving nodes back.
@@ -22,7 +22,7 @@ from typing import Any
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.ray.cluster.asking import ANSWER_SECONDS, node_name
-from raysweep.engine.ray.cluster.cordons import LOOK_SECONDS, NODE_LABEL, Cordons
+from raysweep.engine.ray.cluster.cordons import LOOK_SECONDS, NODE_LABEL, Cordon, Cordons
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
 from raysweep.errors import UsageError
 from raysweep.machine import cache_folder, memory
@@ -36,9 +36,9 @@ LEAST_BYTES = 256 * 2**20
 LEAST_INODES = 1000
 LEAST_MEMORY = 0.05
 """Part of a node's memory. Ray ends processes where less is free."""
-AMPLE = 2
+ROOM_FACTOR = 2
 """A cordoned node must have so many times the least, so that it isn't cordoned again at once."""
-NEARLY = 0.8
+MEMORY_PART = 0.8
 """Machines of one kind have slightly different memory: so much of another one's is enough to replace it."""
 DEATHS = 2
 """So many actors must die on a node, one after another, before it is taken for one that starts no processes."""
@@ -52,7 +52,7 @@ def watching_nodes(check: Check, *, may_grow: bool) -> Iterator[None]:
     `check`: raises UsageError where nodes differ from this process or from one another. It is called first with all
     nodes that are not cordoned, when its error passes through, and later with each node that joins.
     """
-    watch = _Watch(check, looks_for_lacks=not may_grow)
+    watch = _Watch(check, looks_for_shortages=not may_grow)
     try:
         watch.begin()
         with (
@@ -65,13 +65,13 @@ def watching_nodes(check: Check, *, may_grow: bool) -> Iterator[None]:
 
 
 class _Watch:
-    def __init__(self, check: Check, *, looks_for_lacks: bool) -> None:
-        self._check, self._looks_for_lacks = check, looks_for_lacks
+    def __init__(self, check: Check, *, looks_for_shortages: bool) -> None:
+        self._check, self._looks_for_shortages = check, looks_for_shortages
         self._checked: dict[str, NodeFacts] = {}  # nodes that may be used
         self._unlike: dict[str, str] = {}  # why late nodes may not be used
-        self._lacks: dict[str, str] = {}  # what nodes lack now
-        self._reported: dict[str, str] = {}
-        self._since: dict[str, int] = {}  # the look that has cordoned a node
+        self._shortages: dict[str, str] = {}  # what nodes are short of now
+        self._warned: dict[str, bool] = {}  # nodes that a line was about, and whether it said that they are cordoned
+        self._cordons: dict[str, Cordon] = {}
         self._looks = 0
         self._actors: dict[str, Any] = {}
         self._deaths = Counter[str]()  # of actors by node, since one has answered
@@ -79,7 +79,7 @@ class _Watch:
     def begin(self) -> None:
         self._look(ANSWER_SECONDS)
         nodes = nodes_by_id()
-        usable = {node: facts for node, facts in nodes.items() if node not in self._since}
+        usable = {node: facts for node, facts in nodes.items() if node not in self._cordons}
         self._check(usable)
         self._checked.update(usable)
         self._look(LOOK_SECONDS)
@@ -92,7 +92,7 @@ class _Watch:
         """Check the nodes that have joined, or were cordoned at the start. One that differs is refused for good."""
         with _until_next_time():
             nodes = nodes_by_id()
-            late = [node for node in nodes if node not in self._checked | self._unlike | self._since]
+            late = [node for node in nodes if node not in self._checked | self._unlike | self._cordons]
             first_alike = {nodes[node].labels.get(ACCELERATOR_LABEL): node for node in nodes if node in self._checked}
             for node in late:
                 alike = first_alike.get(nodes[node].labels.get(ACCELERATOR_LABEL), node)
@@ -111,40 +111,45 @@ class _Watch:
             Cordons().write()
 
     def _look(self, seconds: float) -> None:
-        """Ask the nodes what they lack, log what has changed, and write down which are cordoned."""
+        """Ask the nodes what they are short of, log what has changed, and write down which are cordoned."""
         nodes = nodes_by_id()
-        self._lacks = self._ask(nodes, seconds) if self._looks_for_lacks else {}
-        unlike = {node: reason for node, reason in dict(self._unlike).items() if node in nodes}
-        able = [facts for node, facts in nodes.items() if node not in self._lacks and node not in unlike]
-        replaced = {
-            node: reason
-            for node, reason in self._lacks.items()
-            if node not in unlike and any(_can_replace(other, nodes[node]) for other in able)
-        }
-        cordoned = replaced | unlike
-        lines = {node: f"{node_name(node, nodes[node])} gets no work: {reason}" for node, reason in cordoned.items()}
-        used = {
-            node: f"{node_name(node, nodes[node])} is used, since no other node is like it, with {reason}"
-            for node, reason in self._lacks.items()
-            if node not in lines
-        }
-        self._report(nodes, lines | used)
+        self._shortages = self._ask(nodes, seconds) if self._looks_for_shortages else {}
         self._looks += 1
-        self._since = {node: self._since.get(node, self._looks) for node in replaced}
-        Cordons(self._looks, tuple(node for node in nodes if node in self._checked), lines, self._since).write()
+        unlike = {node: reason for node, reason in dict(self._unlike).items() if node in nodes}
+        reasons = self._shortages | unlike
+        able = [facts for node, facts in nodes.items() if node not in reasons]
+        cordons, warned = {}, self._warned
+        self._warned = {}
+        for node, reason in reasons.items():
+            name = node_name(node, nodes[node])
+            is_cordoned = node in unlike or any(_can_replace(other, nodes[node]) for other in able)
+            line = f"{name}: {reason}; it is still used, since no other node could do its work"
+            if is_cordoned:
+                line = f"{name} gets no work: {reason}"
+                first = self._cordons[node].look if node in self._cordons else self._looks
+                cordons[node] = Cordon(line, 0 if node in unlike else first)
+            if warned.get(node) != is_cordoned:
+                log.warning("%s", line)
+            self._warned[node] = is_cordoned
+        for node in warned.keys() & nodes.keys() - self._warned.keys():
+            log.warning("%s has room again", node_name(node, nodes[node]))
+        self._cordons = cordons
+        Cordons(self._looks, tuple(node for node in nodes if node in self._checked), cordons).write()
 
     def _ask(self, nodes: Mapping[str, NodeFacts], seconds: float) -> dict[str, str]:
-        """Return what nodes lack; of one that doesn't answer in time, what it lacked before."""
+        """Return what nodes are short of; of one that doesn't answer in time, what it said before."""
         import ray
 
         self._actors = {node: self._actors.get(node) or _start_actor(node) for node in nodes}
-        answers = {actor.lack.remote(AMPLE if n in self._lacks else 1): n for n, actor in self._actors.items()}
+        answers = {
+            actor.shortage.remote(ROOM_FACTOR if n in self._shortages else 1): n for n, actor in self._actors.items()
+        }
         ready, _ = ray.wait(list(answers), num_returns=len(answers), timeout=seconds)
-        lacks = {node: lack for node, lack in self._lacks.items() if node in nodes}
+        shortages = {node: shortage for node, shortage in self._shortages.items() if node in nodes}
         for answer in ready:
             node = answers[answer]
             try:
-                lacks[node] = ray.get(answer)
+                shortages[node] = ray.get(answer)
                 del self._deaths[node]
             except ray.exceptions.ActorUnavailableError:  # maybe the whole node is lost
                 continue
@@ -153,23 +158,15 @@ class _Watch:
                 self._deaths[node] += 1
                 log.debug("the actor on %s died: %s", node_name(node, nodes[node]), error)
                 if self._deaths[node] >= DEATHS:
-                    lacks[node] = f"{DEATHS} processes that were started there died, one after another"
-        return {node: lack for node, lack in lacks.items() if lack}
-
-    def _report(self, nodes: Mapping[str, NodeFacts], lines: Mapping[str, str]) -> None:
-        for node, facts in nodes.items():
-            if node in lines and node not in self._reported:
-                log.warning("%s", lines[node])
-            elif node in self._reported and node not in lines:
-                log.warning("%s has room again", node_name(node, facts))
-        self._reported = dict(lines)
+                    shortages[node] = f"{DEATHS} processes that were started there died, one after another"
+        return {node: shortage for node, shortage in shortages.items() if shortage}
 
 
 def _can_replace(node: NodeFacts, other: NodeFacts) -> bool:
     """Return True if a node can do all that another one can, by its resources and labels."""
 
     def has(name: str, amount: float) -> bool:
-        part = NEARLY if "memory" in name else 1.0
+        part = MEMORY_PART if "memory" in name else 1.0
         return name.startswith("node:") or node.resources.get(name, 0.0) >= part * amount
 
     own_labels = {name: value for name, value in other.labels.items() if name != NODE_LABEL}
@@ -185,10 +182,10 @@ def _until_next_time() -> Iterator[None]:
 
 
 class NodeActor:
-    """Says what its node lacks."""
+    """Says what its node is short of."""
 
-    def lack(self, times: float) -> str:
-        return lack_of_this_node(times)
+    def shortage(self, times: float) -> str:
+        return shortage_here(times)
 
 
 @functools.cache
@@ -205,8 +202,8 @@ def _start_actor(node: str) -> Any:
     return _remote_actor().options(num_cpus=0, max_restarts=0, scheduling_strategy=place).remote()
 
 
-def lack_of_this_node(times: float = 1) -> str:
-    """Return what this process's node lacks for work, such as ``12 MiB free on the disk of /tmp``; empty if nothing.
+def shortage_here(times: float = 1) -> str:
+    """Return what this process's node is short of, such as ``12 MiB free on the disk of /tmp``; empty if nothing.
 
     The disks are those of temporary files, of Ray's session, and of copies of what lies in an object store.
 

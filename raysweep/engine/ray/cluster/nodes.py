@@ -67,7 +67,7 @@ def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:
 
 def present_driver_labels() -> dict[str, str]:
     """Return the label selector of `driver_labels` on the nodes that are not cordoned."""
-    cordoned = read_cordons().reasons
+    cordoned = read_cordons().by_node
     return outside_cordons(driver_labels(facts for node, facts in nodes_by_id().items() if node not in cordoned))
 
 

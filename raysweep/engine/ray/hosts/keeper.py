@@ -122,7 +122,7 @@ class HostKeeper:
             self._read_nodes()
 
     def _read_nodes(self) -> None:
-        cordoned = read_cordons().reasons.keys()
+        cordoned = read_cordons().by_node.keys()
         self._places.set_nodes(nodes_by_id(), cordoned)
         self._hosts.note_leaving({*draining_nodes(), *cordoned})
 

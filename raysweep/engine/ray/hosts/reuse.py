@@ -58,7 +58,7 @@ def may_go_on() -> bool:
         log.debug("this process takes no further cell: %s", error)
         return False
     growth = held - _first_sizes.setdefault("torch" in sys.modules, held)
-    return max(on_gpus, growth) <= MOST_GROWTH and own_notice() is None and own_node() not in read_cordons().reasons
+    return max(on_gpus, growth) <= MOST_GROWTH and own_notice() is None and own_node() not in read_cordons().by_node
 
 
 def _held() -> tuple[int, int]:

@@ -14,6 +14,7 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster import cordons, drains, node_watch
 from raysweep.engine.ray.cluster.cordons import (
     NODE_LABEL,
+    Cordon,
     Cordoned,
     Cordons,
     excusing_cordons,
@@ -22,7 +23,7 @@ from raysweep.engine.ray.cluster.cordons import (
     read_cordons,
     require_open_node,
 )
-from raysweep.engine.ray.cluster.node_watch import LEAST_BYTES, _can_replace, lack_of_this_node, watching_nodes
+from raysweep.engine.ray.cluster.node_watch import LEAST_BYTES, _can_replace, shortage_here, watching_nodes
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
 from raysweep.errors import HopelessError, UsageError
 from raysweep.machine import Memory
@@ -54,14 +55,14 @@ def test_a_late_node_that_differs_gets_no_work_and_one_that_does_not_gets_some(s
         with shared_ray.nodes({"num_cpus": 1}, unlike) as (like, other):
             on_it = ray.remote(where).options(num_cpus=1, label_selector={NODE_LABEL: like.id})
             assert ray.get(on_it.remote()) == like.id and like.id in read_cordons().checked
-            assert eventually(lambda: other.id in read_cordons().reasons)
+            assert eventually(lambda: other.id in read_cordons().by_node)
             line = f"node {nodes_by_id()[other.id].address} gets no work: it has another torch"
-            assert read_cordons().reasons == {other.id: line} and other.id not in read_cordons().checked
+            assert read_cordons().by_node == {other.id: Cordon(line)} and other.id not in read_cordons().checked
             assert outside_cordons({"a": "b"}, ["x"]) == {"a": "b", NODE_LABEL: f"!in({other.id},x)"}
             on_other = ray.remote(where).options(label_selector={NODE_LABEL: other.id}, max_retries=0)
             with pytest.raises(Cordoned, match="it has another torch"):
                 ray.get(on_other.remote())
-        assert eventually(lambda: not read_cordons().reasons)
+        assert eventually(lambda: not read_cordons().by_node)
     assert caplog.messages == [line] and read_cordons().looks == 0
 
 
@@ -71,14 +72,14 @@ def test_a_node_says_which_of_its_disks_is_full(monkeypatch, tmp_path):
     def with_free(room: int, inodes: int = 10**6, all_inodes: int = 10**7) -> str:
         status = SimpleNamespace(f_bavail=room, f_frsize=1, f_favail=inodes, f_files=all_inodes)
         monkeypatch.setattr(node_watch.os, "statvfs", lambda place: status if place == tmp_path else whole)
-        return lack_of_this_node()
+        return shortage_here()
 
     monkeypatch.setattr(node_watch.tempfile, "gettempdir", lambda: str(tmp_path / "not there yet"))
     monkeypatch.setattr(node_watch, "memory", lambda: Memory(2**30, 2**29, None))
     assert with_free(LEAST_BYTES) == with_free(LEAST_BYTES, 0, 0) == ""
     assert with_free(12 * 2**20) == f"12 MiB free on the disk of {tmp_path}/not there yet"
     assert with_free(LEAST_BYTES, 7) == f"7 inodes free on the disk of {tmp_path}/not there yet"
-    assert with_free(LEAST_BYTES) == "" and lack_of_this_node(2).startswith("256 MiB free")
+    assert with_free(LEAST_BYTES) == "" and shortage_here(2).startswith("256 MiB free")
     monkeypatch.setattr(node_watch, "memory", lambda: Memory(2**34, 2**25, 2**30))
     assert with_free(LEAST_BYTES) == "32 MiB of its memory free"
 
@@ -111,28 +112,29 @@ def attempt(folder, *errors: Exception) -> ProgressFile:
 
 
 def test_an_attempt_during_which_a_node_was_cordoned_is_not_counted(tmp_path, looks):
-    looks[:] = [Cordons(3, TWO), Cordons(3, TWO), *(Cordons(look, TWO, {"a": FULL}, {"a": 4}) for look in (4, 5))]
+    looks[:] = [Cordons(3, TWO), Cordons(3, TWO), *(Cordons(look, TWO, {"a": Cordon(FULL, 4)}) for look in (4, 5))]
     progress = attempt(tmp_path, OSError("the worker died"))
     assert progress.activity.attempt == 1
     assert any(line.endswith(f"attempt 1 begins again: {FULL}") for line in progress.activity.tail)
 
 
-@pytest.mark.parametrize("since", [{}, {"a": 2}])
-def test_others_are_counted_also_if_a_node_was_cordoned_before(tmp_path, looks, since):
-    looks[:] = [Cordons(look, TWO, dict.fromkeys(since, FULL), since) for look in (3, 9, 20)]
+@pytest.mark.parametrize("before", [{}, {"a": Cordon(FULL, 2)}])
+def test_others_are_counted_also_if_a_node_was_cordoned_before(tmp_path, looks, before):
+    looks[:] = [Cordons(look, TWO, before) for look in (3, 9, 20)]
     with pytest.raises(OSError, match="the worker died"):
         attempt(tmp_path, OSError("the worker died"))
 
 
 def test_an_error_that_comes_again_anywhere_is_no_nodes_fault(tmp_path, looks):
-    looks[:] = [Cordons(3, TWO), Cordons(9, TWO, {"a": FULL}, {"a": 4})]
+    looks[:] = [Cordons(3, TWO), Cordons(9, TWO, {"a": Cordon(FULL, 4)})]
     with pytest.raises(HopelessError, match="not finite"):
         attempt(tmp_path, HopelessError("the loss is not finite"))
 
 
 def test_an_end_on_a_cordoned_node_is_excused_so_many_times(tmp_path, looks, monkeypatch):
     monkeypatch.setattr(drains, "MOST_EXCUSES", 2)
-    monkeypatch.setattr(drains, "read_cordons", lambda: Cordons(3, TWO, {"a": FULL, "c": "it differs"}, {"a": 3}))
+    by_node = {"a": Cordon(FULL, 3), "c": Cordon("it differs")}
+    monkeypatch.setattr(drains, "read_cordons", lambda: Cordons(3, TWO, by_node))
     monkeypatch.setattr(drains, "drained", lambda nodes: {})
     progress = ProgressFile(Files(str(tmp_path)), "cell")
     assert drains.excuse_for(progress, ["b"]) == drains.excuse_for(progress, ["c"]) == ""
@@ -145,8 +147,8 @@ def test_a_process_on_a_node_that_is_or_gets_cordoned_does_nothing(monkeypatch, 
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "a"))
     looks[:] = [Cordons(3, ("b",)), Cordons(3, ("b",)), Cordons(4, ("b", "a"))]
     require_open_node()
-    for first in (Cordons(3, ("b",)), Cordons(4, ("b", "a"), {"a": FULL}, {"a": 4})):
-        looks[:] = [first, Cordons(4, ("b",), {"a": FULL}, {"a": 4})]
+    for first in (Cordons(3, ("b",)), Cordons(4, ("b", "a"), {"a": Cordon(FULL, 4)})):
+        looks[:] = [first, Cordons(4, ("b",), {"a": Cordon(FULL, 4)})]
         with pytest.raises(Cordoned, match="0 MiB free"):
             require_open_node()
 
@@ -154,8 +156,9 @@ def test_a_process_on_a_node_that_is_or_gets_cordoned_does_nothing(monkeypatch, 
 def test_a_trial_on_a_cordoned_node_ends_its_process_which_is_started_elsewhere(monkeypatch, tmp_path, looks):
     monkeypatch.setattr(cordons, "own_node", lambda: "a")
     monkeypatch.setattr(cordons, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(cordons, "FRESH_SECONDS", 0)
     monkeypatch.setattr(cordons.os, "_exit", lambda code: pytest.exit(f"left with {code}", returncode=code))
-    looks[:] = [Cordons(4, TWO, {"a": FULL}, {"a": 4})]
+    looks[:] = [Cordons(4, TWO, {"a": Cordon(FULL, 4)})]
     with pytest.raises(pytest.exit.Exception, match="left with 71"):
         leave_cordoned_node()
     progress = ProgressFile(Files(str(tmp_path)), "cell")
