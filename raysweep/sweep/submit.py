@@ -130,7 +130,7 @@ def prepare(
 def nodes_answer(config: Path, overrides: Sequence[str]) -> str:
     """Return what the live nodes of the running Ray lack of what a config names, as `check_nodes` reads it."""
     from raysweep.config.schema import RayConfig
-    from raysweep.engine.ray.cluster.asking import lacking_on_nodes
+    from raysweep.engine.ray.cluster.asking import missing_on_nodes
     from raysweep.engine.ray.cluster.cluster import Cluster
     from raysweep.engine.ray.cluster.nodes import nodes_by_id
     from raysweep.engine.ray.jobs.node_check import answer_line
@@ -138,7 +138,7 @@ def nodes_answer(config: Path, overrides: Sequence[str]) -> str:
     cluster = Cluster(RayConfig(), "auto")
     cluster.start()
     try:
-        return answer_line(lacking_on_nodes(nodes_by_id(), str(config), overrides))
+        return answer_line(missing_on_nodes(nodes_by_id(), str(config), overrides))
     finally:
         cluster.stop()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.nodes import NodeFacts
@@ -25,6 +25,37 @@ LISTED = 4
 Answer = TypeVar("Answer")
 
 
+class Answers(NamedTuple):
+    """What nodes answered, why others can't, by their ids, and which didn't in time."""
+
+    given: dict[str, Any]
+    errors: dict[str, Exception]
+    silent: list[str]
+
+
+def on_node(node: str) -> dict[str, Any]:
+    """Return Ray options of a task or actor that runs on one node, without resources."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+
+
+def await_answers(questions: Mapping[Any, str], seconds: float) -> Answers:
+    """Wait for answers of nodes, and cancel those that are late. `questions`: references to them, with the nodes."""
+    import ray
+
+    ready, late = ray.wait(list(questions), num_returns=len(questions), timeout=seconds) if questions else ([], [])
+    answers = Answers({}, {}, [questions[question] for question in late])
+    for question in late:
+        ray.cancel(question)
+    for question in ready:
+        try:
+            answers.given[questions[question]] = ray.get(question)
+        except ray.exceptions.RayError as error:  # such as a node that is gone by now
+            answers.errors[questions[question]] = error
+    return answers
+
+
 def ask_nodes(
     nodes: Mapping[str, NodeFacts], question: Callable[[], Answer], topic: str, *, allow_silent: bool
 ) -> dict[str, Answer]:
@@ -38,28 +69,23 @@ def ask_nodes(
         UsageError: a node is silent.
     """
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ask: Any = ray.remote(num_cpus=0, max_retries=1)(question)
-    places = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
+    ask: Any = ray.remote(max_retries=1)(question)
     answers: dict[str, Answer] = {}
     silent, said = list(nodes), ""
-    for _ in range(TIMES if nodes else 0):
-        asked = {ask.options(scheduling_strategy=places[node]).remote(): node for node in silent}
-        ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
-        for answer in ready:
-            node = asked[answer]
-            try:
-                answers[node] = ray.get(answer)
-            except ray.exceptions.RayError as error:  # such as a node that is gone by now
-                log.warning("%s, asked for %s, can't answer: %s", node_name(node, nodes[node]), topic, last_line(error))
-        silent = [asked[answer] for answer in late]
+    for _ in range(TIMES):
+        given, errors, silent = await_answers(
+            {ask.options(**on_node(node)).remote(): node for node in silent}, ANSWER_SECONDS
+        )
+        answers |= given
+        for node, error in errors.items():
+            log.warning("%s, asked for %s, can't answer: %s", node_name(node, nodes[node]), topic, last_line(error))
         if not silent:
             return answers
         names = first_nodes(sorted(node_name(node, nodes[node]) for node in silent))
         said = f"asked for {topic}, {names} didn't answer in {ANSWER_SECONDS:.0f} s"
         log.warning("%s", said)
-    if silent and not allow_silent:
+    if not allow_silent:
         raise UsageError(
             f"{said}, also when asked again; see what is wrong there (`ray status`), take the node out of the Ray, or "
             "use it unseen with `resources.allow_mixed: true`"
@@ -77,7 +103,7 @@ def node_name(node: str, facts: NodeFacts) -> str:
     return f"node {facts.address or node[:8]}" + (f" ({label})" if label else "")
 
 
-def lacking_on_nodes(nodes: Mapping[str, NodeFacts], config: str, overrides: Sequence[str] = ()) -> list[str]:
+def missing_on_nodes(nodes: Mapping[str, NodeFacts], config: str, overrides: Sequence[str] = ()) -> list[str]:
     """Return a line for each thing that nodes lack, with the nodes that lack it, and for nodes that don't answer.
 
     This process must run on the node that is to run the sweep's command. `config`: the path of the config's file on
@@ -87,7 +113,7 @@ def lacking_on_nodes(nodes: Mapping[str, NodeFacts], config: str, overrides: Seq
 
     of_command = ray.get_runtime_context().get_node_id()
 
-    def lacks() -> list[str]:  # a local function is sent as it is, so a node needs no raysweep to run it
+    def missing_here() -> list[str]:  # a local function is sent as it is, so a node needs no raysweep to run it
         try:
             from raysweep.config.loading import load_config
             from raysweep.errors import RaysweepError
@@ -101,15 +127,15 @@ def lacking_on_nodes(nodes: Mapping[str, NodeFacts], config: str, overrides: Seq
             return [" ".join(str(error).split())]
         return missing
 
-    lacking: dict[str, list[str]] = defaultdict(list)
+    nodes_by_line: dict[str, list[str]] = defaultdict(list)
     try:
-        answers = ask_nodes(nodes, lacks, "what it lacks", allow_silent=_allows_mixed(config, overrides))
+        answers = ask_nodes(nodes, missing_here, "what it lacks", allow_silent=_allows_mixed(config, overrides))
     except UsageError as silent:
         return [str(silent)]
     for node, lines in answers.items():
         for line in lines:
-            lacking[line].append(node_name(node, nodes[node]))
-    return [f"{line} - on {first_nodes(sorted(names))}" for line, names in lacking.items()]
+            nodes_by_line[line].append(node_name(node, nodes[node]))
+    return [f"{line} - on {first_nodes(sorted(names))}" for line, names in nodes_by_line.items()]
 
 
 def _allows_mixed(config: str, overrides: Sequence[str]) -> bool:

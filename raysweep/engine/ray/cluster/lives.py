@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from raysweep.engine.progress import DIED, RUNNING, ProgressFile, read_activities
+from raysweep.engine.ray.cluster.asking import await_answers, on_node
 from raysweep.periodic import run_periodically
 from raysweep.storage import leases
 from raysweep.storage.files import Files
@@ -44,36 +45,29 @@ def _is_here_and_dead(process: Holder) -> tuple[bool, bool]:
 def _question() -> Any:
     import ray
 
-    question = ray.remote(num_cpus=0, max_retries=0, name="does a process live")
+    question = ray.remote(max_retries=0, name="does a process live")
     return question(_is_here_and_dead)  # once: Ray sends a function to its nodes each time that it is made remote
 
 
 def has_ended(process: Holder) -> bool:
     """Return True if a live node of the process's boot and namespace of process ids says that it has ended."""
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     if not ray.is_initialized():  # the calls below would start one
         return False
     try:
         now = time.monotonic()
-        nodes = [
+        alive = [
             node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeManagerHostname"] == process.host
         ]
-        places = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
-        asked = {
-            _question().options(scheduling_strategy=place).remote(process): node
-            for node, place in places.items()
-            if now - _silent.get(node, -AGAIN_SECONDS) >= AGAIN_SECONDS
-        }
-        ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS) if asked else ([], [])
-        for answer in late:
-            _silent[asked[answer]] = time.monotonic()
-            ray.cancel(answer)
-        are_dead = [is_dead for is_here, is_dead in ray.get(ready) if is_here]
-    except Exception as error:  # a node is gone by now, or has no such raysweep; or Ray has ended
+        nodes = [node for node in alive if now - _silent.get(node, -AGAIN_SECONDS) >= AGAIN_SECONDS]
+        questions = {_question().options(**on_node(node)).remote(process): node for node in nodes}
+        answers = await_answers(questions, ANSWER_SECONDS)
+    except Exception as error:  # such as a Ray that has ended
         log.debug("whether %s lives is not known: %s", process, error)
         return False
+    _silent.update(dict.fromkeys(answers.silent, time.monotonic()))
+    are_dead = [is_dead for is_here, is_dead in answers.given.values() if is_here]
     return bool(are_dead) and all(are_dead)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.engine.ray.cluster.asking import ANSWER_SECONDS, node_name
+from raysweep.engine.ray.cluster.asking import ANSWER_SECONDS, await_answers, node_name, on_node
 from raysweep.engine.ray.cluster.cordons import LOOK_SECONDS, NODE_LABEL, Cordon, Cordons
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
 from raysweep.errors import UsageError
@@ -141,24 +141,19 @@ class _Watch:
         import ray
 
         self._actors = {node: self._actors.get(node) or _start_actor(node) for node in nodes}
-        answers = {
-            actor.shortage.remote(ROOM_FACTOR if n in self._shortages else 1): n for n, actor in self._actors.items()
-        }
-        ready, _ = ray.wait(list(answers), num_returns=len(answers), timeout=seconds)
-        shortages = {node: shortage for node, shortage in self._shortages.items() if node in nodes}
-        for answer in ready:
-            node = answers[answer]
-            try:
-                shortages[node] = ray.get(answer)
-                del self._deaths[node]
-            except ray.exceptions.ActorUnavailableError:  # maybe the whole node is lost
+        times = {node: ROOM_FACTOR if node in self._shortages else 1 for node in nodes}
+        questions = {actor.shortage.remote(times[node]): node for node, actor in self._actors.items()}
+        answers = await_answers(questions, seconds)
+        self._deaths = Counter({node: deaths for node, deaths in self._deaths.items() if node not in answers.given})
+        shortages = {node: shortage for node, shortage in self._shortages.items() if node in nodes} | answers.given
+        for node, error in answers.errors.items():
+            if isinstance(error, ray.exceptions.ActorUnavailableError):  # maybe the whole node is lost
                 continue
-            except ray.exceptions.RayError as error:
-                del self._actors[node]
-                self._deaths[node] += 1
-                log.debug("the actor on %s died: %s", node_name(node, nodes[node]), error)
-                if self._deaths[node] >= DEATHS:
-                    shortages[node] = f"{DEATHS} processes that were started there died, one after another"
+            del self._actors[node]
+            self._deaths[node] += 1
+            log.debug("the actor on %s died: %s", node_name(node, nodes[node]), error)
+            if self._deaths[node] >= DEATHS:
+                shortages[node] = f"{DEATHS} processes that were started there died, one after another"
         return {node: shortage for node, shortage in shortages.items() if shortage}
 
 
@@ -196,10 +191,7 @@ def _remote_actor() -> Any:
 
 
 def _start_actor(node: str) -> Any:
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    place = NodeAffinitySchedulingStrategy(node, soft=False)
-    return _remote_actor().options(num_cpus=0, max_restarts=0, scheduling_strategy=place).remote()
+    return _remote_actor().options(max_restarts=0, **on_node(node)).remote()
 
 
 def shortage_here(times: float = 1) -> str:

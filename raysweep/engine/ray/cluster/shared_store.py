@@ -18,7 +18,7 @@ MOST_SKEW = 5.0
 """Seconds by which a node's clock may differ from this process's without a warning."""
 FOLDER = "unfinished/nodes"
 """In the store; `raysweep gc` removes what a killed process leaves there."""
-OURS = "of-the-command"
+COMMAND_FILE = "of-the-command"
 """The file that this process writes; a node writes one with its id as name."""
 
 
@@ -41,7 +41,7 @@ def require_shared_store(nodes: Mapping[str, NodeFacts], store: Files, *, allow_
             from raysweep.storage.files import Files
 
             files = Files(root, below, expected=True)
-            if files.read(OURS, patient=False) is None:
+            if files.read(COMMAND_FILE, patient=False) is None:
                 return "it doesn't see the file that this machine wrote", time.time()
             files.write(ray.get_runtime_context().get_node_id(), token, patient=False)
         except Exception as error:
@@ -49,7 +49,7 @@ def require_shared_store(nodes: Mapping[str, NodeFacts], store: Files, *, allow_
         return "", time.time()
 
     files = store.below(below)
-    files.write(OURS, token)
+    files.write(COMMAND_FILE, token)
     try:
         began = time.time()
         answers = ask_nodes(nodes, there, "the store", allow_silent=allow_mixed)

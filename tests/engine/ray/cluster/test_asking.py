@@ -7,7 +7,7 @@ import time
 import pytest
 
 from raysweep.engine.ray.cluster import asking
-from raysweep.engine.ray.cluster.asking import ask_nodes, lacking_on_nodes
+from raysweep.engine.ray.cluster.asking import ask_nodes, missing_on_nodes
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
 from raysweep.errors import UsageError
 
@@ -30,7 +30,7 @@ def test_each_node_is_asked_for_itself_and_loggers_only_where_the_command_runs(s
     with shared_ray.nodes({"labels": {"ray.io/accelerator-type": "A100"}}) as (added,):
         nodes = nodes_by_id()
         (head,) = nodes.keys() - {added.id}
-        lines = lacking_on_nodes(nodes, str(file))
+        lines = missing_on_nodes(nodes, str(file))
     missing_file, package = sorted(lines, key=lambda line: "comet_ml" in line)
     assert f"{rows} doesn't exist" in missing_file and missing_file.count("node ") == 2
     assert f"node {nodes[added.id].address} (A100)" in missing_file
