@@ -14,6 +14,7 @@ import pickle
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from raysweep.engine.attempts import is_retryable
 from raysweep.engine.progress import ProgressFile
@@ -35,6 +36,7 @@ CHECK_SECONDS = 150.0
 """Limit for a process's wait until its node, which has joined late, is checked."""
 POLL_SECONDS = 0.5
 NAMESPACE = b"raysweep"
+Value = TypeVar("Value")
 
 
 class Cordoned(RaysweepError):
@@ -68,21 +70,17 @@ class Cordons:
         return {node: cordon for node, cordon in self.by_node.items() if cordon.look}
 
     def write(self) -> None:
-        from ray.experimental.internal_kv import _internal_kv_put
-
-        _internal_kv_put(_key(), pickle.dumps(self), overwrite=True, namespace=NAMESPACE)
+        _write("cordons", self)
 
 
 def read_cordons() -> Cordons:
     """Return no cordons where nobody watches the nodes, as on a Ray of raysweep's own, or where Ray doesn't answer."""
-    import ray
-    from ray.experimental.internal_kv import _internal_kv_get
+    return _read("cordons", Cordons())
 
-    with contextlib.suppress(ray.exceptions.RayError):
-        if ray.is_initialized() and (pickled := _internal_kv_get(_key(), namespace=NAMESPACE)):
-            cordons: Cordons = pickle.loads(pickled)
-            return cordons
-    return Cordons()
+
+def requested_look() -> int:
+    """Return the number of the last look at which a process of the sweep wants all nodes to be asked; 0: none."""
+    return _read("requested look", 0)
 
 
 def outside_cordons(labels: Mapping[str, str], others: Iterable[str] = ()) -> dict[str, str]:
@@ -144,13 +142,31 @@ def fresh_cordons() -> Cordons:
     """Return the cordons after a look at the nodes that begins from now on, such as after a process has died."""
     cordons = read_cordons()
     latest, limit = cordons.looks + 2, time.monotonic() + FRESH_SECONDS
+    if len(cordons.checked) > 1:
+        _write("requested look", latest)
     while len(cordons.checked) > 1 and cordons.looks < latest and time.monotonic() < limit:
         time.sleep(POLL_SECONDS)
         cordons = read_cordons()
     return cordons
 
 
-def _key() -> bytes:
+def _write(name: str, value: object) -> None:
+    from ray.experimental.internal_kv import _internal_kv_put
+
+    _internal_kv_put(_key(name), pickle.dumps(value), overwrite=True, namespace=NAMESPACE)
+
+
+def _read(name: str, default: Value) -> Value:
+    import ray
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    pickled = None
+    with contextlib.suppress(ray.exceptions.RayError):
+        pickled = _internal_kv_get(_key(name), namespace=NAMESPACE) if ray.is_initialized() else None
+    return pickle.loads(pickled) if pickled else default
+
+
+def _key(name: str) -> bytes:
     import ray
 
-    return f"cordons-{ray.get_runtime_context().get_job_id()}".encode()
+    return f"{name}-{ray.get_runtime_context().get_job_id()}".encode()

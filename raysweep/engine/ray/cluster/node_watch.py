@@ -3,8 +3,9 @@
 The process of the command keeps an actor on each node, since a node with a full disk can start no process. Every few
 seconds it asks them what their nodes are short of: room on a local disk, inodes, memory. Such a node is cordoned as
 long as there is another one like it, which can do all that it could; else work there goes on, and fails as it may.
-Nodes that join later are checked as all were at the start. Where an autoscaler runs there are no such actors, since
-they would keep it from giving nodes back.
+Nodes that join later are checked as all were at the start. Where an autoscaler runs the actors end once they have
+answered, since they would keep it from giving nodes back: nodes are asked when they join, and all of them when work
+has failed that may be tried again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.ray.cluster.asking import ANSWER_SECONDS, await_answers, node_name, on_node
-from raysweep.engine.ray.cluster.cordons import LOOK_SECONDS, NODE_LABEL, Cordon, Cordons
+from raysweep.engine.ray.cluster.cordons import LOOK_SECONDS, NODE_LABEL, Cordon, Cordons, requested_look
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
 from raysweep.errors import UsageError
 from raysweep.machine import cache_folder, memory
@@ -40,6 +41,8 @@ ROOM_FACTOR = 2
 """A cordoned node must have so many times the least, so that it isn't cordoned again at once."""
 MEMORY_PART = 0.8
 """Machines of one kind have slightly different memory: so much of another one's is enough to replace it."""
+START_SECONDS = 2 * LOOK_SECONDS
+"""How long nodes have to answer that must start a process for it."""
 DEATHS = 2
 """So many actors must die on a node, one after another, before it is taken for one that starts no processes."""
 Check = Callable[[Mapping[str, NodeFacts]], None]
@@ -52,7 +55,7 @@ def watching_nodes(check: Check, *, may_grow: bool) -> Iterator[None]:
     `check`: raises UsageError where nodes differ from this process or from one another. It is called first with all
     nodes that are not cordoned, when its error passes through, and later with each node that joins.
     """
-    watch = _Watch(check, looks_for_shortages=not may_grow)
+    watch = _Watch(check, may_grow=may_grow)
     try:
         watch.begin()
         with (
@@ -65,11 +68,11 @@ def watching_nodes(check: Check, *, may_grow: bool) -> Iterator[None]:
 
 
 class _Watch:
-    def __init__(self, check: Check, *, looks_for_shortages: bool) -> None:
-        self._check, self._looks_for_shortages = check, looks_for_shortages
+    def __init__(self, check: Check, *, may_grow: bool) -> None:
+        self._check, self._may_grow = check, may_grow
         self._checked: dict[str, NodeFacts] = {}  # nodes that may be used
         self._unlike: dict[str, str] = {}  # why late nodes may not be used
-        self._shortages: dict[str, str] = {}  # what nodes are short of now
+        self._shortages: dict[str, str] = {}  # what those that have answered are short of; empty: of nothing
         self._warned: dict[str, bool] = {}  # nodes that a line was about, and whether it said that they are cordoned
         self._cordons: dict[str, Cordon] = {}
         self._looks = 0
@@ -92,7 +95,7 @@ class _Watch:
         """Check the nodes that have joined, or were cordoned at the start. One that differs is refused for good."""
         with _until_next_time():
             nodes = nodes_by_id()
-            late = [node for node in nodes if node not in self._checked | self._unlike | self._cordons]
+            late = self._shortages.keys() & nodes.keys() - (self._checked | self._unlike | self._cordons).keys()
             first_alike = {nodes[node].labels.get(ACCELERATOR_LABEL): node for node in nodes if node in self._checked}
             for node in late:
                 alike = first_alike.get(nodes[node].labels.get(ACCELERATOR_LABEL), node)
@@ -113,10 +116,10 @@ class _Watch:
     def _look(self, seconds: float) -> None:
         """Ask the nodes what they are short of, log what has changed, and write down which are cordoned."""
         nodes = nodes_by_id()
-        self._shortages = self._ask(nodes, seconds) if self._looks_for_shortages else {}
+        shortages = self._ask(nodes, seconds)
         self._looks += 1
         unlike = {node: reason for node, reason in dict(self._unlike).items() if node in nodes}
-        reasons = self._shortages | unlike
+        reasons = {node: shortage for node, shortage in shortages.items() if shortage} | unlike
         able = [facts for node, facts in nodes.items() if node not in reasons]
         cordons, warned = {}, self._warned
         self._warned = {}
@@ -133,17 +136,21 @@ class _Watch:
             self._warned[node] = is_cordoned
         for node in warned.keys() & nodes.keys() - self._warned.keys():
             log.warning("%s has room again", node_name(node, nodes[node]))
-        self._cordons = cordons
+        self._cordons, self._shortages = cordons, shortages
         Cordons(self._looks, tuple(node for node in nodes if node in self._checked), cordons).write()
 
     def _ask(self, nodes: Mapping[str, NodeFacts], seconds: float) -> dict[str, str]:
         """Return what nodes are short of; of one that doesn't answer in time, what it said before."""
         import ray
 
-        self._actors = {node: self._actors.get(node) or _start_actor(node) for node in nodes}
-        times = {node: ROOM_FACTOR if node in self._shortages else 1 for node in nodes}
+        is_due = not self._may_grow or requested_look() > self._looks
+        asked = [node for node in nodes if is_due or node in self._actors or node not in self._shortages]
+        self._actors = {
+            node: self._actors.get(node) or _remote_actor().options(**on_node(node)).remote() for node in asked
+        }
+        times = {node: ROOM_FACTOR if self._shortages.get(node) else 1 for node in asked}
         questions = {actor.shortage.remote(times[node]): node for node, actor in self._actors.items()}
-        answers = await_answers(questions, seconds)
+        answers = await_answers(questions, max(seconds, START_SECONDS) if self._may_grow else seconds)
         self._deaths = Counter({node: deaths for node, deaths in self._deaths.items() if node not in answers.given})
         shortages = {node: shortage for node, shortage in self._shortages.items() if node in nodes} | answers.given
         for node, error in answers.errors.items():
@@ -154,18 +161,19 @@ class _Watch:
             log.debug("the actor on %s died: %s", node_name(node, nodes[node]), error)
             if self._deaths[node] >= DEATHS:
                 shortages[node] = f"{DEATHS} processes that were started there died, one after another"
-        return {node: shortage for node, shortage in shortages.items() if shortage}
+        if self._may_grow:  # Ray ends the others, to which no handle is left
+            self._actors = {node: self._actors[node] for node in answers.silent}
+        return shortages
 
 
 def _can_replace(node: NodeFacts, other: NodeFacts) -> bool:
     """Return True if a node can do all that another one can, by its resources and labels."""
-
-    def has(name: str, amount: float) -> bool:
-        part = MEMORY_PART if "memory" in name else 1.0
-        return name.startswith("node:") or node.resources.get(name, 0.0) >= part * amount
-
-    own_labels = {name: value for name, value in other.labels.items() if name != NODE_LABEL}
-    return own_labels.items() <= node.labels.items() and all(has(*item) for item in other.resources.items())
+    labels = {name: value for name, value in other.labels.items() if name != NODE_LABEL}
+    return labels.items() <= node.labels.items() and all(
+        node.resources.get(name, 0.0) >= (MEMORY_PART if "memory" in name else 1.0) * amount
+        for name, amount in other.resources.items()
+        if not name.startswith("node:")
+    )
 
 
 @contextlib.contextmanager
@@ -188,10 +196,6 @@ def _remote_actor() -> Any:
     import ray
 
     return ray.remote(NodeActor)  # once: Ray sends a class to its nodes each time that it is made remote
-
-
-def _start_actor(node: str) -> Any:
-    return _remote_actor().options(max_restarts=0, **on_node(node)).remote()
 
 
 def shortage_here(times: float = 1) -> str:

@@ -18,6 +18,7 @@ from raysweep.engine.ray.cluster.cordons import (
     Cordoned,
     Cordons,
     excusing_cordons,
+    fresh_cordons,
     leave_cordoned_node,
     outside_cordons,
     read_cordons,
@@ -66,6 +67,46 @@ def test_a_late_node_that_differs_gets_no_work_and_one_that_does_not_gets_some(s
     assert caplog.messages == [line] and read_cordons().looks == 0
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("connected")
+def test_nodes_that_an_autoscaler_may_take_are_asked_when_they_join_and_after_failures(
+    shared_ray, monkeypatch, caplog, tmp_path
+):
+    import ray
+    from ray._private.state import actors
+
+    class Actor:
+        def shortage(self, times: float) -> str:
+            import ray
+
+            here = tmp_path / ray.get_runtime_context().get_node_id()
+            return os.environ.get("SHORTAGE", "") or (here.read_text() if here.exists() else "")
+
+    def live() -> list[str]:
+        return [actor["State"] for actor in actors().values() if actor["State"] != "DEAD"]
+
+    monkeypatch.setattr(node_watch, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(node_watch, "_remote_actor", lambda: ray.remote(Actor))
+    none = len(live())
+    joins = {"num_cpus": 1, "env_vars": {"SHORTAGE": "7 inodes free on the disk of /tmp"}}
+    with (
+        caplog.at_level(logging.WARNING, "raysweep"),
+        shared_ray.nodes({"num_cpus": 1}) as (node,),
+        watching_nodes(lambda nodes: None, may_grow=True),
+    ):
+        (tmp_path / node.id).write_text("12 MiB free on the disk of /tmp")
+        assert eventually(lambda: len(live()) == none)
+        with shared_ray.nodes(joins) as (late,):
+            assert eventually(lambda: read_cordons().by_node)
+            assert {*read_cordons().by_node} == {late.id}, "the other one was not asked again"
+            assert {*fresh_cordons().for_room} == {late.id, node.id}
+            assert eventually(lambda: len(live()) == none)
+        (tmp_path / node.id).unlink()
+        assert eventually(lambda: {*read_cordons().by_node} == {node.id})
+        assert not fresh_cordons().by_node
+    assert "gets no work: 12 MiB free on the disk of /tmp" in caplog.text
+
+
 def test_a_node_says_which_of_its_disks_is_full(monkeypatch, tmp_path):
     whole = os.statvfs(tmp_path)
 
@@ -93,6 +134,7 @@ def looks(monkeypatch) -> list[Cordons]:
         return written.pop(0) if len(written) > 1 else written[0]
 
     monkeypatch.setattr(cordons, "read_cordons", read)
+    monkeypatch.setattr(cordons, "_write", lambda name, value: None)
     monkeypatch.setattr(cordons, "POLL_SECONDS", 0)
     return written
 
