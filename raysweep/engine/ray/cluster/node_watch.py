@@ -59,7 +59,7 @@ def watching_nodes(check: Check, *, may_grow: bool) -> Iterator[None]:
     try:
         watch.begin()
         with (
-            run_periodically(watch.look, LOOK_SECONDS, "nodes"),
+            run_periodically(functools.partial(watch.look, LOOK_SECONDS), LOOK_SECONDS, "nodes"),
             run_periodically(watch.check_late, LOOK_SECONDS, "late nodes"),
         ):
             yield
@@ -80,30 +80,25 @@ class _Watch:
         self._deaths = Counter[str]()  # of actors by node, since one has answered
 
     def begin(self) -> None:
-        self._look(ANSWER_SECONDS)
+        self.look(ANSWER_SECONDS)
         nodes = nodes_by_id()
         usable = {node: facts for node, facts in nodes.items() if node not in self._cordons}
         self._check(usable)
         self._checked.update(usable)
-        self._look(LOOK_SECONDS)
-
-    def look(self) -> None:
-        with _until_next_time():
-            self._look(LOOK_SECONDS)
+        self.look(LOOK_SECONDS)
 
     def check_late(self) -> None:
         """Check the nodes that have joined, or were cordoned at the start. One that differs is refused for good."""
-        with _until_next_time():
-            nodes = nodes_by_id()
-            late = self._shortages.keys() & nodes.keys() - (self._checked | self._unlike | self._cordons).keys()
-            first_alike = {nodes[node].labels.get(ACCELERATOR_LABEL): node for node in nodes if node in self._checked}
-            for node in late:
-                alike = first_alike.get(nodes[node].labels.get(ACCELERATOR_LABEL), node)
-                try:
-                    self._check({name: nodes[name] for name in (alike, node)})
-                    self._checked[node] = nodes[node]
-                except UsageError as error:
-                    self._unlike[node] = str(error)
+        nodes = nodes_by_id()
+        late = self._shortages.keys() & nodes.keys() - (self._checked | self._unlike | self._cordons).keys()
+        first_alike = {nodes[node].labels.get(ACCELERATOR_LABEL): node for node in nodes if node in self._checked}
+        for node in late:
+            alike = first_alike.get(nodes[node].labels.get(ACCELERATOR_LABEL), node)
+            try:
+                self._check({name: nodes[name] for name in (alike, node)})
+                self._checked[node] = nodes[node]
+            except UsageError as error:
+                self._unlike[node] = str(error)
 
     def end(self) -> None:
         import ray
@@ -113,7 +108,7 @@ class _Watch:
                 ray.kill(actor)
             Cordons().write()
 
-    def _look(self, seconds: float) -> None:
+    def look(self, seconds: float) -> None:
         """Ask the nodes what they are short of, log what has changed, and write down which are cordoned."""
         nodes = nodes_by_id()
         shortages = self._ask(nodes, seconds)
@@ -126,9 +121,9 @@ class _Watch:
         for node, reason in reasons.items():
             name = node_name(node, nodes[node])
             is_cordoned = node in unlike or any(_can_replace(other, nodes[node]) for other in able)
-            line = f"{name}: {reason}; it is still used, since no other node could do its work"
+            used = f"{name}: {reason}; it is still used, since no other node could do its work"
+            line = f"{name} gets no work: {reason}" if is_cordoned else used
             if is_cordoned:
-                line = f"{name} gets no work: {reason}"
                 first = self._cordons[node].look if node in self._cordons else self._looks
                 cordons[node] = Cordon(line, 0 if node in unlike else first)
             if warned.get(node) != is_cordoned:
@@ -148,8 +143,10 @@ class _Watch:
         self._actors = {
             node: self._actors.get(node) or _remote_actor().options(**on_node(node)).remote() for node in asked
         }
-        times = {node: ROOM_FACTOR if self._shortages.get(node) else 1 for node in asked}
-        questions = {actor.shortage.remote(times[node]): node for node, actor in self._actors.items()}
+        questions = {
+            actor.shortage.remote(ROOM_FACTOR if self._shortages.get(node) else 1): node
+            for node, actor in self._actors.items()
+        }
         answers = await_answers(questions, max(seconds, START_SECONDS) if self._may_grow else seconds)
         self._deaths = Counter({node: deaths for node, deaths in self._deaths.items() if node not in answers.given})
         shortages = {node: shortage for node, shortage in self._shortages.items() if node in nodes} | answers.given
@@ -174,14 +171,6 @@ def _can_replace(node: NodeFacts, other: NodeFacts) -> bool:
         for name, amount in other.resources.items()
         if not name.startswith("node:")
     )
-
-
-@contextlib.contextmanager
-def _until_next_time() -> Iterator[None]:
-    try:
-        yield
-    except Exception:  # such as a moment without an answer from Ray
-        log.debug("the nodes can't be looked at for the moment", exc_info=True)
 
 
 class NodeActor:

@@ -18,14 +18,7 @@ POLL_SECONDS = 3.0
 
 def watch_orphans() -> AbstractContextManager[None]:
     """Free placement groups of this Ray job whose creator has died, every few seconds while the block runs."""
-
-    def check() -> None:
-        try:
-            _release_orphans()
-        except Exception as error:  # Ray has ended or is unreachable; the next check may succeed
-            log.debug("placement groups can't be listed: %s", error)
-
-    return run_periodically(check, POLL_SECONDS, "orphans")
+    return run_periodically(_release_orphans, POLL_SECONDS, "orphans")
 
 
 def _release_orphans() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from raysweep.errors import RaysweepError
+from raysweep.periodic import run_periodically
 
 POLL_SECONDS = 0.5
 INIT = 1
@@ -33,19 +34,23 @@ def watch_ray() -> Iterator[None]:
         yield
         return
     dead: list[str] = []
-    stopped = threading.Event()
-    watch = threading.Thread(target=_watch, args=(_processes(), dead, stopped), name="is Ray alive", daemon=True)
+    processes = _processes()
+
+    def look() -> None:
+        ended = [name for name, process in processes.items() if process.poll() is not None]
+        if ended and not dead:
+            dead.extend(ended)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
+
     handler = signal.signal(signal.SIGUSR2, signal.default_int_handler)
-    watch.start()
     try:
-        yield
+        with run_periodically(look, POLL_SECONDS, "is Ray alive"):
+            yield
     except BaseException:
         if dead:
             raise RayLost(_text(dead[0])) from None
         raise
     finally:
-        stopped.set()
-        watch.join()
         signal.signal(signal.SIGUSR2, handler or signal.SIG_DFL)
     if dead:  # Tune may have returned normally, with all its trials lost
         raise RayLost(_text(dead[0]))
@@ -67,16 +72,6 @@ def end_with_raylet() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="is Ray there", daemon=True).start()
-
-
-def _watch(processes: dict[str, Any], dead: list[str], stopped: threading.Event) -> None:
-    """Interrupt the main thread once some of the processes have ended; put their names into `dead`."""
-    while not stopped.wait(POLL_SECONDS):
-        ended = [name for name, process in processes.items() if process.poll() is not None]
-        if ended:
-            dead.extend(ended)
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
-            return
 
 
 def _processes() -> dict[str, Any]:

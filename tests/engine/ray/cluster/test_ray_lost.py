@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 
+from raysweep.engine.ray.cluster import ray_lost
+from raysweep.engine.ray.cluster.ray_lost import RayLost, watch_ray
 from tests.patience import PATIENCE
 
 ENDLESS = str(2 * PATIENCE)
@@ -42,6 +45,17 @@ module.START
 """
 """It does nothing but start the actor. Its end waits for the batch, as that of Ray Data's does."""
 ACTORS = {"hosts.generation": "GenerationActor(None, progress)", "perturbing": "PerturbingActor(None, (), progress)"}
+
+
+def test_a_command_that_waits_ends_soon_after_its_ray(monkeypatch):
+    raylet = subprocess.Popen(["sleep", ENDLESS])
+    monkeypatch.setattr(ray_lost, "_processes", lambda: {"raylet": raylet})
+    monkeypatch.setattr(ray_lost, "POLL_SECONDS", 0.05)
+    with watch_ray():
+        time.sleep(0.2)
+    with pytest.raises(RayLost, match="its raylet process ended"), watch_ray():
+        raylet.kill()
+        time.sleep(float(ENDLESS))
 
 
 @pytest.mark.slow
