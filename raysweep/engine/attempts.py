@@ -22,7 +22,6 @@ from raysweep.machine import disk
 from raysweep.periodic import run_periodically
 from raysweep.records import Recovery
 from raysweep.storage.backends import is_full
-from raysweep.storage.files import Outage
 from raysweep.units import size
 
 log = logging.getLogger("raysweep")
@@ -50,47 +49,41 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
             is back, the attempt is not counted.
         GaveUp: the process died in every attempt.
     """
-    with progress.noting_outages() as outage:
-        return _with_retries(run, progress, recovery, outage)
-
-
-def _with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recovery, outage: Outage) -> T:
-    reason, on_full_disk = _death_of_last_process(progress.activity), False
-    is_same = BEGINS_AGAIN in reason
-    while True:
-        attempt = progress.begin_attempt()
-        if is_same:
-            progress.update("starting", force=True)
-        elif attempt > 1:
-            _pause(attempt, reason, progress, recovery)
-        try:
-            with _watched(progress, recovery):
-                result = run()
-            if on_full_disk:
-                log.warning("%s: there is space again, %s", progress.activity.id, _free(progress))
-            return result
-        except Exception as error:
-            progress.record_trace(traceback.format_exc())
-            cause = root_cause(error)
-            away = None if isinstance(cause, Stopped) or getattr(cause, "has_waited", False) else outage()
-            cause = away or cause
-            is_same = not getattr(cause, "counts", True)
+    with progress.files.noting_outages() as outage:
+        reason, on_full_disk = _death_of_last_process(progress.activity), False
+        is_same = BEGINS_AGAIN in reason
+        while True:
+            attempt = progress.begin_attempt()
             if is_same:
-                progress.repeat_attempt(last_line(cause))
-            if (attempt > recovery.retries and not is_same) or not is_retryable(away or error):
-                if cause is error:
-                    raise
-                raise cause from error
-            reason = last_line(cause)  # keeping the error itself would keep its frames' objects in memory
-            if is_full(cause) and not on_full_disk:  # the progress file may be on that disk
-                on_full_disk = True
-                log.warning("%s waits for a full disk, %s: %s", progress.activity.id, _free(progress), reason)
+                progress.update("starting", force=True)
+            elif attempt > 1:
+                _pause(attempt, reason, progress, recovery)
+            try:
+                with _watched(progress, recovery):
+                    result = run()
+                if on_full_disk:
+                    log.warning("%s: there is space again, %s", progress.activity.id, _free(progress))
+                return result
+            except Exception as error:
+                progress.record_trace(traceback.format_exc())
+                cause = root_cause(error)
+                away = None if isinstance(cause, Stopped) or getattr(cause, "has_waited", False) else outage()
+                cause = away or cause
+                is_same = not getattr(cause, "counts", True)
+                if is_same:
+                    progress.repeat_attempt(last_line(cause))
+                if (attempt > recovery.retries and not is_same) or not is_retryable(away or error):
+                    if cause is error:
+                        raise
+                    raise cause from error
+                reason = last_line(cause)  # keeping the error itself would keep its frames' objects in memory
+                if is_full(cause) and not on_full_disk:  # the progress file may be on that disk
+                    on_full_disk = True
+                    log.warning("%s waits for a full disk, %s: %s", progress.activity.id, _free(progress), reason)
 
 
 def _free(progress: ProgressFile) -> str:
-    root = progress.storage
-    if "://" in root:
-        return f"storage {root}"
+    root = progress.files.root
     with contextlib.suppress(OSError):
         return f"{size(disk(Path(root)).free)} free in {root}"
     return f"storage {root}"

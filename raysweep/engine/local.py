@@ -27,7 +27,7 @@ from raysweep.engine.base import (
 )
 from raysweep.engine.checkpoints import TrainingServices
 from raysweep.engine.jobs import Generated, KeptGenerator, batches_at_once, perturb_block
-from raysweep.engine.progress import ProgressFile
+from raysweep.engine.progress import FAILED, ProgressFile
 from raysweep.engine.services import ModelService
 from raysweep.errors import last_line
 from raysweep.execution.pool import Executor
@@ -154,7 +154,7 @@ class LocalEngine(Engine):
             blocked = next((name for name in task.after if name in errors), None)
             if blocked is not None:
                 errors[task.id] = f"not started: {blocked} failed: {errors[blocked]}"
-                ProgressFile(self.settings.folder.below("progress"), task.id).fail(errors[task.id])
+                ProgressFile(self.settings.folder.below("progress"), task.id).finish(FAILED, errors[task.id])
                 continue
             try:
                 task.run(LocalStages())

@@ -11,12 +11,12 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from raysweep.errors import HopelessError, RaysweepError, Stopped, StoreError
-from raysweep.storage.files import Files, Outage
+from raysweep.storage.files import Files
 from raysweep.storage.leases import Holder, holder_from, this_process
 from raysweep.units import duration
 
@@ -93,19 +93,12 @@ class ProgressFile:
     """
 
     def __init__(self, files: Files, name: str) -> None:
-        self._files = files
+        self.files = files
         self._name = f"{name}.json"
         self._process = json.dumps(dataclasses.asdict(this_process()))
         self._write_seconds = 0.5 if files.local is not None else 5.0
         self._last_write = self._last_line = 0.0
         self.activity = read_activity(files, name) or Activity(name)
-
-    @property
-    def storage(self) -> str:
-        return self._files.root
-
-    def noting_outages(self) -> AbstractContextManager[Outage]:
-        return self._files.noting_outages()
 
     def update(self, stage: str, done: int = 0, total: int = 0, detail: str = "", *, force: bool = False) -> None:
         """A report soon after the last one is not written, unless it begins a stage or `force` is set."""
@@ -156,30 +149,26 @@ class ProgressFile:
         """Count an event over all processes that work on the activity, one after another; return its number, from 1."""
         name, number = f"{self.activity.id}.{event}", 1
         with contextlib.suppress(StoreError, ValueError):  # a progress file is news: without it the count starts again
-            number = int(self._files.read(name, patient=False) or 0) + 1
-            self._files.write(name, str(number), patient=False)
+            number = int(self.files.read(name, patient=False) or 0) + 1
+            self.files.write(name, str(number), patient=False)
         return number
 
     def exchange(self, name: str, value: str) -> str:
         """Keep a value beside the activity's file; return the one that was kept before, empty if there was none."""
-        name, before = f"{self.activity.id}.{name}", b""
+        before = self.kept(name)
         with contextlib.suppress(StoreError):
-            before = self._files.read(name, patient=False) or b""
-            self._files.write(name, value, patient=False)
-        return before.decode()
+            self.files.write(f"{self.activity.id}.{name}", value, patient=False)
+        return before
 
     def kept(self, name: str) -> str:
-        return _text_in(self._files, f"{self.activity.id}.{name}")
+        return _text_in(self.files, f"{self.activity.id}.{name}")
 
     def note(self, text: str) -> None:
         """Add a line that is shown to the user at once; other processes of the activity keep it when they report."""
         self._set(self._newest(), f"{NOTE}{text}", updated=time.time())
 
     def latest(self) -> Activity | None:
-        return read_activity(self._files, self.activity.id)
-
-    def beside(self, name: str) -> Activity | None:
-        return read_activity(self._files, name)
+        return read_activity(self.files, self.activity.id)
 
     def begin_attempt(self) -> int:
         """Count an attempt and return its number; attempts of processes that died are included."""
@@ -204,21 +193,15 @@ class ProgressFile:
         try:
             yield self
         except (KeyboardInterrupt, SystemExit, Stopped):
-            self._finish(STOPPED, "")
+            self.finish(STOPPED)
             raise
         except BaseException as error:
             kind = "" if isinstance(error, RaysweepError) else f"{type(error).__name__}: "
-            self._finish(FAILED, f"{kind}{error}")
+            self.finish(FAILED, f"{kind}{error}")
             raise
-        self._finish(DONE, "")
+        self.finish(DONE)
 
-    def fail(self, error: str) -> None:
-        self._finish(FAILED, error)
-
-    def stop(self) -> None:
-        self._finish(STOPPED, "")
-
-    def _finish(self, state: str, error: str) -> None:
+    def finish(self, state: str, error: str = "") -> None:
         line = f"{state}: {error}" if error else state
         self._set(self._newest(), line, state=state, error=error, waits="", updated=time.time())
 
@@ -241,7 +224,7 @@ class ProgressFile:
         self._last_write = time.time()
         content = dataclasses.asdict(self.activity) | {"process": self._process}
         with contextlib.suppress(StoreError):
-            self._files.write(self._name, json.dumps(content), patient=False)
+            self.files.write(self._name, json.dumps(content), patient=False)
 
 
 def read_activity(files: Files, name: str) -> Activity | None:
@@ -260,13 +243,13 @@ def silence(seconds: float) -> str:
 def require_ended_well(names: Sequence[str], progress: ProgressFile) -> None:
     """Mark a task as failed or stopped, and raise HopelessError or Stopped, if one that it waits for was."""
     for name in names:
-        before = progress.beside(name)
+        before = read_activity(progress.files, name)
         if before is not None and before.state == STOPPED:
-            progress.stop()
+            progress.finish(STOPPED)
             raise Stopped(f"not started: {name} was stopped")
         if before is not None and before.state == FAILED:
             error = f"not started: {name} failed: {before.error}"
-            progress.fail(error)
+            progress.finish(FAILED, error)
             raise HopelessError(error)
 
 

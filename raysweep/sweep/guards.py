@@ -16,7 +16,7 @@ from pathlib import Path
 
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.placing.fits import HERE, IdleNodes, require_placeable
-from raysweep.engine.progress import RUNNING, ProgressFile, read_activities, write_end
+from raysweep.engine.progress import RUNNING, STOPPED, ProgressFile, read_activities, write_end
 from raysweep.errors import Stopped, UsageError, last_line
 from raysweep.execution.oracle import inside_refused
 from raysweep.execution.pool import require_permission
@@ -112,7 +112,7 @@ def recorded_end(folder: SweepFolder) -> Iterator[None]:
         write_end(folder.progress, f"was stopped at {_now()}" if is_stop else f"{how} at {_now()}: {last_line(error)}")
         for name, activity in activities.items():
             if activity.state == RUNNING:
-                ProgressFile(folder.progress, name).stop()
+                ProgressFile(folder.progress, name).finish(STOPPED)
         raise
     write_end(folder.progress, f"ended at {_now()}")
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.base import Context, Engine, EngineSettings, Task
-from raysweep.engine.progress import STOPPED, ProgressFile, Work, read_activities, write_work
+from raysweep.engine.progress import FAILED, STOPPED, ProgressFile, Work, read_activities, write_work
 from raysweep.errors import UnknownName, UsageError
 from raysweep.execution.runtimes import identities
 from raysweep.machine import versions
@@ -105,8 +105,7 @@ def _run_cells(
     stopped = {name for name in errors if name in activities and activities[name].state == STOPPED}
     blocked = _blocked(cells, errors, stopped)
     for cell, (error, is_stopped) in blocked.items():
-        activity = ProgressFile(folder.progress, cell)
-        activity.stop() if is_stopped else activity.fail(error)
+        ProgressFile(folder.progress, cell).finish(STOPPED if is_stopped else FAILED, "" if is_stopped else error)
     not_started = {cell: error for cell, (error, _) in blocked.items()}
     if fail_fast and errors.keys() - stopped:
         return not_started

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from raysweep.engine.progress import RUNNING, ProgressFile, read_activities
+from raysweep.engine.progress import RUNNING, STOPPED, ProgressFile, read_activities
 from raysweep.engine.ray.cluster.lives import POLL_SECONDS, LivesWatch, has_ended
 from raysweep.storage import leases
 from raysweep.storage.files import Files
@@ -28,7 +28,7 @@ def test_what_has_not_changed_is_asked_about_at_growing_distances_and_marked_onc
     monkeypatch.setattr(leases, "has_ended", lambda process: asked.append(now) or bool(dead))
     cell, watch = ProgressFile(files, "cell"), LivesWatch(files)
     ProgressFile(files, "other").update("training", 10, 10)
-    ProgressFile(files, "other").stop()
+    ProgressFile(files, "other").finish(STOPPED)
     cell.update("training", 3, 10, force=True)
     for now in range(0, 61, int(POLL_SECONDS)):
         watch.check(float(now))
