@@ -39,8 +39,8 @@ NAMESPACE = b"raysweep"
 Value = TypeVar("Value")
 
 
-class Cordoned(RaysweepError):
-    """A node was cordoned during an attempt, which begins again; that is no failed attempt."""
+class Excused(RaysweepError):
+    """A node was cordoned or drained during an attempt, which begins again; that is no failed attempt."""
 
     counts = False
 
@@ -90,11 +90,11 @@ def outside_cordons(labels: Mapping[str, str], others: Iterable[str] = ()) -> di
 
 
 def require_open_node() -> None:
-    """Wait until this process's node, which may have joined late, is checked; raise Cordoned if it is cordoned."""
+    """Wait until this process's node, which may have joined late, is checked; raise Excused if it is cordoned."""
     node, limit = own_node(), time.monotonic() + CHECK_SECONDS
     while (cordons := read_cordons()).looks:
         if node in cordons.by_node:
-            raise Cordoned(cordons.by_node[node].reason)
+            raise Excused(cordons.by_node[node].reason)
         if node in cordons.checked or time.monotonic() > limit:
             return
         time.sleep(POLL_SECONDS)
@@ -104,7 +104,7 @@ def leave_cordoned_node() -> None:
     """Do as `require_open_node`, but end this process if its node is cordoned: Ray starts it again, on another one."""
     try:
         require_open_node()
-    except Cordoned as error:
+    except Excused as error:
         log.debug("%s", error)
         time.sleep(LOOK_SECONDS)  # Ray may start it here again, which shouldn't be done in a hurry
         os._exit(LEFT)
@@ -118,7 +118,7 @@ def own_node() -> str:
 
 @contextlib.contextmanager
 def excusing_cordons(progress: ProgressFile, *, is_here: bool) -> Iterator[None]:
-    """Raise Cordoned for a retryable error of work during which a node was cordoned for lack of room, and still is.
+    """Raise Excused for a retryable error of work during which a node was cordoned for lack of room, and still is.
 
     `is_here`: this process did the work itself. It ends if its own node is cordoned, and goes on on another one.
     """
@@ -134,7 +134,7 @@ def excusing_cordons(progress: ProgressFile, *, is_here: bool) -> Iterator[None]
             os._exit(LEFT)
         new = [cordon.reason for cordon in cordons.values() if cordon.look > first]
         if new and progress.count("cordons") <= MOST_EXCUSES:
-            raise Cordoned(new[0]) from error
+            raise Excused(new[0]) from error
         raise
 
 

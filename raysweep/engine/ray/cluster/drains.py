@@ -15,7 +15,7 @@ from typing import Any
 from raysweep.engine.attempts import root_cause
 from raysweep.engine.checkpoints import Notice
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray.cluster.cordons import MOST_EXCUSES, fresh_cordons, own_node, read_cordons
+from raysweep.engine.ray.cluster.cordons import MOST_EXCUSES, Excused, fresh_cordons, own_node, read_cordons
 from raysweep.errors import RaysweepError
 
 log = logging.getLogger("raysweep")
@@ -24,12 +24,6 @@ MOST_DRAINS = 1000
 """Most attempts and deaths of processes of a task that the drain of one node excuses, for one that doesn't go."""
 NODES = "nodes"
 """Name under which the ids of an attempt's nodes stand beside its progress file."""
-
-
-class Drained(RaysweepError):
-    """A node of an attempt was drained, and the attempt begins again; that is no failed attempt."""
-
-    counts = False
 
 
 def draining_nodes() -> dict[str, float]:
@@ -107,7 +101,7 @@ def begin_here(progress: ProgressFile) -> None:
 
 @contextlib.contextmanager
 def excusing_drains(progress: ProgressFile) -> Iterator[None]:
-    """Run a training on other nodes, whose ids its workers note; raise Drained if one was drained before it failed.
+    """Run a training on other nodes, whose ids its workers note; raise Excused if one was drained before it failed.
 
     An error of raysweep's own, such as a loss that is not finite, is passed through.
     """
@@ -120,7 +114,7 @@ def excusing_drains(progress: ProgressFile) -> Iterator[None]:
         preempted = info.preempted_node_ids if info is not None else ()
         reason = "" if ours else excuse_for(progress, [*progress.kept(NODES).split(), *preempted])
         if reason:
-            raise Drained(reason) from error
+            raise Excused(reason) from error
         raise
     finally:
         progress.exchange(NODES, nodes_before)

@@ -12,7 +12,7 @@ from typing import Any
 
 from raysweep.engine.placing.places import Places
 from raysweep.engine.ray.batches import MAX_RESTARTS, died_again
-from raysweep.engine.ray.cluster.cordons import Cordoned
+from raysweep.engine.ray.cluster.cordons import Excused
 from raysweep.engine.ray.hosts.host import Host, HostBatch, HostKind
 from raysweep.generators.environments import python_of
 from raysweep.records import ModelRef
@@ -132,7 +132,7 @@ class RunningHosts:
                 return
             self.end(host)
             kind = host.kind.text
-            self._failed_starts[kind] += not (getattr(error, "preempted", False) or isinstance(error, Cordoned))
+            self._failed_starts[kind] += not (getattr(error, "preempted", False) or isinstance(error, Excused))
             if self._failed_starts[kind] > MAX_RESTARTS:
                 del self._failed_starts[kind]
                 self._give_up(host.kind, f"{died_again('a host', MAX_RESTARTS + 1)} ({error})")

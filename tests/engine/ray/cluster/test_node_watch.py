@@ -15,8 +15,8 @@ from raysweep.engine.ray.cluster import cordons, drains, node_watch
 from raysweep.engine.ray.cluster.cordons import (
     NODE_LABEL,
     Cordon,
-    Cordoned,
     Cordons,
+    Excused,
     excusing_cordons,
     fresh_cordons,
     leave_cordoned_node,
@@ -61,7 +61,7 @@ def test_a_late_node_that_differs_gets_no_work_and_one_that_does_not_gets_some(s
             assert read_cordons().by_node == {other.id: Cordon(line)} and other.id not in read_cordons().checked
             assert outside_cordons({"a": "b"}, ["x"]) == {"a": "b", NODE_LABEL: f"!in({other.id},x)"}
             on_other = ray.remote(where).options(label_selector={NODE_LABEL: other.id}, max_retries=0)
-            with pytest.raises(Cordoned, match="it has another torch"):
+            with pytest.raises(Excused, match="it has another torch"):
                 ray.get(on_other.remote())
         assert eventually(lambda: not read_cordons().by_node)
     assert caplog.messages == [line] and read_cordons().looks == 0
@@ -191,7 +191,7 @@ def test_a_process_on_a_node_that_is_or_gets_cordoned_does_nothing(monkeypatch, 
     require_open_node()
     for first in (Cordons(3, ("b",)), Cordons(4, ("b", "a"), {"a": Cordon(FULL, 4)})):
         looks[:] = [first, Cordons(4, ("b",), {"a": Cordon(FULL, 4)})]
-        with pytest.raises(Cordoned, match="0 MiB free"):
+        with pytest.raises(Excused, match="0 MiB free"):
             require_open_node()
 
 
