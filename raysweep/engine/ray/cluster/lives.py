@@ -37,16 +37,13 @@ def ask_nodes_for_lives() -> None:
     leases.has_ended_elsewhere = has_ended
 
 
-def _is_here_and_dead(process: Holder) -> tuple[bool, bool]:
-    return process.is_here, process.is_dead
-
-
 @functools.cache
 def _question() -> Any:
     import ray
 
     question = ray.remote(max_retries=0, name="does a process live")
-    return question(_is_here_and_dead)  # once: Ray sends a function to its nodes each time that it is made remote
+    # once: Ray sends a function to its nodes each time that it is made remote
+    return question(lambda process: (process.is_here, process.is_dead))
 
 
 def has_ended(process: Holder) -> bool:

@@ -85,13 +85,9 @@ class Demands:
 
 
 def _demands() -> Demands:
-    import ray
-
-    if not ray.is_initialized():  # the calls below would start one
-        return Demands()
     try:
         return demands_of(cluster_status())
-    except Exception:  # the cluster has another version, or has ended; the wait itself is still reported
+    except Exception:  # it has another version, or has ended, or there is none; the wait itself is still reported
         return Demands()
 
 
