@@ -25,7 +25,7 @@ LISTED = 4
 Answer = TypeVar("Answer")
 
 
-class Answers(NamedTuple):
+class NodeAnswers(NamedTuple):
     """What nodes answered, why others can't, by their ids, and which didn't in time."""
 
     given: dict[str, Any]
@@ -40,12 +40,12 @@ def on_node(node: str) -> dict[str, Any]:
     return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
 
-def await_answers(questions: Mapping[Any, str], seconds: float) -> Answers:
+def await_answers(questions: Mapping[Any, str], seconds: float) -> NodeAnswers:
     """Wait for answers of nodes, and cancel those that are late. `questions`: references to them, with the nodes."""
     import ray
 
     ready, late = ray.wait(list(questions), num_returns=len(questions), timeout=seconds) if questions else ([], [])
-    answers = Answers({}, {}, [questions[question] for question in late])
+    answers = NodeAnswers({}, {}, [questions[question] for question in late])
     for question in late:
         ray.cancel(question)
     for question in ready:

@@ -26,7 +26,7 @@ NODE_LABEL = "ray.io/node-id"
 """Label with a node's id, which Ray gives to every node."""
 LOOK_SECONDS = 3.0
 """Between two looks at the nodes, and how long they have to answer."""
-FRESH_SECONDS = 4 * LOOK_SECONDS
+FRESH_SECONDS = 6 * LOOK_SECONDS
 """Limit for a wait until the nodes were looked at twice."""
 MOST_EXCUSES = 10
 """Most attempts of a task that cordons excuse."""
