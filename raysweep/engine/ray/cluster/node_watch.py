@@ -139,9 +139,9 @@ class _Watch:
         import ray
 
         is_due = not self._may_grow or requested_look() > self._looks
-        asked = [node for node in nodes if is_due or node in self._actors or node not in self._shortages]
+        to_ask = [node for node in nodes if is_due or node in self._actors or node not in self._shortages]
         self._actors = {
-            node: self._actors.get(node) or _remote_actor().options(**on_node(node)).remote() for node in asked
+            node: self._actors.get(node) or _remote_actor().options(**on_node(node)).remote() for node in to_ask
         }
         questions = {
             actor.shortage.remote(ROOM_FACTOR if self._shortages.get(node) else 1): node
