@@ -75,7 +75,7 @@ class _Watch:
         self._shortages: dict[str, str] = {}  # what those that have answered are short of; empty: of nothing
         self._warned: dict[str, bool] = {}  # nodes that a line was about, and whether it said that they are cordoned
         self._cordons: dict[str, Cordon] = {}
-        self._looks = 0
+        self._looks = requested_look()  # of an earlier sweep of this process; else 0
         self._actors: dict[str, Any] = {}
         self._deaths = Counter[str]()  # of actors by node, since one has answered
 
