@@ -213,7 +213,7 @@ def test_a_machine_tells_another_one_which_waits_that_a_process_was_killed(clust
     cluster.site.machines["gpu1"].run(f"kill -KILL {held.pid}; true")  # Ray may have been quicker
     killed = time.monotonic()
     assert eventually(lambda: any(one.host == "gpu2" for one in cluster.holders()))
-    assert time.monotonic() - killed < leases.DEAD_SECONDS / 2
+    assert time.monotonic() - killed < leases.DEAD_SECONDS, "sooner than the lease of a process that is silent"
     code, told = finished(second)
     assert code == 0 and re.search(r"training resumes from step \d+", told), told
     assert finished(first)[0] != 0

@@ -21,7 +21,7 @@ from raysweep.storage.leases import Holder
 
 ANSWER_SECONDS = 8.0
 """How long a node has to answer; it may have to start a process for that."""
-AGAIN_SECONDS = 30.0
+AGAIN_SECONDS = 10.0
 """A node that didn't answer isn't asked for so long."""
 POLL_SECONDS = 5.0
 """Time between two looks at the activities. One that hasn't changed in between is asked about."""
