@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -36,6 +36,8 @@ TOLERANCE = 1e-9
 """Relative difference of floating-point numbers that a sum in another order may make."""
 SHOWN = 20
 """Most differing numbers that are printed of each part."""
+KEYS, VERDICTS = "keys", "verdicts"
+PARTS = (KEYS, VERDICTS, *SWEEPS)
 
 
 def differences(now: Numbers, before: Numbers) -> list[str]:
@@ -63,32 +65,32 @@ def stored_differences() -> Iterator[tuple[str, list[str]]]:
         yield store.name, differences(numbers, _read(STORED / f"{store.name}.json.gz"))
 
 
-def parts(checkout: Path, results: Path | None = None) -> Iterator[tuple[str, Numbers]]:
-    """Yield all golden numbers of a checkout, part by part. `results`: a folder for the packages of finished sweeps."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield "keys", keys(checkout, Path(folder))
-    for name in SWEEPS:
+def golden(checkout: Path, parts: Collection[str], results: Path | None = None) -> Iterator[tuple[str, Numbers]]:
+    """Yield golden numbers of a checkout, part by part. `results`: a folder for the packages of finished sweeps."""
+    for part in parts:
         with tempfile.TemporaryDirectory() as folder:
-            yield name, sweep(checkout, name, Path(folder))
-            if results is not None:
-                shutil.copytree(Path(folder, "package", "store"), results / name, dirs_exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        yield "verdicts", verdicts(checkout, beside_the_checkout(), Path(folder))
+            if part == KEYS:
+                yield part, keys(checkout, Path(folder))
+            elif part == VERDICTS:
+                yield part, verdicts(checkout, beside_the_checkout(), Path(folder))
+            else:
+                yield part, sweep(checkout, part, Path(folder))
+                if results is not None:
+                    shutil.copytree(Path(folder, "package", "store"), results / part, dirs_exist_ok=True)
 
 
-def record(commit: str) -> None:
+def record(commit: str, parts: Collection[str]) -> None:
     """Keep the numbers of a commit."""
-    shutil.rmtree(RECORDED, ignore_errors=True)
-    (RECORDED / "results").mkdir(parents=True)
+    (RECORDED / "results").mkdir(parents=True, exist_ok=True)
     with _worktree(commit) as checkout:
-        for part, numbers in _told(parts(checkout, RECORDED / "results")):
+        for part, numbers in _told(golden(checkout, parts, RECORDED / "results")):
             _write(RECORDED / f"{part}.json.gz", numbers)
 
 
-def check() -> bool:
+def check(parts: Collection[str]) -> bool:
     """Print what differs; return whether nothing does."""
     total = 0
-    for part, numbers in _told(parts(REPO)):
+    for part, numbers in _told(golden(REPO, parts)):
         if not (RECORDED / f"{part}.json.gz").exists():
             sys.exit(f"{RECORDED} has no {part}; `python -m tests.golden record COMMIT` keeps the numbers of a commit")
         total += _print(part, differences(numbers, _read(RECORDED / f"{part}.json.gz")))
@@ -147,14 +149,16 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("record").add_argument("commit", nargs="?", default="HEAD")
     commands.add_parser("check")
+    for name in ("record", "check"):
+        commands.choices[name].add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     commands.add_parser("store").add_argument("names", nargs="*", default=[*SWEEPS])
     arguments = parser.parse_args()
+    if arguments.command == "check":
+        return 0 if check(arguments.only) else 1
     if arguments.command == "record":
-        record(arguments.commit)
-    elif arguments.command == "store":
-        store(arguments.names)
+        record(arguments.commit, arguments.only)
     else:
-        return 0 if check() else 1
+        store(arguments.names)
     return 0
 
 

@@ -44,7 +44,6 @@ SWEEPS: Mapping[str, Sequence[str]] = {
         "{name: mix50-2, perturbation: mix_all, ratio: 0.5, draw: 2}, "
         "{name: mix60-x0.5, perturbation: mix_all, ratio: 0.6, size: 0.5}]",
         "evaluation.perturbations=[clean, C1, W2, C, W, mix_all]",
-        "language.translator=null",
     ),
     "fait-mini": (
         "seeds=[1, 2]",
