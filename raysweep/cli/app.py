@@ -309,23 +309,18 @@ def report(
 @app.command()
 def compare(
     sweep: opt.SweepName,
-    other: Annotated[
-        str | None, typer.Argument(metavar="[OTHER]", help="Another sweep, or `paper`, `fait`, `apr`")
-    ] = None,
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="Another sweep, or `paper`, `fait`, `apr`")],
     storage: opt.Storage = None,
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="precision|recipe|decoding", help="Compare matched models")
-    ] = None,
     format: Annotated[str, typer.Option("--format", metavar="md|csv|latex", help="Format of the output")] = "md",
     each_seed: opt.EachSeed = False,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Compare two sweeps, a sweep with printed numbers, or matched models that differ in one setting."""
+    """Compare two sweeps, or a sweep with printed numbers."""
     from raysweep.analysis.tables.table import as_record, to_text
     from raysweep.cli.views.console import print_json
     from raysweep.sweep.report.compare import compared
 
-    tables = compared(sweep, other, by, storage, each_seed=each_seed)
+    tables = compared(sweep, other, storage, each_seed=each_seed)
     if as_json:
         print_json([as_record(table) for table in tables])
     else:

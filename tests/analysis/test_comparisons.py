@@ -13,7 +13,7 @@ from raysweep.analysis.comparisons.degradation import DegradationChange, rd_chan
 from raysweep.analysis.comparisons.estimate import BELOW_SEEDS, with_seeds_notes
 from raysweep.analysis.comparisons.pairing import Baselines, measure_pair
 from raysweep.analysis.comparisons.pass_rates import PassRates
-from raysweep.analysis.tables.twin_tables import Twins, twin_tables
+from raysweep.analysis.tables.compared_tables import ComparedCells, compared_tables
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Difference, ProblemScore, Spec
 from raysweep.testing.contract import elsewhere, no_global_generator
@@ -190,17 +190,17 @@ def test_a_mean_over_seeds_below_2_sd_between_them_is_called_within_noise():
     ("third", "metrics"),
     [((1, 1, 0, 0, 1, 0), {"difference (points)"}), ((1, 1, 1, 1, 1, 0), set())],
 )
-def test_compared_twins_of_several_seeds_say_which_numbers_are_within_noise(third, metrics):
+def test_compared_cells_of_several_seeds_say_which_numbers_are_within_noise(third, metrics):
     first = {(MINI, "clean"): rates(1, 0, 0, 0, 1, 0)}
     seconds = [rates(1, 1, 1, 0, 1, 0), rates(1, 0, 0, 0, 0, 0), rates(*third)]
     if not metrics:
         seconds[1] = rates(1, 1, 0, 0, 1, 0)
-    twins = [Twins(f"m · seed {n}", first, {(MINI, "clean"): one}, alike="m") for n, one in enumerate(seconds)]
-    (table,) = twin_tables(twins, "mine", "theirs")
+    pairs = [ComparedCells(f"m · seed {n}", first, {(MINI, "clean"): one}, alike="m") for n, one in enumerate(seconds)]
+    (table,) = compared_tables(pairs, "mine", "theirs")
     names = [column.name for column in table.columns]
     for row in table.rows:
         assert {name for name, cell in zip(names, row.cells, strict=True) if BELOW_SEEDS in cell.note} == metrics
-    apart = twin_tables([replace(one, alike="") for one in twins], "mine", "theirs")
+    apart = compared_tables([replace(one, alike="") for one in pairs], "mine", "theirs")
     assert not any(BELOW_SEEDS in note for note in apart[0].footnotes)
 
 

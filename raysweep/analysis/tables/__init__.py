@@ -8,7 +8,7 @@ quantities.py    writes numbers of tables: percent or points, intervals, p value
 records.py       tables of records: a field for each column, and a row for each record or for those of all seeds
 difference_tables.py builds the tables of differences: each model beside its baseline, with p adjusted by Holm
 significance.py  builds the tables of signed-rank tests
-twin_tables.py   builds the tables of `raysweep compare`: pairs of alike models, flipped problems, printed numbers
+compared_tables.py builds the tables of `raysweep compare`: cells of two sweeps, a sweep beside printed numbers
 printed_averages.py builds the table of a study's averages: printed, recomputed, and of a sweep
 outcomes.py      builds the table of outcomes: why completions fail
 costs.py         builds the table of what a sweep cost

@@ -10,5 +10,5 @@ edits.py         reads edited models, and rewritten prompts, from manifests
 answers.py       reads what models answered: texts, verdicts and pass@1 by part of the tests
 notes.py         words a report's lines on settings, execution, generators, levels in training sets, leaked rows
 names.py         gives tables the config's order of names, and plain words for codes of training sets and levels
-compare.py       compares sweeps with each other, with printed numbers, and twins within them; in what they are unlike
+compare.py       compares sweeps with each other, and with printed numbers
 """

@@ -176,12 +176,6 @@ def test_status_says_how_cells_ended(second, storage, capsys):
     assert not cell_detail(second.folder, "llama.base").edit
 
 
-def test_models_edited_by_one_editor_alone_have_no_twin_by_recipe(second, storage, capsys):
-    with pytest.raises(SystemExit, match=r"^2$"):
-        main(["compare", "nano", "--by", "recipe", "--storage", str(storage)])
-    assert "recipe" in capsys.readouterr().err
-
-
 def test_nothing_of_edits_is_removed_as_unused_and_all_of_it_with_the_sweep(second, storage, tmp_path):
     shutil.copytree(storage, tmp_path / "store")
     store = Store(tmp_path / "store")

@@ -62,7 +62,7 @@ def test_patches_are_judged_and_compared_with_the_published_ones(tmp_path: Path)
     with pytest.raises(
         UsageError, match="'repair' can't be compared with 'apr': it has nothing that the claims of the rep"
     ):
-        compared("repair", "apr", None, str(tmp_path / "store"))
+        compared("repair", "apr", str(tmp_path / "store"))
 
 
 @pytest.mark.slow

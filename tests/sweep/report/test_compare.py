@@ -1,4 +1,4 @@
-"""`raysweep compare`: two sweeps, printed numbers, twins, and what can't be compared."""
+"""`raysweep compare`: two sweeps, printed numbers, and what can't be compared."""
 
 from __future__ import annotations
 
@@ -68,26 +68,19 @@ def rows(table) -> list[dict[str, str]]:
 
 FLIPPED = {**VERDICTS, ("a", "plain", "C1"): ("+++++---", "----++++")}
 LESS = {**FLIPPED, ("a", "other", "C1"): ("++------", "--------")}
-WARM = {"verdicts": {**VERDICTS, ("a", "other", "C1"): ("+++++---", "++++++++")}, "temperature": 0.8}
 CASES = {
-    "flips come first": ({"mine": {}, "theirs": {"verdicts": FLIPPED}}, None),
-    "flips come first in the table of RD, too": ({"mine": {}, "theirs": {"verdicts": LESS}}, None),
-    "settings that differ are named": ({"mine": {}, "theirs": {"temperature": 0.8}}, None),
-    "by recipe: the same model on the same rows": ({"mine": {}}, "recipe"),
-    "by recipe: pairs of two sweeps are no seeds": ({"mine": {}, "warm": WARM}, "recipe"),
-    "by precision: models of one path": ({"mine": {}}, "precision"),
-    "by decoding: two sweeps": ({"cold": {}, "warm": {"temperature": 0.8}}, "decoding"),
+    "flips come first": {"verdicts": FLIPPED},
+    "flips come first in the table of RD, too": {"verdicts": LESS},
+    "settings that differ are named": {"temperature": 0.8},
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_sweeps_or_twins_stand_side_by_side(case, tmp_path, snapshot):
-    sweeps, by = CASES[case]
-    for name, more in sweeps.items():
-        sweep(tmp_path, name, **more)
-    first, second = [*sweeps, None][:2]
-    assert "\n\n".join(map(to_markdown, compared(first, second, by, str(tmp_path)))) == snapshot
+def test_sweeps_stand_side_by_side(case, tmp_path, snapshot):
+    sweep(tmp_path, "mine")
+    sweep(tmp_path, "theirs", **CASES[case])
+    assert "\n\n".join(map(to_markdown, compared("mine", "theirs", str(tmp_path)))) == snapshot
 
 
 @pytest.mark.parametrize("group_rows", [1, 3, 1000])
@@ -108,7 +101,7 @@ def test_verdicts_by_problem_are_read_alike_whatever_row_groups_their_file_has(t
 def test_the_tables_say_what_the_numbers_of_both_sweeps_rest_on(tmp_path):
     for name, signature in (("mine", "1 sample"), ("theirs", "40 samples")):
         SavedNumbers(sweep(tmp_path, name)).write_signature(signature)
-    passing, _ = compared("mine", "theirs", None, str(tmp_path))
+    passing, _ = compared("mine", "theirs", str(tmp_path))
     assert "Signature: mine: 1 sample. theirs: 40 samples." in passing.full_caption
     assert raysweep.load_problems("theirs", str(tmp_path)).attrs["signature"] == "40 samples"
 
@@ -119,43 +112,17 @@ def test_sweeps_without_a_common_cell_or_problem_say_what_each_has(tmp_path):
     with pytest.raises(
         UsageError, match=r"no cell .* in common: mine has the models a, half on .*; others has .* b on"
     ):
-        compared("mine", "others", None, str(tmp_path))
+        compared("mine", "others", str(tmp_path))
     sweep(tmp_path, "later", {("a", "plain", "C1"): VERDICTS["a", "plain", "C1"]}, seed=43)
     only_tuned = {cell: signs for cell, signs in VERDICTS.items() if cell[1] != "none"}
     sweep(tmp_path, "sooner", only_tuned)
     with pytest.raises(
         UsageError, match=r"C1, fine-tuned by plain, other with seed 42; later has .* by plain with seed 43"
     ):
-        compared("sooner", "later", None, str(tmp_path))
+        compared("sooner", "later", str(tmp_path))
     sweep(tmp_path, "elsewhere", problems="mbpp")
     with pytest.raises(UsageError, match=r"no problem in common: mine has minicode \(8 problems\); elsewhere has mbpp"):
-        compared("mine", "elsewhere", None, str(tmp_path))
-
-
-def test_twins_by_decoding_come_from_two_sweeps(tmp_path):
-    sweep(tmp_path, "cold")
-    with pytest.raises(UsageError, match=r"no two models of 'cold' differ in decoding only; name two sweeps"):
-        compared("cold", None, "decoding", str(tmp_path))
-
-
-def test_twins_by_decoding_were_pre_trained_alike_and_may_be_judged_on_other_test_sets(tmp_path):
-    own = {
-        "name": "a",
-        "pretrain": {"family": "llama", "source": {"name": "minicode", "rows": 9}, "recipe": "pre"},
-        "recipes": ["plain"],
-    }
-    only = {cell: signs for cell, signs in VERDICTS.items() if cell[:2] in (("a", "none"), ("a", "plain"))}
-    recipes = {"pre": {"steps": 10}, "plain": {}}
-    sweep(tmp_path, "cold", only, models=[own], recipes=recipes)
-    sweep(tmp_path, "warm", only, models=[own], recipes=recipes, temperature=0.8, perturbations=["clean", "C1", "C2"])
-    passing, *_ = compared("cold", "warm", "decoding", str(tmp_path))
-    assert len(passing.rows) == 4
-    longer = {**recipes, "pre": {"steps": 20}}
-    sweep(tmp_path, "longer", only, models=[own], recipes=longer, temperature=0.8)
-    sweep(tmp_path, "raw", only, models=[own], recipes=recipes, temperature=0.8, prompt_format="raw")
-    for other in ("longer", "raw"):
-        with pytest.raises(UsageError, match="differ in decoding only"):
-            compared("cold", other, "decoding", str(tmp_path))
+        compared("mine", "elsewhere", str(tmp_path))
 
 
 def test_a_sweep_stands_beside_the_printed_numbers_with_surprises_first(tmp_path):
@@ -168,7 +135,7 @@ def test_a_sweep_stands_beside_the_printed_numbers_with_surprises_first(tmp_path
               value - 0.05, value + 0.05, 161)
         for (recipe, one), value in zip(for_score, values, strict=True)
     )  # fmt: skip
-    (table,) = compared("mine", "paper", None, str(tmp_path))
+    (table,) = compared("mine", "paper", str(tmp_path))
     outside, inside = rows(table)
     assert (outside["training set"], outside["inside the interval"]) == ("clean", "no")
     assert float(outside["difference (points)"]) == pytest.approx(20)
@@ -189,7 +156,7 @@ def test_the_studys_config_is_compared_and_another_number_of_problems_is_said(tm
         for test, found in numbers.items()
         for metric, value in found.items()
     )
-    (table,) = compared("mine", "paper", None, str(tmp_path))
+    (table,) = compared("mine", "paper", str(tmp_path))
     assert {(row["problems"], float(row["printed (%)"])) for row in rows(table)} == {
         (problem_set, float(one.percent))
         for one in published_scores("paper")
@@ -212,7 +179,7 @@ def test_printed_numbers_of_several_recipes_stand_beside_the_same_recipe(tmp_pat
         )
         for recipe, trained, v in (*cells, ("lora", "evol", 0.9))
     )
-    (table,) = compared("fait", "fait", None, str(tmp_path))
+    (table,) = compared("fait", "fait", str(tmp_path))
     found = {row["recipe"]: (row["printed (%)"], row["inside the interval"], row["table"]) for row in rows(table)}
     assert found == {"none": ("76.8", "yes", "1"), "sft": ("75.6", "no", "1"), "fait": ("77.4", "yes", "1")}
     assert "perturbed pass@1 (%)" not in rows(table)[0] and "Beside an RD" not in table.caption
@@ -234,38 +201,37 @@ def test_what_a_study_says_in_words_follows_its_numbers(tmp_path, monkeypatch):
         "rates",
         lambda self, cell, test_set: {"": {f"t{task}": float(task < passed[cell.recipe]) for task in range(9)}},
     )
-    *_, claims = compared("fait", "fait", None, str(tmp_path))
+    *_, claims = compared("fait", "fait", str(tmp_path))
     assert claims.title == "Claims of the FAIT study"
     assert [(row["printed"], row["agrees"]) for row in rows(claims)] == [("in some cases", "yes")]
 
 
 def test_what_can_not_be_compared_is_refused_with_the_way_out(tmp_path):
     folder = sweep(tmp_path, "mine")
+    sweep(tmp_path, "theirs")
     for *given, said in (
-        ("mine", "paper", None, "has a name that the study uses: expected the models"),
-        ("mine", "fait", None, "mbpp-plus, or fine-tuned by fait or fait-line or fait-token or sft; found"),
-        ("mine", None, None, "name what to compare with"),
-        ("mine", None, "precison", r"unknown field 'precison'.*precision"),
-        ("mine", "paper", "recipe", "paper has printed numbers only"),
-        ("mine", "mine", None, "'mine' is compared with itself"),
-        ("mien", "paper", None, "unknown sweep 'mien'"),
-        ("mine", "papr", None, r"unknown sweep 'papr' \(did you mean 'paper'\?\)"),
+        ("mine", "paper", "has a name that the study uses: expected the models"),
+        ("mine", "fait", "mbpp-plus, or fine-tuned by fait or fait-line or fait-token or sft; found"),
+        ("mine", "mine", "'mine' is compared with itself"),
+        ("mien", "paper", "unknown sweep 'mien'"),
+        ("mine", "papr", r"unknown sweep 'papr' \(did you mean 'paper'\?\)"),
     ):
         with pytest.raises(UsageError, match=said):
             compared(*given, str(tmp_path))
     (folder.path / "problems.parquet").unlink()
     with pytest.raises(UsageError, match="`raysweep report mine` writes those"):
-        compared("mine", None, "recipe", str(tmp_path))
+        compared("mine", "theirs", str(tmp_path))
 
 
 def test_the_command_prints_markdown_or_csv(tmp_path):
     sweep(tmp_path, "mine")
-    command = ["compare", "mine", "--by", "recipe", "--storage", str(tmp_path)]
-    assert CliRunner().invoke(app, command).stdout.startswith("### pass@1: other and plain\n")
-    assert "cell,test set,other (%),plain (%)" in CliRunner().invoke(app, [*command, "--format", "csv"]).stdout
+    sweep(tmp_path, "theirs")
+    command = ["compare", "mine", "theirs", "--storage", str(tmp_path)]
+    assert CliRunner().invoke(app, command).stdout.startswith("### pass@1: mine and theirs\n")
+    assert "cell,test set,mine (%),theirs (%)" in CliRunner().invoke(app, [*command, "--format", "csv"]).stdout
     assert isinstance(CliRunner().invoke(app, [*command, "--format", "xml"]).exception, UnknownName)
     found = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
-    tables = compared("mine", None, "recipe", str(tmp_path))
+    tables = compared("mine", "theirs", str(tmp_path))
     assert [one["title"] for one in found] == [table.title for table in tables]
     assert [row["labels"] for row in found[0]["rows"]] == [
         {name: row[name] for name in tables[0].stub} for row in rows(tables[0])
@@ -280,27 +246,13 @@ def test_problems_of_one_id_that_are_other_problems_are_left_out(tmp_path):
     assert same_problems(cell, ours, {}) == cell
 
 
-def test_twins_by_recipe_had_the_same_teacher(tmp_path):
-    only = {("a", "plain", "C1"): "+-"}, {("a", "other", "C1"): "++"}
-    rejected = {"source": {**CONFIG["training"]["source"], "rejected": {"teacher": "t"}}}
-    for name, verdicts, path in zip(("one", "same", "another"), (*only, only[1]), ("t", "t", "u"), strict=True):
-        models = [MODEL, {"name": "t", "path": f"/models/{path}", "judged": False}]
-        sweep(tmp_path, name, {cell: (signs * 4, signs * 4) for cell, signs in verdicts.items()}, models=models)
-        folder = SweepFolder(open_store(str(tmp_path)), name)
-        written = yaml.safe_load((folder.path / "config.yaml").read_text())
-        written["training"] |= rejected
-        (folder.path / "config.yaml").write_text(to_yaml(SweepConfig.model_validate(written)))
-    assert compared("one", "same", "recipe", str(tmp_path))
-    with pytest.raises(UsageError, match="differ in recipe only"):
-        compared("one", "another", "recipe", str(tmp_path))
-
-
 def test_verdicts_that_are_older_than_the_config_are_refused(tmp_path):
     folder = sweep(tmp_path, "mine")
+    sweep(tmp_path, "theirs")
     config = (folder.path / "config.yaml").read_text()
     (folder.path / "config.yaml").write_text(config.replace("other", "another"))
     with pytest.raises(UsageError, match="no longer has the model a with the recipe other"):
-        compared("mine", None, "recipe", str(tmp_path))
+        compared("mine", "theirs", str(tmp_path))
 
 
 def test_cells_that_differ_in_the_seed_only_have_one_row_and_each_its_own_on_demand(tmp_path):
@@ -309,11 +261,11 @@ def test_cells_that_differ_in_the_seed_only_have_one_row_and_each_its_own_on_dem
     for name, verdicts in (("mine", mine), ("theirs", theirs)):
         by_seed = dict(zip((42, 43, 44), verdicts, strict=True))
         sweep(tmp_path, name, {("a", "plain", "C1", seed): signs for seed, signs in by_seed.items()})
-    passing, rd = compared("mine", "theirs", None, str(tmp_path))
+    passing, rd = compared("mine", "theirs", str(tmp_path))
     clean = next(row for row in rows(passing) if row["test set"] == "minicode clean")
     assert [row["cell"] for row in rows(passing)] == ["a · plain · C1"] * 2 and len(rd.rows) == 1
     assert [float(clean[name]) for name in ("mine (%)", "theirs (%)", "difference (points) SD")] == [50, 75, 12.5]
-    each, _ = compared("mine", "theirs", None, str(tmp_path), each_seed=True)
+    each, _ = compared("mine", "theirs", str(tmp_path), each_seed=True)
     assert sorted({row["cell"] for row in rows(each)}) == [f"a · plain · C1 · seed {seed}" for seed in (42, 43, 44)]
     done = CliRunner().invoke(app, ["compare", "mine", "theirs", "--storage", str(tmp_path), "--each-seed"])
     assert done.exit_code == 0 and "a · plain · C1 · seed 43" in done.stdout
@@ -326,7 +278,7 @@ def test_over_seeds_a_change_of_rd_is_the_difference_of_the_rds_and_a_base_lacks
         by_seed = dict(zip((42, 43, 44), verdicts, strict=True))
         cells = {("a", "plain", "C1", seed): signs for seed, signs in by_seed.items()}
         sweep(tmp_path, name, {("a", "none", "base", 42): VERDICTS["a", "none", "base"], **cells})
-    passing, rd = compared("mine", "theirs", None, str(tmp_path))
+    passing, rd = compared("mine", "theirs", str(tmp_path))
     assert "over problems and seeds" in passing.caption
     noted = {row.labels[0]: sum("2 of 3 seeds" in cell.note for cell in row.cells) for row in rd.rows}
     assert noted == {"a · base": 0, "a · plain · C1": 5}, "both RDs, the change and its parts"

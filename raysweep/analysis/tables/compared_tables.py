@@ -47,14 +47,14 @@ _Place = tuple[str, str, str, str, str, int]  # model, training set, problem set
 
 
 @dataclass(frozen=True)
-class Twins:
+class ComparedCells:
     """Two cells that are compared.
 
     Attributes:
         label: what both have in common, in words.
         first: one cell's verdicts by test set.
         second: the other's.
-        alike: the label without the seed, which twins of other seeds share; empty: there are none.
+        alike: the label without the seed, which pairs of other seeds share; empty: there are none.
     """
 
     label: str
@@ -80,16 +80,16 @@ class _Compared:
         return self.numbers[GAINED].value + self.numbers[LOST].value if GAINED in self.numbers else 0.0
 
 
-def twin_tables(twins: Iterable[Twins], first: str, second: str, *, each_seed: bool = False) -> list[Table]:
+def compared_tables(pairs: Iterable[ComparedCells], first: str, second: str, *, each_seed: bool = False) -> list[Table]:
     """Return a table of pass@1 and, where both cells have clean and perturbed results, one of RD.
 
     `first`: the heading of the first cells' numbers. `second`: the heading of the second ones'. Differences are second
     minus first. `each_seed`: whether each of several seeds has a row, in place of their mean.
     """
-    compared = _with_seeds_notes([twin for pair in twins for twin in _compared(pair) if twin.numbers[DIFFERENCE].n])
+    compared = _with_seeds_notes([one for pair in pairs for one in _compared(pair) if one.numbers[DIFFERENCE].n])
     compared = compared if each_seed else _over_seeds(compared)
-    compared.sort(key=lambda twin: (-twin.flipped, -abs(twin.numbers[DIFFERENCE].value), twin.label, twin.test_set))
-    changes = [twin for twin in compared if CHANGE in twin.numbers and twin.numbers[CHANGE].n]
+    compared.sort(key=lambda pair: (-pair.flipped, -abs(pair.numbers[DIFFERENCE].value), pair.label, pair.test_set))
+    changes = [pair for pair in compared if CHANGE in pair.numbers and pair.numbers[CHANGE].n]
     tables = [_pass_table(compared, first, second)] if compared else []
     return tables + ([_rd_table(changes, first, second)] if changes else [])
 
@@ -181,7 +181,7 @@ def _behind(
     return number_cell(rate, PASS), number_cell(_beyond(rate, theirs), POINTS) if theirs else TableCell()
 
 
-def _compared(pair: Twins) -> list[_Compared]:
+def _compared(pair: ComparedCells) -> list[_Compared]:
     numbers: dict[TestSetName, dict[str, Measurement]] = {}
     for name, measurement in measure_pair(pair.first, pair.second):
         numbers.setdefault(name, {})[measurement.metric] = measurement
@@ -193,24 +193,24 @@ def _compared(pair: Twins) -> list[_Compared]:
 
 def _with_seeds_notes(compared: Sequence[_Compared]) -> list[_Compared]:
     by_seed: dict[tuple[str, TestSetName, str], list[float]] = {}
-    for twin in compared:
-        for name in EFFECTS & twin.numbers.keys():
-            by_seed.setdefault((twin.alike, twin.test_set, name), []).append(twin.numbers[name].value)
+    for pair in compared:
+        for name in EFFECTS & pair.numbers.keys():
+            by_seed.setdefault((pair.alike, pair.test_set, name), []).append(pair.numbers[name].value)
     notes = {key: seeds_note(values) for key, values in by_seed.items()}
 
-    def noted(twin: _Compared, number: Measurement) -> Measurement:
-        note = notes.get((twin.alike, twin.test_set, number.metric), "")
+    def noted(pair: _Compared, number: Measurement) -> Measurement:
+        note = notes.get((pair.alike, pair.test_set, number.metric), "")
         return replace(number, note="; ".join(filter(None, (number.note, note))))
 
     return [
-        replace(twin, numbers={name: noted(twin, number) for name, number in twin.numbers.items()}) for twin in compared
+        replace(pair, numbers={name: noted(pair, number) for name, number in pair.numbers.items()}) for pair in compared
     ]
 
 
 def _over_seeds(compared: Sequence[_Compared]) -> list[_Compared]:
     groups: dict[tuple[str, TestSetName], list[_Compared]] = {}
-    for twin in compared:
-        groups.setdefault((twin.alike, twin.test_set), []).append(twin)
+    for pair in compared:
+        groups.setdefault((pair.alike, pair.test_set), []).append(pair)
     asked = max(map(len, groups.values()), default=0)
     if asked < FEWEST:
         return list(compared)
@@ -219,9 +219,9 @@ def _over_seeds(compared: Sequence[_Compared]) -> list[_Compared]:
         if len(seeds) == 1 and seeds[0].label == alike:
             pooled += seeds
             continue
-        first, second = ([getattr(twin, side) for twin in seeds] for side in ("first", "second"))
-        metrics = dict.fromkeys(name for twin in seeds for name in twin.numbers)
-        numbers = {name: [twin.numbers[name] for twin in seeds if name in twin.numbers] for name in metrics}
+        first, second = ([getattr(pair, side) for pair in seeds] for side in ("first", "second"))
+        metrics = dict.fromkeys(name for pair in seeds for name in pair.numbers)
+        numbers = {name: [pair.numbers[name] for pair in seeds if name in pair.numbers] for name in metrics}
         shared = SharedVariance.between(second, first) if len(seeds) > 1 else SharedVariance()
         rates = rates_over_seeds(first), rates_over_seeds(second)
         pooled.append(_Compared(alike, alike, test_set, *rates, pool_each(numbers, shared, asked), seeds))
@@ -230,18 +230,18 @@ def _over_seeds(compared: Sequence[_Compared]) -> list[_Compared]:
 
 def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
-    raw = [twin.numbers[P_VALUE].value if P_VALUE in twin.numbers else math.nan for twin in compared]
-    for twin, *ps in zip(compared, raw, holm(raw), strict=True):
-        rates = _shared(twin.first.rates, twin.second.rates)
-        changed = [twin.numbers[name].value for name in (GAINED, LOST)]
+    raw = [pair.numbers[P_VALUE].value if P_VALUE in pair.numbers else math.nan for pair in compared]
+    for pair, *ps in zip(compared, raw, holm(raw), strict=True):
+        rates = _shared(pair.first.rates, pair.second.rates)
+        changed = [pair.numbers[name].value for name in (GAINED, LOST)]
         cells = (
             *(_mean(column) for column in zip(*rates, strict=True)),
-            number_cell(twin.numbers[DIFFERENCE], POINTS),
+            number_cell(pair.numbers[DIFFERENCE], POINTS),
             *(TableCell.number(value, f"{value:.4g}") for value in changed),
-            *(p_cell(p, twin.numbers[P_VALUE].note if P_VALUE in twin.numbers else "") for p in ps),
+            *(p_cell(p, pair.numbers[P_VALUE].note if P_VALUE in pair.numbers else "") for p in ps),
         )
-        rows.append(Row((twin.label, " ".join(twin.test_set)), cells))
-    and_seeds = " and seeds" if any(twin.seeds for twin in compared) else ""
+        rows.append(Row((pair.label, " ".join(pair.test_set)), cells))
+    and_seeds = " and seeds" if any(pair.seeds for pair in compared) else ""
     caption = (
         f"Pass@1 on the problems that both have a verdict on; differences are {second} minus {first}, with intervals "
         f"over problems{and_seeds}. Gained, lost: problems that the second solves more often, or less often. "
@@ -254,16 +254,16 @@ def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table
 
 def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
-    for twin in compared:
-        seeds = [(_rd(seed.first, seed), _rd(seed.second, seed)) for seed in twin.seeds or (twin,)]
+    for pair in compared:
+        seeds = [(_rd(seed.first, seed), _rd(seed.second, seed)) for seed in pair.seeds or (pair,)]
         both = [rds for rds in seeds if not any(math.isnan(rd.value) for rd in rds)] or seeds
         cells = (
             *(_mean_rd(rds, len(seeds)) for rds in zip(*both, strict=True)),
-            *(number_cell(twin.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART)),
-            _mean([after for _, after in _shared(twin.first.rates, twin.second.rates)]),
-            number_cell(twin.numbers[DIFFERENCE], POINTS),
+            *(number_cell(pair.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART)),
+            _mean([after for _, after in _shared(pair.first.rates, pair.second.rates)]),
+            number_cell(pair.numbers[DIFFERENCE], POINTS),
         )
-        rows.append(Row((twin.label, " ".join(twin.test_set)), cells))
+        rows.append(Row((pair.label, " ".join(pair.test_set)), cells))
     caption = (
         "RD = (clean − perturbed) / clean pass@1, on the problems with all four verdicts. Its change is the sum of two "
         "parts: one from the perturbed pass@1, and one from the clean pass@1, which is below 0 where that fell. "
