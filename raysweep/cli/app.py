@@ -309,7 +309,7 @@ def report(
 @app.command()
 def compare(
     sweep: opt.SweepName,
-    other: Annotated[str, typer.Argument(metavar="OTHER", help="Another sweep, or `paper`, `fait`, `apr`")],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="Another sweep, or `paper`, `fait`")],
     storage: opt.Storage = None,
     format: Annotated[str, typer.Option("--format", metavar="md|csv|latex", help="Format of the output")] = "md",
     each_seed: opt.EachSeed = False,

@@ -7,7 +7,6 @@ a value for each of its keys is a table or figure by itself, and needs no file.
     base.py         the contract of a kind; the evidence that it draws from, and its conclusions
     catalogue.py    finds all tables and figures, a user's files too, and draws them
     selections.py   finds the training sets and test sets that a file names
-    claims.py       the form of tables of what a study says in words
     answers.py      the contract of what models answered: texts and verdicts
     edits.py        the records of edited models and of rewritten prompts
     edit_pages.py   the records of the pages of edits: prompts, blocks, completions
@@ -22,5 +21,4 @@ a value for each of its keys is a table or figure by itself, and needs no file.
     recipes/        kinds that set recipes of a model side by side
     layer_editing/  kinds that show edited models
     program_repair/ kinds that show models that repair programs, by regime
-    fault_aware_finetuning/ the tables of the study of FAIT, and its claims in words
 """

@@ -15,16 +15,14 @@ class PrintedStudy:
     """Where a study's numbers are.
 
     Attributes:
-        scores: the file of its scores; empty: none are at hand.
+        scores: the file of its scores.
         citation: where they were printed.
         averages: the file of its relative changes of sums; empty: it prints none.
-        claims: the file of what it says in words; empty: nothing but numbers is compared.
     """
 
     scores: str
     citation: str
     averages: str = ""
-    claims: str = ""
 
 
 SOURCES: Mapping[str, PrintedStudy] = {
@@ -38,13 +36,6 @@ SOURCES: Mapping[str, PrintedStudy] = {
         "Fan, Liu, Wang, Bao, Xia, Li (2025): FAIT: Fault-Aware Fine-Tuning for Better Code Generation, arXiv "
         "2503.16913; also FGIT: Fault-Guided Fine-Tuning, ASE 2025",
         "fault_aware_averages.csv",
-        "fault_aware_claims.csv",
-    ),
-    "apr": PrintedStudy(
-        "",
-        "claims of the repair study of full fine-tuning, LoRA and IA3, from a summary; its code is "
-        "github.com/User3574/codeRepair",
-        claims="program_repair_claims.csv",
     ),
 }
 """By the name of a study: its numbers."""
@@ -120,40 +111,9 @@ class PublishedAverage:
         return float(self.percent) / 100
 
 
-@dataclass(frozen=True)
-class PublishedClaim:
-    """What a study says in words.
-
-    Attributes:
-        id: its name here.
-        claim: what it is about.
-        printed: what the study says.
-        share: the number in it, as a share; empty: there is none.
-        note: what a reader must know; empty: nothing.
-    """
-
-    id: str
-    claim: str
-    printed: str
-    share: str = ""
-    note: str = ""
-
-    @property
-    def value(self) -> float:
-        """The number as a share; NaN without one."""
-        return float(self.share or "nan")
-
-
-def published_claims(study: str) -> list[PublishedClaim]:
-    """Return what a study says in words; none if nothing is compared; raise UnknownName as `published_scores`."""
-    name = _source(study).claims
-    return [PublishedClaim(**row) for row in _rows(name)] if name else []
-
-
 def published_scores(study: str) -> list[PublishedScore]:
     """Return a study's numbers, table by table; raise UnknownName for a study that raysweep has nothing of."""
-    name = _source(study).scores
-    return [PublishedScore(int(row.pop("table")), **row) for row in _rows(name)] if name else []
+    return [PublishedScore(int(row.pop("table")), **row) for row in _rows(_source(study).scores)]
 
 
 def published_averages(study: str) -> list[PublishedAverage]:

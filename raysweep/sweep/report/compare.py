@@ -6,25 +6,20 @@ Only the verdicts by problem are read, which an analysis has written into each s
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
 from raysweep.analysis.comparisons.sums import PartRates
-from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
-from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.published.reference import (
     COMPARABLE,
     SOURCES,
     citation,
     published_averages,
-    published_claims,
     published_scores,
 )
 from raysweep.analysis.published.sums import without_doubles
 from raysweep.analysis.tables.compared_tables import ComparedCells, compared_tables, published_table
-from raysweep.analysis.tables.frame import ScoreFrame
 from raysweep.analysis.tables.pooling import SeedGroups, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.printed_averages import SweptSums, averages_table
 from raysweep.analysis.tables.table import Table
@@ -35,7 +30,6 @@ from raysweep.records import BASE, CLEAN, PromptRow, Score
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report.answers import SweepAnswers
-from raysweep.sweep.report.facts import choices, trainings
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import limit_text
 from raysweep.units import count
@@ -108,12 +102,10 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder, *, each_seed: bool =
 
 
 def compare_with_study(folder: SweepFolder, study: str, *, each_seed: bool = False) -> list[Table]:
-    """Return the tables of a sweep's scores and averages beside the numbers that a study printed, and of its claims.
+    """Return the tables of a sweep's scores and averages beside the numbers that a study printed.
 
     Raises UsageError if the sweep has none of the study's models, training sets and test sets, and none of its recipes.
     """
-    if not published_scores(study):
-        return _compared_with_claims(folder, study)
     printed, limit = published_scores(study), limit_text(folder.config())
     scores = SavedNumbers(folder).scores()
     scores = scores if each_seed else _over_seeds(folder, scores)
@@ -122,9 +114,6 @@ def compare_with_study(folder: SweepFolder, study: str, *, each_seed: bool = Fal
         sweep = _swept_sums(folder, {name for one in averages for name in (one.recipe, one.baseline)})
         if any(cell.training_set != BASE for cell in sweep.cells):
             tables.append(averages_table(averages, without_doubles(printed), sweep, citation(study), limit))
-    if published_claims(study):
-        with suppress(NothingToDraw):
-            tables += _claims(folder, study)
     shown = [table for table in tables if table.rows]
     if not shown:
         cells = judged_cells(folder)
@@ -153,29 +142,6 @@ def _over_seeds(folder: SweepFolder, scores: list[Score]) -> list[Score]:
         if cell.labels.training_set != BASE:
             groups.add(cell.labels, cell.rates, {})
     return scores_over_seeds(scores, groups.shared)
-
-
-def _compared_with_claims(folder: SweepFolder, study: str) -> list[Table]:
-    try:
-        return _claims(folder, study)
-    except NothingToDraw as reason:
-        raise UsageError(f"the sweep {folder.name!r} can't be compared with {study!r}: {reason}") from None
-
-
-def _claims(folder: SweepFolder, study: str) -> list[Table]:
-    config = folder.config()
-    evidence = Evidence(
-        ScoreFrame.of(SavedNumbers(folder).scores(), order_of(config)),
-        trainings=trainings(folder, config),
-        answers=SweepAnswers(folder),
-        choices=choices(folder),
-    )
-    exhibit = next(one for one in read_exhibits().values() if getattr(one, "study", None) == study)
-    tables, limit = exhibit.draw(evidence).tables, limit_text(config)
-    return [
-        replace(table, caption=f"{table.caption} The sweep is limited: {limit}" if limit else table.caption)
-        for table in tables
-    ]
 
 
 def _swept_sums(folder: SweepFolder, recipes: Collection[str]) -> SweptSums:

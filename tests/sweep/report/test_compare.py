@@ -24,7 +24,6 @@ from raysweep.storage.store import open_store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.numbers import SavedNumbers
-from raysweep.sweep.report.answers import SweepAnswers
 from raysweep.sweep.report.compare import compared, same_problems
 from tests.paths import CONFIGS
 
@@ -184,26 +183,6 @@ def test_printed_numbers_of_several_recipes_stand_beside_the_same_recipe(tmp_pat
     assert found == {"none": ("76.8", "yes", "1"), "sft": ("75.6", "no", "1"), "fait": ("77.4", "yes", "1")}
     assert "perturbed pass@1 (%)" not in rows(table)[0] and "Beside an RD" not in table.caption
     assert "FAIT: Fault-Aware Fine-Tuning" in table.caption
-
-
-def test_what_a_study_says_in_words_follows_its_numbers(tmp_path, monkeypatch):
-    monkeypatch.setitem(CONFIG["training"], "sets", [{"name": "evol", "perturbation": "clean"}])
-    recipes = {"fait": {"objective": "fait"}, "dpo": {"objective": "dpo"}}
-    model = {**MODEL, "name": "magicoder-s-ds", "recipes": list(recipes)}
-    folder = sweep(tmp_path, "fait", {}, models=[model], recipes=recipes)
-    passed = {"none": 6, "fait": 8, "dpo": 5}
-    SavedNumbers(folder).write_scores(
-        Score("magicoder-s-ds", recipe, "base" if recipe == "none" else "evol", 42, "humaneval-plus", "clean", "pass@1",
-              number / 9, 0, 1, 9) for recipe, number in passed.items()
-    )  # fmt: skip
-    monkeypatch.setattr(
-        SweepAnswers,
-        "rates",
-        lambda self, cell, test_set: {"": {f"t{task}": float(task < passed[cell.recipe]) for task in range(9)}},
-    )
-    *_, claims = compared("fait", "fait", str(tmp_path))
-    assert claims.title == "Claims of the FAIT study"
-    assert [(row["printed"], row["agrees"]) for row in rows(claims)] == [("in some cases", "yes")]
 
 
 def test_what_can_not_be_compared_is_refused_with_the_way_out(tmp_path):

@@ -9,5 +9,4 @@ regime_pairs.py   kind `regime-pairs`: tables of one regime against another, cas
 faulty_lines.py   kind `faulty-lines`: tables of prompts with the faulty lines against prompts without them
 size_trend.py     kind `size-trend`: a figure of scores by the number of weights, and a table of its ends
 regime_costs.py   kind `regime-costs`: tables of hours, memory and the share of weights that are trained
-claims.py         kind `repair-claims`: a table of the repair study's claims beside a sweep's numbers
 """

@@ -12,7 +12,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Group, Id, NothingToDraw, Text
-from raysweep.analysis.exhibits.program_repair.cases import READS, RepairCase, case_of, patches_by_seed
+from raysweep.analysis.exhibits.program_repair.cases import READS, case_of, patches_by_seed
 from raysweep.analysis.exhibits.program_repair.faulty_lines import shows_fault
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
@@ -64,14 +64,6 @@ def short(number: float) -> str:
         if number >= unit:
             return f"{number / unit:.3g}{letter}"
     return f"{number:g}"
-
-
-def size_steps(evidence: Evidence, exhibit: RepairExhibit) -> list[RepairCase]:
-    found = []
-    for series in _all_series(evidence, exhibit):
-        place = (series.problem_set, series.perturbation)
-        found += [case_of(evidence, pair, place, series.metric) for pair in pairwise(series.models)]
-    return [case for case in found if case is not None]
 
 
 @EXHIBITS.register("size-trend")

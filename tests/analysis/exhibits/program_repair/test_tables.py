@@ -176,27 +176,6 @@ def test_costs_are_those_of_the_chosen_model_and_of_all_that_were_trained(few, t
     assert texts(by_regime)["ia3",]["hours"] == "6"
 
 
-def test_claims_stand_beside_the_sweeps_numbers(of_sweep, means):
-    (shown,) = EXHIBITS["repair-claims"].draw(of_sweep).tables
-    found = texts(shown)
-    lora, ia3, full, none = (means.xs(recipe, level="recipe") for recipe in ("lora", "ia3", "full", "none"))
-    won = found["LoRA is above IA3",]
-    assert won["printed"] == "21 of 24 cases"
-    assert won["this sweep"].startswith(f"{(lora > ia3).sum()} of {len(lora)} cases; shown in ")
-    gains = (lora / none - 1)[none > 0]
-    best = [f"{100 * gains.max():+.0f} % ({model} on {name})" for model, name in gains.index[gains == gains.max()]]
-    said = found["LoRA's largest relative gain over no fine-tuning",]["this sweep"]
-    assert said.split("; ")[0] in best and (f"; {(none == 0).sum()} case" in said) == (none == 0).any()
-    below = found["full fine-tuning is below no fine-tuning",]
-    assert below["this sweep"].startswith(f"{(full < none).sum()} of {len(full)} cases") and below["agrees"] == "yes"
-    shares = [found[f"{name}'s share of trained weights",] for name in ("LoRA", "IA3")]
-    assert [(one["printed"], one["this sweep"], one["agrees"]) for one in shares] == [
-        ("0.09 %", "0.1 %", "no"), ("3 %", "0.01 %", "no"),
-    ]  # fmt: skip
-    assert len(found) == 7 and "both shares can't hold" in shown.footnotes[1]
-    assert "github.com/User3574/codeRepair" in shown.caption
-
-
 def test_regimes_are_compared_at_equal_settings_where_there_are_several_recipes(few):
     renamed = {"lora": "lora.lr1e-4", "ia3": "ia3.lr1e-4"}
     other = few[few["recipe"] == "lora"].replace({"recipe": {"lora": "lora.lr1e-3"}})
@@ -220,7 +199,7 @@ def test_regimes_are_compared_at_equal_settings_where_there_are_several_recipes(
 
 
 @pytest.mark.slow
-def test_beside_equal_settings_the_chosen_models_are_compared_and_claims_rest_on_them(few):
+def test_beside_equal_settings_the_chosen_models_are_compared(few):
     """Each regime has a choice, of grids of its own, and a recipe of equal settings; sizes have the latter alone."""
     equal = few[few["recipe"] != "none"].assign(recipe=lambda table: table["recipe"] + "-equal")
     small = equal[equal["model"] == "bloom-560m"].replace({"model": {"bloom-560m": "bloom-1b7"}})
@@ -237,8 +216,6 @@ def test_beside_equal_settings_the_chosen_models_are_compared_and_claims_rest_on
     pairs, alone = pairs_of(exhibit.models(of_sweep), "ia3", "lora")
     found = {(one.cell.recipe, other.cell.recipe) for one, other in pairs}
     assert not alone and len(pairs) == 9 and found == {("ia3", "lora"), ("ia3-equal", "lora-equal")}
-    (claims,) = EXHIBITS["repair-claims"].draw(of_sweep).tables
-    assert " of 16 cases; " in texts(claims)["LoRA is above IA3",]["this sweep"]
     sizes = texts(EXHIBITS["repair-sizes"].draw(of_sweep).tables[0])
     assert list(sizes) == [("Bloom", "with the faulty lines", regime) for regime in ("none", "full", "lora", "ia3")]
 
@@ -273,7 +250,6 @@ def test_a_sweep_without_problem_sets_for_repair_has_nothing_to_show():
         ("repair-faulty-lines", "no two models that differ in the faulty lines"),
         ("repair-sizes", "no family has verdicts of two models"),
         ("repair-costs", "no model of it is fine-tuned yet"),
-        ("repair-claims", "nothing that the claims of the repair study are about"),
     ],
 )
 def test_a_question_that_can_not_be_asked_of_a_sweep_is_left_out(table, id, why):
@@ -286,7 +262,7 @@ def test_a_question_that_can_not_be_asked_of_a_sweep_is_left_out(table, id, why)
 def test_all_tables_are_of_the_section_and_can_be_files(of_sweep):
     drawn = draw(list(EXHIBITS.values()), of_sweep)
     grouped = drawn.groups[PROGRAM_REPAIR]
-    assert len(grouped) == len({table.label for table in grouped}) == 12
+    assert len(grouped) == len({table.label for table in grouped}) == 11
     assert all(written(table, format) for table in drawn.tables for format in FORMATS)
     assert not draw(list(EXHIBITS.values()), Evidence(ScoreFrame.of([], ORDER))).tables
 
@@ -428,10 +404,8 @@ def test_seeds_that_stand_for_themselves_have_a_row_each(tables_of_seeds):
     assert cases.rows[0].labels[2] == "lora · seed 1 against ia3 · seed 1"
 
 
-def test_sizes_and_claims_of_several_seeds_are_those_of_one_model(tables_of_seeds):
+def test_sizes_of_several_seeds_are_those_of_one_model(tables_of_seeds):
     found = trainings_of_seeds(trainings(("codegen-350m", "codegen-2b")))
     of_sweep = evidence_of_seeds(tables_of_seeds, trainings=found)
     drawn = EXHIBITS["repair-sizes"].draw(of_sweep)
     assert {row.labels[2] for table in drawn.tables for row in table.rows} == {"none", "full", "lora", "ia3"}
-    (claims,) = EXHIBITS["repair-claims"].draw(of_sweep).tables
-    assert any("of 8 cases" in row.cells[1].text for row in claims.rows)
