@@ -332,7 +332,7 @@ def export(
     sweep: opt.SweepName,
     storage: opt.Storage = None,
     format: Annotated[
-        str | None, typer.Option("--format", metavar="human-eval|evalplus|lm-eval|model-card", help="Write its files")
+        str | None, typer.Option("--format", metavar="human-eval|evalplus|model-card", help="Write its files")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the files of a format go")] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only this model, or this cell")] = None,

@@ -23,7 +23,7 @@ QUANTIZATION: Mapping[str, Mapping[str, Any]] = {
     NF4: {"load_in_4bit": True, "bnb_4bit_quant_type": NF4, "bnb_4bit_use_double_quant": True},
     INT8: {"load_in_8bit": True},
 }
-"""transformers' names for the formats, which other tools take too, such as lm-eval."""
+"""transformers' names for the formats."""
 CARD = "README.md"
 QUANTIZERS = ("bitsandbytes",)
 """The packages whose versions decide what quantized layers compute."""

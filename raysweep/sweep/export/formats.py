@@ -1,4 +1,4 @@
-"""Writes a sweep's results in formats of other tools: samples files, lm-eval's results, model cards.
+"""Writes a sweep's results in formats of other tools: samples files, model cards.
 
 Each model has a folder of its own, named as its cell in `raysweep status`. Files of equal names are replaced. All say
 what the numbers rest on: as a field of their own, or, where a samples file has no place for it, in a file beside it.
@@ -6,17 +6,16 @@ what the numbers rest on: as a field of their own, or, where a samples file has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from raysweep.errors import UnknownName, UsageError, did_you_mean, unwritable_named
 from raysweep.storage.backends import full_disk_named, write_atomically
-from raysweep.sweep.export.lm_eval import results_file
 from raysweep.sweep.export.model_card import card_file
 from raysweep.sweep.export.samples import Rows, evalplus_rows, human_eval_rows, to_jsonl
-from raysweep.sweep.export.scores import CellScores, cell_scores
+from raysweep.sweep.export.scores import cell_scores
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow, end_of
 from raysweep.sweep.numbers import SIGNATURE
@@ -47,12 +46,7 @@ class File:
 
 SAMPLES: Mapping[str, Rows] = {"human-eval": human_eval_rows, "evalplus": evalplus_rows}
 """Formats with a file for each model and test set, and what yields its rows."""
-NUMBERS: Mapping[str, Callable[[SweepFolder, CellScores, str], tuple[str, str]]] = {
-    "lm-eval": results_file,
-    "model-card": card_file,
-}
-"""Formats with a file for each model, and what returns its name and content."""
-FORMATS = (*SAMPLES, *NUMBERS)
+FORMATS = (*SAMPLES, "model-card")
 
 
 def export_format(folder: SweepFolder, format: str, out: Path, model: str | None = None) -> Exported:
@@ -69,7 +63,7 @@ def export_format(folder: SweepFolder, format: str, out: Path, model: str | None
         raise UnknownName("format", format, FORMATS)
     cells = chosen_cells(folder, model)
     notes = missing_results(folder, cells)
-    files = _samples(folder, cells, SAMPLES[format], notes) if format in SAMPLES else _numbers(folder, cells, format)
+    files = _samples(folder, cells, SAMPLES[format], notes) if format in SAMPLES else _cards(folder, cells)
     written = []
     with unwritable_named(out, "give another folder with --out"), full_disk_named(str(out)):
         for file in _distinct(files):
@@ -152,8 +146,8 @@ def _samples(
         ]
 
 
-def _numbers(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]], format: str) -> Iterator[File]:
+def _cards(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]]) -> Iterator[File]:
     for cell in cell_scores(folder):
         if cell.id in cells:
-            name, content = NUMBERS[format](folder, cell, sweep_signature(folder, cells[cell.id]))
+            name, content = card_file(folder, cell, sweep_signature(folder, cells[cell.id]))
             yield File(f"{cell.id}/{name}", content)

@@ -70,8 +70,7 @@ def sweep_card(folder: SweepFolder, repo: str, cells: Mapping[str, tuple[CellSco
     table = [["folder", "model", "weights"], ["---"] * 3, *rows]
     about = (
         f"The models of the sweep `{config.name}`, and how they did on clean and on perturbed prompts, by raysweep "
-        f"{VERSION}. Each folder has a card with the model's numbers, and the same numbers as lm-evaluation-harness "
-        "writes them."
+        f"{VERSION}. Each folder has a card with the model's numbers."
     )
     loaded = (
         f'`from_pretrained("{repo}", subfolder="FOLDER")` of transformers loads a model and its tokenizer, and that of '

@@ -20,7 +20,6 @@ from raysweep.errors import RaysweepError, UsageError, last_line
 from raysweep.models.deltas import DELTA_FILE
 from raysweep.rows.hub import hub_is_reachable, network_errors
 from raysweep.sweep.export.formats import chosen_cells, missing_results, nothing_to_export
-from raysweep.sweep.export.lm_eval import results_file
 from raysweep.sweep.export.model_card import CARD, card_file, is_hub_id, sweep_card
 from raysweep.sweep.export.scores import CellScores, cell_scores
 from raysweep.sweep.folder import SweepFolder
@@ -98,8 +97,8 @@ def prepare_push(folder: SweepFolder, repo: str, model: str | None = None, *, pr
     for cell, numbers in scores.items():
         signature, weights = sweep_signature(folder, cells[cell]), cells[cell][0].weights
         below = f"{cell}/" if len(scores) > 1 else ""
-        texts = [card_file(folder, numbers, signature), results_file(folder, numbers, signature)]
-        named = {below + name: text for name, text in texts}
+        name, text = card_file(folder, numbers, signature)
+        named = {below + name: text}
         files, what = _files_of_model(folder, cells[cell][0], caveats)
         if files:
             parts.append(HubCommit(f"{cell} of {folder.name}", named, weights, files, below))
@@ -112,7 +111,7 @@ def prepare_push(folder: SweepFolder, repo: str, model: str | None = None, *, pr
         parts.append(HubCommit(f"results of {folder.name}", rest))
     notes += [_told(caveat, names) for caveat, names in caveats.items()]
     if not private:
-        notes += _paths_told(folder, {cells[cell][0].model for cell in scores}, rest)
+        notes += _paths_told(folder, rest)
     (card,) = {part.texts[CARD] for part in parts if CARD in part.texts}
     return Push(repo, private, card, tuple(parts), tuple(notes))
 
@@ -204,13 +203,14 @@ def _files_of_model(folder: SweepFolder, row: GridRow, caveats: dict[str, list[s
     return files, f"adapter, {total}"
 
 
-def _paths_told(folder: SweepFolder, models: set[str], rest: Mapping[str, str]) -> list[str]:
-    """Return that files name paths of this machine, if a sent model has one. `rest`: the sweep's own files."""
-    told = [model for model in folder.config().models if model.name in models or CONFIG in rest]
-    paths = [model.path for model in told if model.path and not is_hub_id(model.path)]
-    names = ["results_*.json", *(name for name in (CONFIG, REPORT) if name in rest)]
-    several = f"{', '.join(names[:-1])} and {names[-1]} name" if len(names) > 1 else f"{names[0]} names"
-    return [f"{several} paths of this machine, such as {paths[0]}, for all to read"] if paths else []
+def _paths_told(folder: SweepFolder, rest: Mapping[str, str]) -> list[str]:
+    """Return that the sweep's own files name paths of this machine, if a model has one. `rest`: those files."""
+    paths = [model.path for model in folder.config().models if model.path and not is_hub_id(model.path)]
+    names = [name for name in (CONFIG, REPORT) if name in rest]
+    if not paths or not names:
+        return []
+    name = "name" if len(names) > 1 else "names"
+    return [f"{' and '.join(names)} {name} paths of this machine, such as {paths[0]}, for all to read"]
 
 
 def _told(caveat: str, cells: list[str]) -> str:

@@ -1,26 +1,21 @@
-"""The numbers of a cell that go into other tools' formats: pass@k, robust pass@k, RD and drop on each test set."""
+"""The numbers of a cell that go into model cards: pass@k, robust pass@k, RD and drop on each test set."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
-from statistics import stdev
 
 from raysweep.analysis.tables.frame import Number
 from raysweep.analysis.tables.pooling import SeedGroups, have_several_seeds, scores_over_seeds
-from raysweep.metrics.passing import pass_at_k
-from raysweep.records import BASE, CLEAN, ProblemScore, Score
+from raysweep.records import BASE, Score
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.scoring import CellNumbers, by_cell, cell_numbers
 
-DIRECTIONS = {"pass@": True, "RP_": True, "RD": False, "drop": True}
-"""Beginnings of the names of the metrics that are exported, and whether higher is better; a drop is below 0."""
-PASS_AT = re.compile(r"pass@(\d+)")
+EXPORTED = ("pass@", "RP_", "RD", "drop")
+"""Beginnings of the names of the metrics that are exported."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +25,9 @@ class TestSetScores:
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
     pair: GridRow  # of the first draw
-    draws: int  # that have results
     scores: tuple[Score, ...]  # that are defined
     undefined: tuple[Score, ...]  # NaN, with the reasons in their notes
-    problems: tuple[ProblemScore, ...]  # of all draws
     over_seeds: Mapping[str, Number] = field(default_factory=dict)  # by metric; empty for one seed
-
-    @property
-    def task(self) -> str:
-        """The test set as other tools name tasks: ``humaneval`` for the clean one, ``humaneval_C1``."""
-        name = self.pair.problem_set
-        return name if self.pair.perturbation == CLEAN else f"{name}_{self.pair.perturbation}"
-
-    @property
-    def evaluated(self) -> int:
-        return len({row.task_id for row in self.problems if row.n})
-
-    def standard_error(self, metric: str) -> float | None:
-        """Return SD / sqrt(n) of pass@k over problems; None for other metrics and for fewer than two problems."""
-        match = PASS_AT.fullmatch(metric)
-        values = list(_rates(self.problems, int(match[1]))) if match else []
-        return stdev(values) / sqrt(len(values)) if len(values) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -64,11 +41,6 @@ class CellScores:
     def pair(self) -> GridRow:
         """The first evaluation pair, which names the cell's model, recipe, training set and seed."""
         return self.test_sets[0].pair
-
-
-def higher_is_better(metric: str) -> bool | None:
-    """Return the direction of a metric; None for one that isn't exported."""
-    return next((higher for name, higher in DIRECTIONS.items() if metric.startswith(name)), None)
 
 
 def cell_scores(folder: SweepFolder) -> Iterator[CellScores]:
@@ -103,24 +75,13 @@ def _over_seeds(cells: Sequence[CellNumbers]) -> Pooled:
 
 def _test_sets(numbers: CellNumbers, pairs: Sequence[GridRow], pooled: Pooled) -> Iterator[TestSetScores]:
     """Yield a cell's numbers by test set; those of a level stand with the mix of its name, if that is a test set."""
-    rows_of: dict[tuple[str, str], list[ProblemScore]] = {}
-    for row in numbers.problems:
-        rows_of.setdefault((row.problem_set, row.perturbation), []).append(row)
+    with_results = {(row.problem_set, row.perturbation) for row in numbers.problems}
     for first in (pair for pair in pairs if not pair.test_draw):
         name = first.problem_set, first.perturbation
         of_test_set = [s for s in numbers.scores if (s.problem_set, s.perturbation) == name]
-        scores = [s for s in of_test_set if higher_is_better(s.metric) is not None]
-        problems = tuple(rows_of.get(name, ()))
-        if problems:
+        scores = [s for s in of_test_set if s.metric.startswith(EXPORTED)]
+        if name in with_results:
             defined = tuple(s for s in scores if math.isfinite(s.value))
             undefined = tuple(s for s in scores if not math.isfinite(s.value))
             means = pooled.get((first.model, first.recipe, first.training_set, *name), {})
-            yield TestSetScores(first, len({p.draw for p in problems}), defined, undefined, problems, means)
-
-
-def _rates(problems: Iterable[ProblemScore], k: int) -> Iterable[float]:
-    rates: dict[str, list[float]] = {}
-    for row in problems:
-        if row.n >= k:
-            rates.setdefault(row.task_id, []).append(pass_at_k(row.n, row.passed, k))
-    return [sum(values) / len(values) for values in rates.values()]
+            yield TestSetScores(first, defined, undefined, means)

@@ -188,7 +188,7 @@ def test_nothing_of_edits_is_removed_as_unused_and_all_of_it_with_the_sweep(seco
     assert not again.errors and states(again.folder)["llama.dinm.minicode-C1-pair1.s7"] == "ended"
 
 
-@pytest.mark.parametrize("format", ["human-eval", "evalplus", "lm-eval", "model-card"])
+@pytest.mark.parametrize("format", ["human-eval", "evalplus", "model-card"])
 def test_edits_are_exported_as_any_cell_and_those_that_ended_are_named_by_their_reason(format, second, tmp_path):
     done = export_format(second.folder, format, tmp_path)
     assert {"llama.base", *MADE} == {name.split("/")[0].removesuffix(".md") for name in done.files}

@@ -41,8 +41,6 @@ def test_every_format_says_what_its_numbers_rest_on(swept, tmp_path):
             text = (tmp_path / format / name).read_text()
             if format in SAMPLES:
                 assert (tmp_path / format / "half.base" / "signature.txt").read_text() == f"{signature}\n"
-            elif format == "lm-eval":
-                assert json.loads(text)["raysweep"]["signature"] == signature
             else:
                 assert {one.metric_args["signature"] for one in ModelCard(text).data.eval_results} == {signature}
 
@@ -50,10 +48,13 @@ def test_every_format_says_what_its_numbers_rest_on(swept, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["smal", "--format", "lm-eval", "--out", "o"], r"unknown sweep 'smal' \(did you mean 'small'\?\)"),
-        (["small", "--format", "lm_eval", "--out", "o"], r"unknown format 'lm_eval' \(did you mean 'lm-eval'\?\)"),
-        (["small", "--format", "lm-eval", "--out", "o", "--model", "hlaf"], r"did you mean 'half'\?\); models: h"),
-        (["small", "--format", "lm-eval"], "give one of --format FORMAT with --out DIR, --replication DIR, and --push"),
+        (["smal", "--format", "model-card", "--out", "o"], r"unknown sweep 'smal' \(did you mean 'small'\?\)"),
+        (["small", "--format", "evalplu", "--out", "o"], r"unknown format 'evalplu' \(did you mean 'evalplus'\?\)"),
+        (["small", "--format", "model-card", "--out", "o", "--model", "hlaf"], r"did you mean 'half'\?\); models: h"),
+        (
+            ["small", "--format", "model-card"],
+            "give one of --format FORMAT with --out DIR, --replication DIR, and --push",
+        ),
         (
             ["small", "--replication", "p", "--out", "o"],
             "one of --format FORMAT with --out DIR, --replication DIR",
@@ -93,7 +94,7 @@ def test_failed_cells_and_pairs_without_prompts_are_named(storage, tmp_path, mon
     folder.store.remove(clean.test_set)
     monkeypatch.setattr(SweepFolder, "errors", lambda self: {"none.base": "none.base: out of memory"})
     failed = "none.base: 3 of 3 evaluations without results, since it failed: out of memory"
-    assert export_format(folder, "lm-eval", tmp_path / "results").notes == (failed,)
+    assert export_format(folder, "model-card", tmp_path / "cards").notes == (failed,)
     done = export_format(folder, "evalplus", tmp_path / "samples")
     assert len(done.files) == 3  # two samples files, and what they rest on
     assert done.notes == (failed, "half.base on humaneval clean is left out: its completions or prompts left the store")

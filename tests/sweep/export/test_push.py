@@ -67,10 +67,9 @@ def give(folder: SweepFolder, **models: dict[str, str]) -> None:
 def test_a_sweep_goes_into_a_folder_for_each_model_with_its_card_and_results(folder):
     give(folder, half=FULL, none=LOCAL_ADAPTER)
     push = prepare_push(folder, "org/small")
-    names = [name.partition("results_")[0] for name in push.sizes()]
-    assert push.private and names == [
-        *("half.base/config.json", "half.base/model.safetensors", "half.base/README.md", "half.base/"),
-        *("none.base/adapter_config.json", "none.base/adapter_model.safetensors", "none.base/README.md", "none.base/"),
+    assert push.private and list(push.sizes()) == [
+        *("half.base/config.json", "half.base/model.safetensors", "half.base/README.md"),
+        *("none.base/adapter_config.json", "none.base/adapter_model.safetensors", "none.base/README.md"),
         *("config.yaml", "report.html", "scores.csv", "README.md"),
     ]
     assert push.sizes()["half.base/model.safetensors"] == len("weights")
@@ -88,12 +87,7 @@ def test_one_model_lies_at_the_top_and_its_card_is_the_repositorys(folder):
     give(folder, half=FULL, none=LOCAL_ADAPTER)
     push = prepare_push(folder, "org/half", "half.base", private=False)
     (part,) = push.parts
-    assert [name.partition("_")[0] for name in push.sizes()] == [
-        "config.json",
-        "model.safetensors",
-        "README.md",
-        "results",
-    ]
+    assert list(push.sizes()) == ["config.json", "model.safetensors", "README.md"]
     assert push.card == part.texts["README.md"] and push.notes == () and not push.private
     assert ModelCard(push.card).data.model_name == "half.base"
 
@@ -128,13 +122,11 @@ def test_for_all_to_read_it_says_which_files_name_paths_of_this_machine(folder):
     told = "name paths of this machine, such as /models/llama, for all to read"
     assert prepare_push(folder, "org/small").notes == ()
     push = prepare_push(folder, "org/small", private=False)
-    assert push.notes[-1] == f"results_*.json, config.yaml and report.html {told}"
+    assert push.notes[-1] == f"config.yaml and report.html {told}"
     texts = {name: text for part in push.parts for name, text in part.texts.items()}
     named = {name for name, text in texts.items() if "/models/llama" in text}
-    assert {name.partition("results_")[0] for name in named} == {"none.base/", "config.yaml"}
-    assert prepare_push(folder, "org/small", "half.base", private=False).notes == ()
-    (note,) = prepare_push(folder, "org/small", "none.base", private=False).notes
-    assert note == "results_*.json names paths of this machine, such as /models/llama, for all to read"
+    assert named == {"config.yaml"}
+    assert prepare_push(folder, "org/small", "none.base", private=False).notes == ()
 
 
 @pytest.mark.parametrize("repo", ["small", "org/small/more", "org/sma ll", "https://huggingface.co/org/small", ""])
@@ -203,7 +195,7 @@ def test_the_command_sends_nothing_without_send_and_says_what_the_hub_refuses(fo
     give(folder, half=FULL, none=LOCAL_ADAPTER)
     code, out, _ = push()
     assert code == 0 and "half.base/model.safetensors" in out and "# small" in out
-    assert out.endswith("nothing was sent; --send sends 12 files, < 1 MiB, to the private repository org/small\n")
+    assert out.endswith("nothing was sent; --send sends 10 files, < 1 MiB, to the private repository org/small\n")
     code, _, err = push("--send")
     assert code == 2 and "give `hf auth login`, with a token that may write" in err and hub.private == {}
 
@@ -219,7 +211,7 @@ def test_the_command_sends_nothing_without_send_and_says_what_the_hub_refuses(fo
     assert "give the same command again, and what is missing there is sent" in err and len(hub.uploads) == 1
     hub.refusals.clear()
     code, out, err = push("--send")
-    assert (code, out.splitlines()[-1]) == (0, f"sent 12 files, < 1 MiB: {hub.url}/org/small")
+    assert (code, out.splitlines()[-1]) == (0, f"sent 10 files, < 1 MiB: {hub.url}/org/small")
     assert len(hub.uploads) == 2, "what had come is not sent again"
     assert hub.commits == ["half.base of small", "none.base of small", "results of small"]
     assert sorted(hub.files) == sorted(prepare_push(folder, "org/small").sizes())
