@@ -13,19 +13,11 @@ frozen record with its `n`, what it assumes, and notes in words.
     seeds.py         the mean over few seeds, with an interval over problems and seeds, and a t test
     few_values.py    Student's 95 % interval of the mean of few numbers without limits
     runs_test.py     whether counts of places in a row are uniform, and the places with most of them neighbours
-    power.py         how many problems, seeds or pairs a comparison needs, and what difference is detectable
 """
 
 from raysweep.stats.few_values import FewValuesMean, few_values_mean
 from raysweep.stats.group_tests import Friedman, friedman
 from raysweep.stats.paired_tests import McNemar, SignFlip, mcnemar, sign_flip
-from raysweep.stats.power import (
-    SampleSize,
-    detectable_mean_difference,
-    detectable_rate_difference,
-    pairs_needed,
-    problems_needed,
-)
 from raysweep.stats.rank_tests import SignedRank, holm, signed_rank
 from raysweep.stats.resampling import BestSetting, DifferenceOfMeans, argmax_interval, bootstrap_difference
 from raysweep.stats.runs_test import RunsTest, runs_test
@@ -50,15 +42,12 @@ __all__ = [
     "McNemar",
     "Noise",
     "RunsTest",
-    "SampleSize",
     "SeedsMean",
     "SignFlip",
     "SignedRank",
     "Without",
     "argmax_interval",
     "bootstrap_difference",
-    "detectable_mean_difference",
-    "detectable_rate_difference",
     "few_values_mean",
     "friedman",
     "holm",
@@ -67,8 +56,6 @@ __all__ = [
     "mcnemar",
     "mean_over_seeds",
     "noise",
-    "pairs_needed",
-    "problems_needed",
     "runs_test",
     "sign_flip",
     "signed_rank",

@@ -12,12 +12,12 @@ a value for each of its keys is a table or figure by itself, and needs no file.
     edit_pages.py   the records of the pages of edits: prompts, blocks, completions
     test_sets.py    kind `test-sets`: a table of unchanged and broken prompts
     heat_map.py     kind `heat-map`: a figure of every model by training set and test set
+    choice.py       kind `choice`: three sentences on the model with the highest pass@1
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both
     code_quality.py kinds `lint-messages`, a table of what pylint says, and `lint-scores`, a figure of its scores
     scores/         kind `scores`: a table of scores by any of their dimensions
-    choosing/       kind `choice`: which model to choose
     curves/         kind `curves`: scores along ratios, sizes or an argument of an objective
-    significance/   kinds of tests: signed ranks, Friedman's, power
+    significance/   kinds of tests: signed ranks, Friedman's
     recipes/        kinds that set recipes of a model side by side
     layer_editing/  kinds that show edited models
     program_repair/ kinds that show models that repair programs, by regime

@@ -127,23 +127,15 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Remark:
-    """A question that a conclusion raises, and the answer; text between backticks is code."""
-
-    question: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Conclusion:
-    """What a table says, in words: a sentence, and what qualifies it.
+    """What a sweep says of one test set, in three sentences: the answer, how sure it is, what it costs.
 
-    `table` is one of `Drawn.tables`; None where the sentence says all.
+    `cost` is empty where nothing is known of it.
     """
 
-    text: str
-    table: Table | None
-    points: tuple[Remark, ...] = ()
+    answer: str
+    sure: str
+    cost: str
 
 
 Group = Literal[

@@ -1,4 +1,4 @@
-"""Says what a sweep asked, and which model to choose: with the title it is the report's first screen."""
+"""Says what a sweep asked, and which model answers best: with the title it is the report's first screen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPAIR = "plausible@1"
 
 @SECTIONS.register("answer")
 class AnswerSection(Section):
-    """What was asked, and the model to choose: how sure that is, what it costs, what to do next."""
+    """What was asked, and the model with the highest pass@1: how sure that is, and what it costs."""
 
     title = "Answer"
     place = 5

@@ -110,18 +110,16 @@ class EvidenceSection(Section):
     @override
     def draw(self, report: Report) -> Content | None:
         groups = report.drawn.groups
-        chosen = [conclusion.table for conclusion in report.drawn.conclusions if conclusion.table]
         recipes, tests, more = (groups.get(group, ()) for group in (RECIPES, TESTS, MORE_TESTS))
         differences = difference_tables(report.frame)
-        tables = [*chosen, *recipes, *differences, *tests, *more]
+        tables = [*recipes, *differences, *tests, *more]
         if not tables:
             return None
         said = (
-            (chosen, "in how many resamples each model is the best"),
             (recipes, "how recipes of one model differ"),
             (differences, "how each fine-tuned model differs from its baseline on the same problems"),
             (tests, "what tests over all models say"),
-            (more, "how small a difference these problems can show"),
+            (more, "what tests of one model say"),
         )
         *first, last = [clause for shown, clause in said if shown]
         lead = f"The tables show {', '.join(first)}{' and ' if first else ''}{last}."

@@ -162,7 +162,7 @@ def test_a_kind_of_a_package_that_needs_no_file_is_drawn_last_and_takes_no_id_of
 
     monkeypatch.setattr("raysweep.analysis.exhibits.catalogue._installed", _installed.__wrapped__)
     for id, said in (
-        ("power", "the id 'power' is that of the kind power"),
+        ("friedman", "the id 'friedman' is that of the kind friedman"),
         ("heat-map-b", "begins with 'heat-map'"),
     ):
         install(id)
@@ -217,7 +217,7 @@ def bare(**order):
 @pytest.mark.parametrize(
     ("id", "evidence", "lacking"),
     [
-        *((id, study([]), "needs") for id in ("choice", "trade-off", "heat-map", "friedman", "power")),
+        *((id, study([]), "needs") for id in ("choice", "trade-off", "heat-map", "friedman")),
         ("figure-3", WHOLE_ROWS, "only a part is perturbed"),
         ("figure-5", WHOLE_ROWS, "number of rows"),
         ("table-10", bare(perturbations=("clean", "C")), "on perturbed prompts of C1 or C2 or C3"),

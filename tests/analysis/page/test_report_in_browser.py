@@ -68,7 +68,7 @@ def everything() -> str:
     page = render_report(
         report(realistic_samples(), failed, drawn=drawn, differences=DIFFERENCES, signature="20 samples", **linted)
     )
-    assert "Code quality" in page and "Which model to choose" in page and "Cost" in page and 'id="heat-map' in page
+    assert "Code quality" in page and "score highest of" in page and "Cost" in page and 'id="heat-map' in page
     return page
 
 

@@ -308,11 +308,6 @@ def test_the_curves_and_the_choice_have_these_numbers(storage, rates):
             for test in ("clean", "mix_all"):
                 number = sizes.loc[(model, test, "pass@1 (%)"), f"rows, as a multiple of the source's {label}"]
                 assert same(number, 100 * by_name[model, training_set, "mini-mbpp", test])
-    choice = table(storage, "choice-mini-mbpp")
-    wanted = by_name.xs(("mini-mbpp", "mix_all"), level=("problem_set", "perturbation"))
-    shown = {(model, name): score / 100 for model, name, score in choice.iloc[:, :3].itertuples(index=False)}
-    assert shown == pytest.approx({key: wanted[key] for key in shown}) and choice["pass@1 (%)"].is_monotonic_decreasing
-    assert choice["pass@1 (%)"].iloc[0] == pytest.approx(100 * wanted.max())
 
 
 @pytest.mark.parametrize(
@@ -459,22 +454,6 @@ def test_friedmans_tests_are_scipys(storage, verdicts, problems):
         means = shares.rank(axis=1).mean()
         hardest = means.index[means == means.min()]
         assert line["hardest"] == (" and ".join(hardest) if len(hardest) < 3 else "none")
-
-
-@pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
-def test_the_table_of_power_rests_on_these_problems_and_their_share_that_tells_trainings_apart(
-    storage, verdicts, problems
-):
-    shares = verdicts.groupby([*CELL, "problem_set", "perturbation", "task_id"]).passed.mean()
-    lines = table(storage, f"power-{problems}").to_dict("records")
-    assert [line["model"] for line in lines] == ["llama", "gpt_bigcode"]
-    for line, recipe in zip(lines, ("full", "lora"), strict=True):
-        before, after = (
-            shares[line["model"], recipe, name, 42, problems, "mix_all"].sort_index()
-            for name in ("clean", line["training set"])
-        )
-        apart = (after - before).abs().mean()
-        assert (line["problems"], line["solved by one only (%)"]) == (len(before), pytest.approx(100 * apart))
 
 
 @pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])

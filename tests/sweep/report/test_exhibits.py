@@ -130,7 +130,6 @@ def test_a_file_of_ones_own_is_drawn_from_the_command_line(storage, tmp_path):
 
 OTHER_PROMPTS = {  # kinds that read verdicts by problem, of models and on prompts that no exhibit of raysweep's reads
     "levels": "kind: friedman, levels: {C: [C1, C2, C3]}, training_sets: [C1]",
-    "shown": "kind: power, baseline: clean, training_sets: [C1], test_set: C2",
     "curve": "kind: curves, along: ratio, test_sets: [C3], quantities: {pass@1: 1}",
 }
 
@@ -138,11 +137,8 @@ OTHER_PROMPTS = {  # kinds that read verdicts by problem, of models and on promp
 def test_tables_of_ones_own_read_verdicts_by_problem_on_any_prompts(folder, tmp_path):
     for name, keys in OTHER_PROMPTS.items():
         (tmp_path / f"{name}.yaml").write_text(f"{{id: {name}, title: Mine, {keys}}}")
-    levels, shown, curve = (
-        rows(export(folder, "csv", None, only=[name], exhibits=[tmp_path])) for name in OTHER_PROMPTS
-    )
+    levels, curve = (rows(export(folder, "csv", None, only=[name], exhibits=[tmp_path])) for name in OTHER_PROMPTS)
     assert [(line["training set"], float(line["methods"])) for line in levels] == [("C1", 3)]
-    assert [(line["training set"], float(line["problems"])) for line in shown] == [("C1", 6)]
     assert curve[0]["best"] != ""
 
 
@@ -151,11 +147,11 @@ def test_of_verdicts_by_problem_only_those_that_are_read_stay_in_memory(folder, 
         found = score(folder, [read_exhibits([tmp_path])[id] for id in exhibits]).rates
         return {cell.training_set: {name for _, name in rates} for cell, rates in found.items()}
 
-    (tmp_path / "own.yaml").write_text(f"{{id: own, title: Mine, {OTHER_PROMPTS['shown']}}}")
+    (tmp_path / "own.yaml").write_text(f"{{id: own, title: Mine, {OTHER_PROMPTS['levels']}}}")
     by_default = {name: {"clean", "C1"} for name in ("C1", "a", "b", "short")}
     by_default |= {name: {"clean", "C1", "C2", "C3"} for name in ("base", "clean")}
     assert kept("table-2") == by_default
-    assert kept("own") == by_default | {"C1": {"clean", "C1", "C2"}}
+    assert kept("own") == by_default | {"C1": {"clean", "C1", "C2", "C3"}}
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_the_code_of_numbers_and_of_the_page_counts():
     metric, comparison, kind = (
         "metrics/passing.py",
         "analysis/comparisons/pass_rates.py",
-        "analysis/exhibits/significance/power.py",
+        "analysis/exhibits/trade_off.py",
     )
     others = {"stats/bootstrap.py", "analysis/exhibits/scores/04-rd.yaml", "analysis/page/templates/report.css"}
     assert {metric, comparison, kind, *others} <= files.keys()

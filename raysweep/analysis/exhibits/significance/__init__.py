@@ -2,5 +2,4 @@
 
 signed_ranks.py   kind `signed-ranks`: a table of signed-rank tests over models
 friedman_tests.py kind `friedman`: a table of tests of whether the methods of a level differ
-power.py          kind `power`: a table of the differences that a sweep's problems can show
 """
