@@ -178,13 +178,8 @@ def shown_lines(words: Mapping[str, str]) -> list[str]:
 
 
 def unused_template_line(models: Sequence[str]) -> str:
-    if not models:
-        return ""
-    whose = "its tokenizer brings" if len(models) == 1 else "their tokenizers bring"
-    return (
-        f"{', '.join(models)}: {whose} a chat template, which `template: chat` would use "
-        "(of `evaluate`: --prompt-format chat)"
-    )
+    way = "a tokenizer with a chat template, which `template: chat` would use (of `evaluate`: --prompt-format chat)"
+    return f"{', '.join(models)}: {way}" if models else ""
 
 
 def unused_templates(config: SweepConfig, cells: Iterable[CellPlan]) -> list[str]:

@@ -100,9 +100,9 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         yield f"to make first: {', '.join(first)}{f' and {more} more (--json)' if more > 0 else ''}"
     yield from map(_teacher_line, facts.teachers)
     for pairs in facts.encoded:
-        spent, to_encode = pairs.takes.cpu_seconds, count(pairs.takes.pairs, "preference pair")
-        cpu = f"about {duration(spent)} of a CPU" if spent >= 1 else "less than a second"
-        yield f"{pairs.rows}: at most {to_encode} to encode before the cells, {size(pairs.takes.disk_bytes)}, {cpu}"
+        spent, to_encode = duration(pairs.takes.cpu_seconds), count(pairs.takes.pairs, "preference pair")
+        takes = f"{size(pairs.takes.disk_bytes)}, about {spent} of a CPU"
+        yield f"{pairs.rows}: at most {to_encode} to encode before the cells, {takes}"
     for files in facts.linted:
         of = f"{files.tuned:,} completions of fine-tuned and {files.bases:,} of base models"
         yield f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint"
@@ -150,22 +150,17 @@ def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
     for traits, names in alike.items():
         yield f"{', '.join(names)}: {traits}"
     for positions, names in short.items():
-        verb, whose = ("has", "its") if len(names) == 1 else ("have", "their")
-        longer = f"longer rows are left out of {whose} training, and counted"
-        yield f"{', '.join(names)} {verb} {positions:,} positions: {longer}"
+        yield f"{', '.join(names)}: {positions:,} positions; longer rows are left out of training, and counted"
     for what, names in trained.items():
-        yield f"{'; '.join(names)}, {'trains' if len(names) == 1 else 'train'} {what}"
+        yield f"{'; '.join(names)}: training of {what}"
 
 
 def _teacher_line(facts: TeacherFacts) -> str:
     line = f"teacher {facts.teacher}: {count(facts.answers, 'answer')} of at most {facts.tokens:,} tokens about "
     line += f"{facts.rows}, before the cells; a process asks for {amounts_text(facts.asks)}"
     hours, small = facts.takes.hours, facts.too_small
-    if not hours:
-        return line
-    if max(hours.values()) < LEAST_HOURS:
-        return f"{line}; less than {LEAST_HOURS} hours on any accelerator"
-    return f"{line}; hours: {', '.join(f'{device} {_hours(hours, device, small)}' for device in hours)}"
+    shown = ", ".join(f"{device} {_hours(hours, device, small)}" for device in hours)
+    return f"{line}; hours: {shown}" if hours else line
 
 
 def _parts_line(parts: TrainingParts) -> str:
@@ -287,13 +282,10 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
             f"{count(summary.fine_tuned_models, 'fine-tuned model')}, {count(summary.test_sets, 'test set')}"
         )
     if summary.edited_models:
-        since = ", since"
-        if beyond := summary.edit_cells - summary.edited_models:
-            more = "end without a model, since `edits` asks for more edit examples than there are problems;"
-            since = f" in {count(summary.edit_cells, 'cell')}: the other {beyond:,} {more}"
-        ended = f"; {summary.ended_edits:,} of them made no model: no such pair, or not reproduced"
-        fewer = f"{since} a base may have fewer eligible edit examples than asked for"
-        yield f"{count(summary.edited_models, 'edit')} at most{fewer}{ended * bool(summary.ended_edits)}"
+        yield (
+            f"{count(summary.edited_models, 'edit')} at most, in {count(summary.edit_cells, 'cell')}; those without an "
+            f"eligible edit example, or not reproduced, end without a model: {summary.ended_edits:,} so far"
+        )
     if summary.rewriters:
         yield f"prompts that the model itself rewrites first (self-denoising): {', '.join(summary.rewriters)}"
     if summary.choices:
@@ -305,9 +297,8 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     yield f"{cells} (rule: {facts.rule}); {count(to_do.cells, 'cell')} to do"
     if not facts.has_rd:
         yield "no RD: clean prompts alone are evaluated; name others in `evaluation.perturbations`"
-    parts = [f"{size(to_do.disk_bytes)} for models and completions"]
-    if to_do.unknown:
-        parts = [f"{size(to_do.disk_bytes)} for what is known of models and completions"]
+    known = ", as far as they are known" * to_do.unknown
+    parts = [f"{size(to_do.disk_bytes)} for models and completions{known}"]
     if to_do.checkpoint_bytes:
         parts.append(f"up to {size(to_do.checkpoint_bytes)} for the checkpoints of a training")
     before = sum(teacher.takes.disk_bytes for teacher in facts.teachers)
