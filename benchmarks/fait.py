@@ -28,11 +28,14 @@ import argparse
 import json
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.services
 
 import torch
 
@@ -42,11 +45,11 @@ from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import write_rows
 from raysweep.stats.few_values import few_values_mean
-from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import TrainingLoop
 from raysweep.trainers.objectives.rejected import token_pairs
+from tests.services import FolderServices
 
 SYLLABLES = ("ba", "ke", "lo", "mi", "nu", "ra", "se", "to"), ("da", "fi", "go", "ju")
 WORDS = [first + second for first in SYLLABLES[0] for second in SYLLABLES[1]]

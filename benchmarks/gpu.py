@@ -87,7 +87,6 @@ from raysweep.generators.transformers import Transformers
 from raysweep.models.architectures.shape import Shape, shape_of
 from raysweep.models.loading import auto_model
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, PromptPair
-from raysweep.testing.services import EditServicesHere, FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, Row, TrainJob
 from raysweep.trainers.batching import compact
 from raysweep.trainers.editors.base import EditJob
@@ -98,6 +97,7 @@ from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.lora import Lora
 from raysweep.trainers.memory import flops_per_token, largest_batch, training_memory
 from raysweep.trainers.optimizer import is_norm, torch_name
+from tests.services import EditServicesHere, FolderServices
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "raysweep" / "models" / "architectures"

@@ -41,7 +41,6 @@ from torch.utils._pytree import tree_leaves
 
 from raysweep.models.loading import auto_model
 from raysweep.records import ModelRef
-from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
 from raysweep.trainers.batching import compact
 from raysweep.trainers.encoding import EncodedSet
@@ -50,6 +49,7 @@ from raysweep.trainers.lora import Lora
 from raysweep.trainers.optimizer import torch_name
 from raysweep.trainers.passes import attention
 from raysweep.trainers.passes.attention import RowAttention
+from tests.services import FolderServices
 
 CONFIGS = Path(__file__).resolve().parents[1] / "raysweep" / "models" / "architectures"
 MODELS = {"1B": "bigcode--starcoderbase-1b", "7B": "codellama--CodeLlama-7b-hf"}

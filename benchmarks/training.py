@@ -27,12 +27,15 @@ import importlib.util
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.services
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -41,7 +44,6 @@ from raysweep.models.loading import load_tokenizer
 from raysweep.models.scratch import prepare_scratch
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import write_rows
-from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.batching import DataOrder
 from raysweep.trainers.encoding import EncodedSet, encode_set
@@ -49,6 +51,7 @@ from raysweep.trainers.full import initialise
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.optimizer import torch_name
 from raysweep.training_sets.base import SOURCES
+from tests.services import FolderServices
 
 RAYSWEEP: dict[str, dict[str, Any]] = {
     "raysweep": {},

@@ -160,7 +160,7 @@ def tiny(run_folder: Path) -> Mapping[str, ModelRef]:
     """A tiny model of each family. Tests read them; one that changes a model makes its own."""
     from raysweep.models.families.base import FAMILIES
     from raysweep.records import ModelRef
-    from raysweep.testing.tiny import make_tiny
+    from tests.tiny import make_tiny
 
     def make(family: str) -> ModelRef:
         folder = made_once(run_folder / "tiny" / family, lambda folder: make_tiny(family, folder))

@@ -24,7 +24,7 @@ PACKAGE = REPO / "raysweep"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in MODULES})
 FLOORS = """
-    __main__ cli __init__ | sweep | pipeline stages tools testing | engine planning | config
+    __main__ testing cli __init__ | sweep | pipeline stages tools | engine planning | config
     | training_sets perturbations trainers generators language models problems
     | storage analysis metrics quality rows prompts stats execution
     | registry records programs hashing machine accelerators periodic units seeding errors

@@ -19,8 +19,8 @@ PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 OPTIONAL = ("translation", "attack", "deepspeed", "openai", "quantize", "quality")
 """Extras that users may install."""
-DEVELOPERS = ("testing", "docs", "dev")
-"""Extras for those who write tests or build the docs."""
+DEVELOPERS = ("docs", "dev")
+"""Extras for those who work on raysweep or build the docs."""
 MODULES = {"pyyaml": "yaml"}
 """Imported names that differ from the distribution's by more than a hyphen."""
 CHOSEN = {"nltk", "spacy", "vllm"}
@@ -73,13 +73,12 @@ def test_nothing_is_declared_before_the_code_uses_it():
     for extra in (PROJECT["dependencies"], *(EXTRAS[name] for name in OPTIONAL)):
         assert [name for name in names(extra) - set(OTHERS) if not is_used(name, text, modules)] == []
     modules |= imported("tests")
-    assert [name for name in names(EXTRAS["testing"]) if name not in imported("raysweep/testing")] == []
     assert [name for name in names(EXTRAS["dev"]) - TOOLS if name.replace("-", "_") not in {"raysweep"} | modules] == []
 
 
 @pytest.mark.slow
 def test_what_the_code_imports_is_declared():
-    declared = names([*PROJECT["dependencies"], *(text for name in (*OPTIONAL, "testing") for text in EXTRAS[name])])
+    declared = names([*PROJECT["dependencies"], *(text for name in OPTIONAL for text in EXTRAS[name])])
     modules = {MODULES.get(name, name.replace("-", "_")) for name in declared}
     assert imported("raysweep") - modules - CHOSEN - set(COMES_WITH) == set()
     assert set(COMES_WITH.values()) <= declared and set(COMES_WITH) | CHOSEN <= imported("raysweep")
@@ -94,7 +93,6 @@ def test_packages_of_others_are_bounded(extra):
 
 def test_all_brings_every_extra_but_those_for_developers():
     assert set(OPTIONAL) == set(EXTRAS) - {"all", *DEVELOPERS}
-    assert set(EXTRAS["testing"]) <= set(EXTRAS["dev"])
     assert set(EXTRAS["all"]) == {text for name in OPTIONAL for text in EXTRAS[name]}
     assert not [text for texts in EXTRAS.values() for text in texts if text.startswith("raysweep")]
     named = re.findall(r"\.\[([\w,]+)\]", (REPO / "Makefile").read_text())
@@ -102,11 +100,10 @@ def test_all_brings_every_extra_but_those_for_developers():
 
 
 @pytest.mark.slow
-def test_only_the_suites_for_authors_need_their_extra_and_nothing_imports_them():
+def test_nothing_imports_what_is_for_tests():
     for path in (REPO / "raysweep").rglob("*.py"):
-        if path.parent != REPO / "raysweep" / "testing":
-            found = re.search(r"^\s*(import|from) (pytest|hypothesis|raysweep\.testing)\b", path.read_text(), re.M)
-            assert not found, path
+        found = re.search(r"^\s*(import|from) (pytest|hypothesis|raysweep\.testing)\b", path.read_text(), re.M)
+        assert not found, path
 
 
 @pytest.mark.slow

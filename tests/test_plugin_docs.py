@@ -43,7 +43,7 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.long
 def test_its_own_tests_pass(folder):
-    """In small: `test_its_parts_work_together_in_one_evaluation`, and tests/contracts for the suites that they use."""
+    """In small: `test_its_parts_work_together_in_one_evaluation`, and tests/contracts."""
     done = python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "plugin/tests")
     assert done.returncode == 0, done.stdout
 

@@ -65,7 +65,6 @@ class Metric(ABC):
 
     It raises nothing: a number that can't be computed is NaN with the reason in `note`, never 0. An error in a metric
     stops nothing else in a sweep: it becomes one undefined number with the error as its note, and a warning in the log.
-    The suite takes it for a fault.
 
     `raysweep.stats.intervals.mean_interval` gives the interval of a mean of values from 0 to 1, or of other `limits`.
     """

@@ -16,7 +16,7 @@ from raysweep.analysis.comparisons.pass_rates import PassRates
 from raysweep.analysis.tables.compared_tables import ComparedCells, compared_tables
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Difference, ProblemScore, Spec
-from raysweep.testing.contract import elsewhere, no_global_generator
+from raysweep.testing import elsewhere, no_global_generator
 
 MINI = "mini"
 

@@ -21,7 +21,6 @@ from raysweep.problems.jsonl import JsonlProblems
 from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import Completion
 from raysweep.sweep.folder import open_folder
-from raysweep.testing.tiny import make_tiny
 from tests import paths
 from tests.behaviour.sweeps.test_environments import LACKS
 from tests.behaviour.sweeps.test_environments import problems as problems_here
@@ -30,6 +29,7 @@ from tests.execution.compiled.processes import needs
 from tests.models.tiny import chat_tokenizer, make_chat_model
 from tests.patience import PATIENCE
 from tests.problems.repair.rows import GCD, quixbugs
+from tests.tiny import make_tiny
 
 NANO = str(paths.NANO)
 

@@ -19,7 +19,6 @@ import yaml
 import raysweep
 from raysweep.programs import COMPILED
 from raysweep.storage import leases
-from raysweep.testing.tiny import make_tiny
 from tests.clusters.namespaces import DOMAIN, HOME, SHARED, missing
 from tests.clusters.on_premise import GPUS, SETTINGS, STORE, Cluster, finished, on_premise
 from tests.execution.compiled.problems import rows
@@ -27,6 +26,7 @@ from tests.execution.compiled.processes import needs
 from tests.paths import NANO
 from tests.patience import eventually
 from tests.storage.stores import content
+from tests.tiny import make_tiny
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 

@@ -1,18 +1,20 @@
-"""Every registered problem set, held to the contract of problem sets, and what else raysweep's own promise."""
+"""What every registered problem set promises: sound prompts, references that pass, empty completions that fail."""
 
 import json
 import os
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.execution.pool import Executor
+from raysweep.generators.base import cut_at_stop
 from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.programs import Outcome
 from raysweep.records import Spec
-from raysweep.testing.problems import ProblemSetContract
+from raysweep.testing import contract
 from tests.conftest import shared_data
 from tests.problems.bigcodebench_tasks import write_rows
 
@@ -89,54 +91,90 @@ NAMES += [case for case in BIGCODEBENCH if case not in NAMES]
 CASES = [pytest.param(name, marks=pytest.mark.slow if "-plus" in name else (), id=name) for name in NAMES]
 
 
-@cache
-def shared(case: str) -> ProblemSet:
-    return PROBLEMS.create(spec_of(case))
+@pytest.fixture(scope="module")
+def executor():
+    with Executor(2) as executor:
+        yield executor
 
 
-def spec_of(case: str) -> Spec:
-    name, paths, args = SHARED[case]
-    return Spec(name, {**args, **{key: str(shared_data(*parts)) for key, parts in paths.items()}})
+@pytest.fixture(scope="module", params=CASES)
+def case(request) -> str:
+    return request.param
 
 
-@pytest.mark.parametrize("name", CASES)
-class TestProblemSets(ProblemSetContract):
-    @pytest.fixture(autouse=True)
-    def named(self, name: str, tmp_path: Path) -> None:
-        file = tmp_path / "problems.jsonl"
-        file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-        self.name, args = name, {"jsonl": {"path": str(file)}, "minicode": {"world": 3, "count": 20}}
-        args["minirepair"] = args["minicode"]
-        own = tmp_path / "faults.jsonl"
-        own.write_text(json.dumps(FAULT) + "\n")
-        args["repair"] = {"path": str(own), "context": "file"}
-        path = write_rows(tmp_path / "tasks.jsonl")
-        args |= {case: {"path": path, "split": split} for case, split in BIGCODEBENCH.items()}
-        self.args: dict[str, Any] = args.get(name, {})
-        self.programs = FEWER.get(name, SAMPLE) if SAMPLE else None
-        self.failing, self.broken, self.cut = FAILING.get(name, {}), BROKEN.get(name, ()), CUT.get(name, ())
+@pytest.fixture(scope="module")
+def problem_set(case, tmp_path_factory) -> ProblemSet:
+    """A problem set; its problems are read once for all tests of a case."""
+    folder = tmp_path_factory.mktemp("problems")
+    if case in SHARED:
+        name, paths, args = SHARED[case]
+        args = {**args, **{key: str(shared_data(*parts)) for key, parts in paths.items()}}
+    else:
+        name, args = case.partition(" ")[0], own_arguments(case, folder)
+    try:
+        built: Any = contract("problems", name, **args)
+    except UsageError as error:
+        pytest.skip(f"{case} can't be made here: {error}")
+    problems = list(built.problems())
+    built.problems = lambda: problems
+    return built
 
-    def make(self) -> ProblemSet:
-        try:
-            return shared(self.name) if self.name in SHARED else PROBLEMS.create(self.own_spec())
-        except UsageError as error:
-            pytest.skip(f"{self.name} can't be made here: {error}")
 
-    def spec(self) -> Spec:
-        return spec_of(self.name) if self.name in SHARED else super().spec()
+def own_arguments(case: str, folder: Path) -> dict[str, Any]:
+    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (folder / "faults.jsonl").write_text(json.dumps(FAULT) + "\n")
+    if case in BIGCODEBENCH:
+        return {"path": write_rows(folder / "tasks.jsonl"), "split": BIGCODEBENCH[case]}
+    minicode = {"world": 3, "count": 20}
+    return {
+        "jsonl": {"path": str(folder / "problems.jsonl")},
+        "minicode": minicode,
+        "minirepair": minicode,
+        "repair": {"path": str(folder / "faults.jsonl"), "context": "file"},
+    }.get(case, {})
 
-    def own_spec(self) -> Spec:
-        return Spec(self.name.partition(" ")[0], self.args)
 
-    def test_every_problem_has_stop_strings(self):
-        assert self.make().repair or all(problem.stop for problem in self.problems())
+def test_prompts_and_references_are_sound(case, problem_set):
+    """Ids are unique, segments join to the prompt, a reference compiles and is cut by no stop string."""
+    problems = problem_set.problems()
+    assert problems and len({problem.task_id for problem in problems}) == len(problems)
+    for problem in problems:
+        segments = problem_set.segments(problem)
+        natural = [segment.text for segment in segments if segment.natural]
+        assert "".join(segment.text for segment in segments) == problem.prompt, problem.task_id
+        assert not any(sign in text for text in natural for sign in (">>>", "Test examples:", "assert "))
+        assert problem_set.repair or (problem.stop and any(text.strip() for text in natural)), problem.task_id
+        if problem.reference is None:
+            continue
+        assert problem.task_id in CUT.get(case, ()) or cut_at_stop(problem.reference, problem.stop)[1] is None
+        if problem.language == "python" and not problem_set.repair and problem.task_id not in BROKEN.get(case, ()):
+            whole = (problem.prompt if problem.begins_program else "") + problem.reference
+            assert problem.entry_point in compile(whole, problem.task_id, "exec").co_names
+            compile(problem.assemble(problem.reference).source, problem.task_id, "exec")
 
-    def test_examples_are_never_natural(self):
-        problems = self.make()
-        for problem in self.problems():
-            natural = [segment.text for segment in problems.segments(problem) if segment.natural]
-            for sign in (">>>", "Test examples:", "assert "):
-                assert not any(sign in text for text in natural), problem.task_id
+
+def test_references_pass_and_empty_completions_fail(case, problem_set, executor):
+    failing, most = FAILING.get(case, {}), FEWER.get(case, SAMPLE) if SAMPLE else None
+    problems = [problem for problem in problem_set.problems() if problem.language == "python"]
+    every = max(1, len(problems) // most) if most else 1
+    tried = [one for index, one in enumerate(problems) if index % every == 0 or one.task_id in failing]
+    solved = [problem for problem in tried if problem.reference is not None]
+    programs = [one.assemble(one.reference or "") for one in solved] + [one.assemble("") for one in tried]
+    verdicts = executor.run(programs, problem_set.limits)
+    for problem, verdict in zip(solved, verdicts, strict=False):
+        has_passed = verdict.outcome == Outcome.PASSED
+        assert has_passed is (problem.task_id not in failing), (problem.task_id, verdict)
+        assert not has_passed or not problem_set.parts or verdict.parts == ",".join(problem_set.parts)
+    for problem, verdict in zip(tried, verdicts[len(solved) :], strict=True):
+        assert verdict.outcome not in (Outcome.PASSED, Outcome.HARNESS_ERROR), problem.task_id
+    problem_set.check()
+    if len(problems) == len(problem_set.problems()):
+        problem_set.check(judged=True)
+
+
+def test_numbers_that_choose_problems_are_in_the_fingerprint():
+    one, other = (PROBLEMS.create(Spec("minicode", {"world": 3, "count": count})) for count in (20, 21))
+    assert one.fingerprint() != other.fingerprint()
 
 
 def test_every_set_but_a_users_file_says_its_licence_and_where_it_is_published():

@@ -20,8 +20,8 @@ from raysweep.programs import Limits, Outcome, Program, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, TrainingStep
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
-from raysweep.testing.tiny import make_tiny
 from tests.clock import Clock
+from tests.tiny import make_tiny
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import pytest
 from raysweep.generators.caches.no_cache import NEEDED_BY
 from raysweep.models.loading import load_model
 from raysweep.records import Decoding, GenerationRequest
-from raysweep.testing.tiny import pairs
 from tests.generators.writing import create, texts_of_generate
 from tests.models.configs import GENERATED
 from tests.models.tiny import cases
+from tests.tiny import pairs
 
 pytestmark = pytest.mark.slow
 

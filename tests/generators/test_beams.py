@@ -17,10 +17,10 @@ from raysweep.generators.writing.beams import NOT_BEGUN, Continuation, Search
 from raysweep.models.loading import load_model
 from raysweep.models.rounding import embedding_modules
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
-from raysweep.testing.tiny import pairs
 from tests.generators import writing
 from tests.generators.test_transformers import Scarce
 from tests.models.tiny import cases
+from tests.tiny import pairs
 
 pytestmark = pytest.mark.slow
 

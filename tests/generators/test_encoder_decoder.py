@@ -20,11 +20,11 @@ from raysweep.generators.rows import Tokens
 from raysweep.models.loading import load_model
 from raysweep.models.traits import read_traits, traits_of
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef
-from raysweep.testing.tiny import pairs
 from tests.generators import writing
 from tests.generators.test_patches import Told
 from tests.models.configs import WITH_ENCODERS
 from tests.models.tiny import cases
+from tests.tiny import pairs
 
 pytestmark = pytest.mark.slow
 

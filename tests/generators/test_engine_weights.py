@@ -18,8 +18,8 @@ from raysweep.models.loading import load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.models.whole_texts import plain_logits
 from raysweep.records import ModelKind, ModelRef
-from raysweep.testing.tiny import make_tiny
 from tests.models.test_versions import make_adapter
+from tests.tiny import make_tiny
 
 STALE = "model.layers.1.mlp.down_proj.weight"
 

@@ -17,8 +17,8 @@ from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import states_of, with_states
 from raysweep.models.loading import load_model
 from raysweep.records import Decoding, GenerationRequest, Spec
-from raysweep.testing.tiny import pairs
 from tests.models.tiny import cases
+from tests.tiny import pairs
 
 TOKENS, SAMPLES = 7, 3
 PROMPTS = [prompt for prompt, _ in pairs(3)]

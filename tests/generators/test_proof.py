@@ -24,9 +24,9 @@ from raysweep.models.loading import load_model
 from raysweep.planning.models import require_generators_fit
 from raysweep.planning.planner import build_plan
 from raysweep.records import Decoding, GenerationRequest, ModelKind, Spec
-from raysweep.testing.tiny import pairs
 from tests.generators.writing import texts_of_generate
 from tests.models.configs import make_random
+from tests.tiny import pairs
 
 pytestmark = pytest.mark.slow
 

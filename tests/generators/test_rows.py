@@ -19,9 +19,9 @@ from raysweep.models.traits import read_traits
 from raysweep.prompts.answers.extraction import Extract, extracted
 from raysweep.prompts.answers.found import Found
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Problem
-from raysweep.testing.tiny import tiny_network
 from tests.generators.writing import texts_of_generate
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
+from tests.tiny import tiny_network
 
 PIECES = ("    return 1", "\nsecond answer")
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from raysweep.generators.base import GENERATORS, Generator, LiveModel
 from raysweep.models.loading import load_model
 from raysweep.records import Completion, Decoding, GenerationRequest, Spec
-from raysweep.testing.tiny import pairs
 from tests.models.tiny import make_adapter
+from tests.tiny import pairs
 
 pytestmark = pytest.mark.slow
 

@@ -27,14 +27,14 @@ from raysweep.models.scratch import EOS, train_tokenizer
 from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Problem, TrainingRow
 from raysweep.rows.parquet import write_rows
-from raysweep.testing.services import FolderServices
-from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.lora import Lora
 from tests.generators import writing
 from tests.models.tiny import CHATS, FAMILIES, TRANSFORMERS_4, make_adapter, make_chat_model
 from tests.patience import PATIENCE, eventually
+from tests.services import FolderServices
+from tests.tiny import make_tiny, pairs
 
 pytestmark = pytest.mark.slow
 

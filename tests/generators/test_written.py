@@ -18,9 +18,9 @@ from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.writing.written import Endings, Written
 from raysweep.models.loading import load_model
 from raysweep.records import Decoding, GenerationRequest
-from raysweep.testing.tiny import pairs
 from tests.generators.test_transformers import byte_level, sentence_piece
 from tests.generators.writing import create
+from tests.tiny import pairs
 
 REQUEST = GenerationRequest("", "", "")
 MODELS: dict[str, tuple[str, dict[str, Any], bool | None]] = {

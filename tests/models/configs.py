@@ -9,8 +9,8 @@ from raysweep.models.finding import resolve
 from raysweep.models.loading import architecture_of, auto_model
 from raysweep.models.scratch import train_tokenizer
 from raysweep.records import ModelRef
-from raysweep.testing.tiny import pairs
 from raysweep.trainers.loop import seeded_torch
+from tests.tiny import pairs
 
 USUAL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 GROUPED = {**USUAL, "num_key_value_heads": 1, "head_dim": 16}

@@ -19,14 +19,14 @@ from raysweep.models.finding import resolve
 from raysweep.models.loading import empty_network, load_model
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec, TrainingRow
 from raysweep.rows.parquet import write_rows
-from raysweep.testing.services import FolderServices, Interrupted
-from raysweep.testing.tiny import pairs, training_rows
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.lora import STATE_SPACE, Lora
 from tests.generators.writing import texts_of_generate
 from tests.models.configs import ARCHITECTURES, GENERATED
 from tests.models.tiny import cases, is_same, logits_of
+from tests.services import FolderServices, Interrupted
+from tests.tiny import pairs, training_rows
 from tests.trainers.conftest import tensors_of
 
 pytestmark = pytest.mark.slow

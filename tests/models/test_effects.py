@@ -16,10 +16,10 @@ from raysweep.models.loading import load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.models.whole_texts import needs_cache
 from raysweep.records import Decoding, ModelKind, ModelRef, Spec
-from raysweep.testing.tiny import requests
 from tests.models.test_adapters import KINDS, TIES, lora, make
 from tests.models.test_versions import in_bfloat16, make_adapter
 from tests.models.tiny import FAMILIES
+from tests.tiny import requests
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*tie.*")]
 

@@ -17,9 +17,9 @@ from raysweep.models.loading import load_model
 from raysweep.models.quantizing import missing_quantizer, number_of, trained_in
 from raysweep.models.versions import ModelVersions
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef
-from raysweep.testing.tiny import make_tiny, pairs
 from tests.generators.writing import create, texts_of_generate
 from tests.models.tiny import logits_of, make_adapter
+from tests.tiny import make_tiny, pairs
 
 pytest.importorskip("bitsandbytes")
 pytestmark = pytest.mark.slow

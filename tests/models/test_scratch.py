@@ -9,8 +9,8 @@ from raysweep.errors import UsageError
 from raysweep.models.files.configs import unread
 from raysweep.models.scratch import EOS, prepare_scratch, train_tokenizer
 from raysweep.records import ModelRef
-from raysweep.testing.tiny import pairs
 from tests.models.tiny import FAMILIES, TRANSFORMERS_4
+from tests.tiny import pairs
 
 TEXTS = [p + o for p, o in pairs()]
 

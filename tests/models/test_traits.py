@@ -19,8 +19,8 @@ from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.models.traits import read_traits, traits_of
 from raysweep.models.vocabulary import FILES, vocabulary_in_files, vocabulary_of
 from raysweep.records import ModelKind, ModelRef
-from raysweep.testing.tiny import tiny_tokenizer
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
+from tests.tiny import tiny_tokenizer
 
 CHATML = ("<|im_start|>", "<|im_end|>")
 LLAMA_3 = ("<|end_of_text|>", "<|eot_id|>", "<|begin_of_text|>")

@@ -20,8 +20,8 @@ from raysweep.models.deltas import save_delta
 from raysweep.models.loading import adapter_misfit, load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef
-from raysweep.testing.tiny import make_tiny
 from tests.models.tiny import FAMILIES, cases, logits_of
+from tests.tiny import make_tiny
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM
 from raysweep.models.loading import load_model
 from raysweep.models.scratch import EOS, train_tokenizer
 from raysweep.records import ModelKind, ModelRef
-from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.loop import seeded_torch
+from tests.tiny import make_tiny, pairs
 
 TRANSFORMERS_4 = int(transformers.__version__.partition(".")[0]) < 5
 """Whether this is transformers 4: `make test-transformers5` runs the tests of models and trainers on 5."""

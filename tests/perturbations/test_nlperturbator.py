@@ -13,8 +13,8 @@ from raysweep.planning.keys import method_spec
 from raysweep.problems.humaneval import HumanEval
 from raysweep.records import Segment, Spec
 from raysweep.stages.test_sets import build_test_set
-from raysweep.testing.perturbations import perturb_text
 from tests.conftest import shared_data
+from tests.perturbations.texts import perturb_text
 
 NONE_PUBLISHED = {"extra_space_among_words"}
 

@@ -16,12 +16,12 @@ from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
 from raysweep.storage.artefacts import Node
-from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
 from tests.execution.compiled.processes import needs
 from tests.paths import NANO
 from tests.problems.bigcodebench_tasks import write_rows
+from tests.tiny import make_tiny
 
 
 def tuned(*overrides: str) -> CellPlan:

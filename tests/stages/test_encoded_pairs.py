@@ -18,10 +18,10 @@ from raysweep.planning.planner import build_plan
 from raysweep.records import EncodedPair
 from raysweep.rows.parquet import ROWS
 from raysweep.stages import preference_pairs
-from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
 from tests.stages.making import opened, work_on
+from tests.tiny import make_tiny
 
 RECIPES = {
     "fait": {"objective": "fait"},

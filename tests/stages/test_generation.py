@@ -33,9 +33,9 @@ from raysweep.storage.completions import CompletionPool
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import VerdictCache
-from raysweep.testing.tiny import make_tiny
 from tests.patience import PATIENCE
 from tests.stages.making import opened, work_on
+from tests.tiny import make_tiny
 
 
 class Stopped(Exception):

@@ -9,9 +9,9 @@ from raysweep.pipeline import make
 from raysweep.planning.plan import ModelPlan
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions.costs import MEASURED, plan_costs
-from raysweep.testing.tiny import make_tiny
 from tests.paths import NANO
 from tests.stages.making import opened, work_on
+from tests.tiny import make_tiny
 
 
 def test_a_finished_training_keeps_its_seconds_and_a_plan_measures_others_by_them(tmp_path):

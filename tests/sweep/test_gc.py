@@ -26,11 +26,11 @@ from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.gc import INDEX, UNFINISHED, open_for_gc, remove, survey
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
-from raysweep.testing.tiny import make_tiny
 from tests.patience import eventually
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content
 from tests.sweep.few_problems import few
+from tests.tiny import make_tiny
 
 HOUR = 3600
 

@@ -32,9 +32,9 @@ from raysweep.sweep.guards import (
     require_space,
     sweep_lease,
 )
-from raysweep.testing.tiny import make_tiny
 from tests.paths import NANO
 from tests.patience import PATIENCE, eventually
+from tests.tiny import make_tiny
 
 HOLD = """
 import sys, time

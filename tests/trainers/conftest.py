@@ -13,11 +13,11 @@ import pytest
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import read_rows, write_rows
-from raysweep.testing.services import FolderServices, Interrupted
-from raysweep.testing.tiny import training_rows
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import TrainingLoop
+from tests.services import FolderServices, Interrupted
+from tests.tiny import training_rows
 
 
 def job_maker(tiny: dict[str, ModelRef], folder: Path) -> Callable[..., TrainJob]:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from raysweep.accelerators import ACCELERATORS
 from raysweep.errors import UsageError
-from raysweep.testing.tiny import training_rows
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import (
     BatchingTrial,
@@ -27,6 +26,7 @@ from raysweep.trainers.batching import (
     shard,
     total_steps,
 )
+from tests.tiny import training_rows
 
 LENGTHS = [(7 * i) % 50 + 5 for i in range(83)]
 

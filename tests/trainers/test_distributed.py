@@ -15,12 +15,12 @@ from transformers import AutoModelForCausalLM
 
 from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
-from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.full import Full
 from raysweep.trainers.loop import TrainingLoop
 from raysweep.trainers.sharding.zero import COMPILED_OP, quiet_deepspeed
+from tests.services import FolderServices, Interrupted
 from tests.trainers.conftest import difference, job_maker, with_rejected
 
 pytestmark = pytest.mark.slow

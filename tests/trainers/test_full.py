@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 
 from raysweep.errors import RaysweepError
+from raysweep.hashing import describe
 from raysweep.models.scratch import prepare_scratch
 from raysweep.records import ModelKind, ModelRef
-from raysweep.testing.services import FolderServices, Interrupted
-from raysweep.testing.tiny import SIZES, make_tiny, pairs
+from raysweep.testing import no_global_generator
 from raysweep.trainers.full import Full
 from tests.models.tiny import FIRST
+from tests.services import FolderServices, Interrupted
+from tests.tiny import SIZES, make_tiny, pairs
 from tests.trainers.conftest import difference, tensors_of, train, train_and_resume
 
 pytestmark = pytest.mark.slow
@@ -38,6 +41,19 @@ def test_an_interrupted_training_ends_with_the_undisturbed_ones_weights(precisio
     fields = {"steps": 11, "checkpoint_every": 4, "warmup": 0.2, "length_buckets": 2, "precision": precision}
     whole = dataclasses.replace(make_job("gpt_bigcode", "whole", **fields), base=dropout)
     train_and_resume(whole, tmp_path, 4, 8)
+
+
+@pytest.mark.parametrize("trainer", ["full", "lora", "ia3"])
+def test_what_a_process_did_before_changes_no_byte_and_no_other_file(trainer, make_job, tmp_path):
+    """Cells follow one another in a process, and other trainings use the same base and rows."""
+    first, again = (make_job("llama", out, steps=3, trainer=trainer) for out in ("first", "again"))
+    base, rows = describe(Path(first.base.location)), first.training_set.read_bytes()
+    with no_global_generator():
+        train(first)
+    train(dataclasses.replace(first, out=tmp_path / "other", seed=8))
+    train(again)
+    assert describe(again.out) == describe(first.out) != describe(tmp_path / "other")
+    assert (describe(Path(first.base.location)), first.training_set.read_bytes()) == (base, rows)
 
 
 def test_a_checkpoint_of_another_training_is_refused(make_job, tmp_path):

@@ -20,7 +20,6 @@ from raysweep.errors import RaysweepError, UsageError
 from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model
 from raysweep.records import Decoding, GenerationRequest
-from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers import reports
 from raysweep.trainers.base import Recipe, TrainJob
@@ -29,6 +28,7 @@ from raysweep.trainers.loop import CHECKPOINT_FILE, seeded_torch
 from raysweep.trainers.optimizer import learning_rate, make_optimizer
 from raysweep.trainers.sharding.replicas import Replicas
 from tests.models.tiny import FAMILIES, TRANSFORMERS_4
+from tests.services import FolderServices, Interrupted
 from tests.trainers.conftest import encoded, loop_of, own_loss, train
 
 pytestmark = pytest.mark.slow
@@ -251,7 +251,7 @@ from raysweep.records import ModelRef
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import TrainingLoop
-from raysweep.testing.services import FolderServices
+from tests.services import FolderServices
 
 base, rows = sys.argv[1], Path(sys.argv[2])
 recipe = Recipe(lr=1e-3, steps=2, batch_size=512, template="raw", micro_batch_tokens=32_768)

@@ -20,7 +20,6 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import architecture_of, auto_model
 from raysweep.models.quantizing import loading_options, settle
 from raysweep.records import ModelRef, Spec
-from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
 from raysweep.trainers.batching import compact
 from raysweep.trainers.encoding import EncodedSet
@@ -37,6 +36,7 @@ from raysweep.trainers.memory import (
 )
 from raysweep.trainers.optimizer import torch_name
 from tests.models.tiny import cases
+from tests.services import FolderServices
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from raysweep.errors import RaysweepError
-from raysweep.testing.services import FolderServices
 from raysweep.trainers import loop
 from raysweep.trainers.objectives import dpo
+from tests.services import FolderServices
 from tests.trainers.conftest import encoded, train, train_and_resume
 
 pytestmark = pytest.mark.slow

@@ -12,12 +12,9 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from raysweep.errors import HopelessError
 from raysweep.models.quantizing import trained_in
 from raysweep.records import ModelKind, ModelRef
-from raysweep.testing.services import FolderServices
-from raysweep.testing.tiny import make_tiny
-from raysweep.testing.trainers import TrainerContract
 from raysweep.trainers.loop import seeded_torch
-from raysweep.trainers.lora import Lora
 from raysweep.trainers.passes import fused as kernels
+from tests.services import FolderServices
 from tests.trainers.conftest import difference, loop_of, own_loss, train, train_and_resume
 
 pytest.importorskip("bitsandbytes")
@@ -26,15 +23,6 @@ pytestmark = pytest.mark.slow
 NF4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
 CONFIGS = {"nf4": {**NF4, "bnb_4bit_compute_dtype": torch.float32}, "int8": {"load_in_8bit": True}}
 LORA = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj", "down_proj"]}
-
-
-class TestQLora(TrainerContract):
-    make = Lora
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def base(cls, tmp_path_factory):
-        return dataclasses.replace(make_tiny(cls.family, tmp_path_factory.mktemp("base")), quantize="nf4")
 
 
 def pefts_losses(job, quantize):

@@ -14,8 +14,6 @@ from raysweep.models.loading import adapter_misfit, load_model, load_tokenizer
 from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef, TrainingRow
 from raysweep.rows.parquet import read_rows
-from raysweep.testing.services import FolderServices
-from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.batching import collate
 from raysweep.trainers.encoding import EncodedSet, encode_set
@@ -25,6 +23,8 @@ from raysweep.trainers.objectives.sft import Sft
 from tests.models.configs import make_random
 from tests.models.test_traits import rewrite
 from tests.models.tiny import cases
+from tests.services import FolderServices
+from tests.tiny import make_tiny
 from tests.trainers.conftest import difference, encoded, loop_of, tensors_of, train, train_and_resume
 from tests.trainers.test_distributed import train_together
 from tests.trainers.test_loop import flat_gradient, relative

@@ -14,14 +14,14 @@ from raysweep.errors import UsageError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import read_rows, write_rows
-from raysweep.testing.services import FolderServices
-from raysweep.testing.tiny import training_rows
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers import reports
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.objectives.responses import encode_response
 from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED, HeldOut, hold_out
 from tests.clock import Clock
+from tests.services import FolderServices
+from tests.tiny import training_rows
 from tests.trainers.conftest import difference, encoded, own_loss, train, train_and_resume, with_rejected
 
 pytestmark = pytest.mark.slow

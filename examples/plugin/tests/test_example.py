@@ -1,4 +1,4 @@
-"""Suites hold the contracts of the parts; the other tests hold what is this package's own."""
+"""`contract` tries what every part must do; the other tests hold what is this package's own."""
 
 import random
 
@@ -6,47 +6,30 @@ import pytest
 from raysweep_example.arithmetic import Arithmetic
 from raysweep_example.dropped_vowels import DroppedVowels
 from raysweep_example.forgetful import Forgetful
-from raysweep_example.per_token import PerToken
 from raysweep_example.starcoder2 import StarCoder2
 from raysweep_example.timeouts import Timeouts
 
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels, Evaluation
-from raysweep.models.families.base import FAMILIES
 from raysweep.records import Decoding, GenerationRequest, Result
-from raysweep.testing.contract import Contract
-from raysweep.testing.generators import GeneratorContract
-from raysweep.testing.metrics import MetricContract
-from raysweep.testing.objectives import ObjectiveContract
-from raysweep.testing.perturbations import PerturbationContract
-from raysweep.testing.problems import ProblemSetContract
+from raysweep.testing import contract
 
 CELL = CellLabels("model", "none", "base", 42)
 
 
-class TestDroppedVowels(PerturbationContract):
-    make = DroppedVowels
-
-
-class TestArithmetic(ProblemSetContract):
-    make = Arithmetic
-
-
-class TestTimeouts(MetricContract):
-    make = Timeouts
-
-
-class TestForgetful(GeneratorContract):
-    make = Forgetful
-
-
-class TestPerToken(ObjectiveContract):
-    make = PerToken
-
-
-class TestStarCoder2(Contract):
-    make = StarCoder2
-    registry = FAMILIES
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("perturbations", "X1"),
+        ("problems", "arithmetic"),
+        ("metrics", "timeouts"),
+        ("generators", "forgetful"),
+        ("objectives", "per_token"),
+        ("models", "starcoder2"),
+    ],
+)
+def test_each_part_keeps_the_contract_of_every_part(kind, name):
+    contract(kind, name)
 
 
 def test_a_tiny_model_has_the_modules_that_its_family_names():

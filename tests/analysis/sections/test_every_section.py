@@ -19,7 +19,7 @@ from raysweep.analysis.tables.table import FORMATS, Column, Table, written
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import RaysweepError
 from raysweep.records import Spec
-from raysweep.testing.contract import elsewhere, no_global_generator
+from raysweep.testing import elsewhere, no_global_generator
 from tests.analysis.examples import ORDER, pair, report, scores
 from tests.analysis.linted import STRATA, linted_cells
 from tests.analysis.tables.test_difference_tables import DIFFERENCES

@@ -31,11 +31,11 @@ from raysweep.records import Decoding, GenerationRequest, ModelRef, Recovery, Sp
 from raysweep.rows.parquet import write_rows
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
-from raysweep.testing.services import FolderServices
-from raysweep.testing.tiny import training_rows
 from raysweep.trainers.base import Objective, Recipe, Services, TrainJob
 from tests.patience import eventually
+from tests.services import FolderServices
 from tests.small_ray import Node, SmallRay
+from tests.tiny import training_rows
 
 NOTICE_SECONDS = 900
 """Nothing waits for its end: a node goes once a checkpoint is saved."""

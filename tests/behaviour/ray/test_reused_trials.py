@@ -39,7 +39,7 @@ def sweep(storage: Path, sets: str, *arguments: str) -> None:
 
 @pytest.mark.long
 def test_two_trainings_in_one_process_give_the_bytes_of_two_processes(shared_ray, tmp_path):
-    """In small: the test below, and tests/contracts/test_trainers.py, where a process trains the same model twice."""
+    """In small: the test below, and tests/trainers/test_full.py, where a process trains the same model twice."""
     sweep(tmp_path / "C1", "[C1]", "--engine", "local")
     sweep(tmp_path / "clean", "[clean]", "--engine", "local")
     one_at_a_time = "--set", f"resources.cpus={CPUS}"

@@ -24,9 +24,9 @@ from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.report.facts import rejected_lines
 from raysweep.sweep.tasks import RunOptions, _context, shared_tasks
-from raysweep.testing.tiny import make_tiny
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 from tests.small_ray import SmallRay
+from tests.tiny import make_tiny
 
 pytestmark = pytest.mark.slow
 PIECES = ["```python\n", "    return", " n", "\n```\n"]

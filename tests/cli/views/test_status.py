@@ -25,7 +25,7 @@ from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.overview.sweeps import SweepLine
-from raysweep.testing.tiny import make_tiny
+from tests.tiny import make_tiny
 
 ERROR = "RuntimeError: [/model] broke [red]here"
 

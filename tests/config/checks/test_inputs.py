@@ -20,7 +20,6 @@ from raysweep.models.scratch import EOS
 from raysweep.planning.planner import build_plan
 from raysweep.stages.inputs import base_ref, model_ref
 from raysweep.storage.store import IN_RAY_JOB
-from raysweep.testing.tiny import make_tiny
 from tests.config.mistakes import (
     LLAMA,
     MINIMAL,
@@ -37,6 +36,7 @@ from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.test_versions import make_adapter
 from tests.paths import CONFIGS, NANO
 from tests.problems.bigcodebench_tasks import write_rows
+from tests.tiny import make_tiny
 
 ROW = {"instruction": "Add two numbers.", "output": "a + b"}
 PROBLEM = {"task_id": "T/0", "prompt": "def f():\n", "entry_point": "f", "canonical_solution": "    return 1\n"}

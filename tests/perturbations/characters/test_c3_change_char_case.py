@@ -5,7 +5,7 @@ import random
 import pytest
 
 from raysweep.perturbations.characters.c3_change_char_case import ChangeCharCase
-from raysweep.testing.perturbations import perturb_text
+from tests.perturbations.texts import perturb_text
 
 NOTHING: frozenset[str] = frozenset()
 

@@ -12,7 +12,7 @@ from raysweep.perturbations.batches import Text
 from raysweep.perturbations.sentences import s1_back_translation as back_translation
 from raysweep.perturbations.sentences.s1_back_translation import BackTranslation
 from raysweep.records import Segment, Spec
-from raysweep.testing.perturbations import perturb_text
+from tests.perturbations.texts import perturb_text
 
 NOTHING: frozenset[str] = frozenset()
 

@@ -4,7 +4,7 @@ import random
 
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.records import Segment, Spec
-from raysweep.testing.perturbations import perturb_text
+from tests.perturbations.texts import perturb_text
 
 SENTENCES = [
     "Return a list",

@@ -9,7 +9,7 @@ from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.edits import Edit, apply_edits, copy_case
 from raysweep.records import Segment, Spec
-from raysweep.testing.perturbations import perturb_text
+from tests.perturbations.texts import perturb_text
 
 TEXT = "Return the largest number of a given list, and print the phone quickly. "
 

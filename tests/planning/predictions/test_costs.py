@@ -31,10 +31,10 @@ from raysweep.planning.predictions.rates import rate_of
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.records import ModelKind
 from raysweep.storage.store import Store
-from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.editors.base import EDITORS, Editor
 from raysweep.trainers.memory import trained_weights
+from tests.tiny import make_tiny
 
 CODELLAMA = known_shape("codellama/CodeLlama-7b-hf")
 ROWS = 64

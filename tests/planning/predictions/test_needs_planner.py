@@ -132,7 +132,7 @@ def test_memory_is_what_is_predicted_unless_it_is_given():
 
 
 def test_models_with_the_same_weights_are_one_group_wherever_they_lie(tmp_path):
-    from raysweep.testing.tiny import make_tiny
+    from tests.tiny import make_tiny
 
     make_tiny("llama", tmp_path / "first")
     shutil.copytree(tmp_path / "first", tmp_path / "moved")

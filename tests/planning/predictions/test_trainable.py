@@ -19,10 +19,10 @@ from raysweep.planning.predictions import costs, rooms, trainable
 from raysweep.planning.predictions.fit import Room
 from raysweep.planning.predictions.rooms import room_of_worker
 from raysweep.planning.predictions.trainable import require_fit, settings_that_fit
-from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.memory import largest_batch, training_memory
 from tests.paths import NANO
+from tests.tiny import make_tiny
 
 GIB = 2**30
 SHAPE = known_shape("deepseek-ai/deepseek-coder-1.3b-base")

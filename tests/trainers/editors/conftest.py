@@ -8,9 +8,9 @@ import pytest
 
 from raysweep.generators.base import LiveModel
 from raysweep.models.loading import load_model
-from raysweep.testing.tiny import make_tiny, prompt_pair
 from raysweep.trainers.editors.base import EditJob
 from tests.conftest import MadeWhenAsked
+from tests.tiny import make_tiny, prompt_pair
 
 
 @pytest.fixture(scope="session")

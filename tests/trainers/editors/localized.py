@@ -16,10 +16,10 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.models.families.blocks import blocks_of, embedding_of, states_of, with_states
 from raysweep.models.loading import auto_model
 from raysweep.records import PromptPair, Spec
-from raysweep.testing.tiny import SIZES, tiny_tokenizer
 from raysweep.trainers.editors.base import EditJob
 from raysweep.trainers.loop import seeded_torch
 from tests.models.tiny import is_same, state_of
+from tests.tiny import SIZES, tiny_tokenizer
 
 BLOCKS = 4
 LAYERS = {"llama": "num_hidden_layers", "qwen2": "num_hidden_layers", "gpt_bigcode": "n_layer", "codegen": "n_layer"}

@@ -13,14 +13,14 @@ from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.whole_texts import plain_logits
 from raysweep.records import Decoding, GenerationRequest
-from raysweep.testing.services import EditServicesHere
-from raysweep.testing.tiny import prompt_pair
 from raysweep.trainers.editors.base import EditJob, ModelEdit, NotReproduced
 from raysweep.trainers.editors.creme import Creme
 from raysweep.trainers.editors.localization import most_restoring
 from raysweep.trainers.editors.running import put_on, run_edit
 from raysweep.trainers.editors.states import block_states, matrix_of, outputs, with_change
 from raysweep.trainers.editors.texts import TextReader
+from tests.services import EditServicesHere
+from tests.tiny import prompt_pair
 from tests.trainers.editors import EDITED, FIRST
 
 pytestmark = pytest.mark.slow

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from raysweep.testing.services import EditServicesHere
 from raysweep.trainers.editors.descent import divergence
 from raysweep.trainers.editors.dinm import Dinm, DinmLosses
 from raysweep.trainers.editors.places import dinm_distances
 from raysweep.trainers.editors.running import run_edit
 from raysweep.trainers.editors.states import frozen, matrix_of, outputs, relative_distance
 from raysweep.trainers.editors.texts import TextReader
+from tests.services import EditServicesHere
 from tests.trainers.editors import EDITED
 
 pytestmark = pytest.mark.slow

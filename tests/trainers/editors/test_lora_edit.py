@@ -10,12 +10,12 @@ import torch
 from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelKind, ModelRef
-from raysweep.testing.services import EditServicesHere
 from raysweep.trainers.editors.descent import target_loss
 from raysweep.trainers.editors.lora_edit import LoraEdit
 from raysweep.trainers.editors.running import put_on, run_edit
 from raysweep.trainers.editors.texts import TextReader
 from tests.models.tiny import logits_of
+from tests.services import EditServicesHere
 from tests.trainers.editors import EDITED
 
 pytestmark = pytest.mark.slow

@@ -16,13 +16,13 @@ from raysweep.generators.base import LiveModel
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.models.whole_texts import plain_logits
 from raysweep.records import PromptPair, TrainingRow
-from raysweep.testing.services import EditServicesHere
-from raysweep.testing.tiny import make_tiny, pairs, prompt_pair, training_rows
 from raysweep.trainers.editors.base import EditJob
 from raysweep.trainers.editors.creme import Creme
 from raysweep.trainers.editors.localization import most_restoring
 from raysweep.trainers.editors.planted import damage, plant, token_pairs
 from raysweep.trainers.editors.running import put_on, run_edit
+from tests.services import EditServicesHere
+from tests.tiny import make_tiny, pairs, prompt_pair, training_rows
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from raysweep.testing.services import EditServicesHere
 from raysweep.trainers.editors import rome
 from raysweep.trainers.editors.base import EditJob, ModelEdit
 from raysweep.trainers.editors.descent import target_loss
@@ -15,6 +14,7 @@ from raysweep.trainers.editors.rome import Rome, rank_one
 from raysweep.trainers.editors.running import put_on, run_edit
 from raysweep.trainers.editors.states import Matrix, block_states, frozen, matrix_of
 from raysweep.trainers.editors.texts import TextReader
+from tests.services import EditServicesHere
 from tests.trainers.editors import EDITED
 
 pytestmark = pytest.mark.slow

@@ -17,9 +17,7 @@ from raysweep.models.loading import load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.models.whole_texts import plain_logits
 from raysweep.records import ModelKind, ModelRef, PromptPair
-from raysweep.testing.contract import elsewhere, no_global_generator
-from raysweep.testing.services import EditServicesHere
-from raysweep.testing.tiny import prompt_pair
+from raysweep.testing import elsewhere, no_global_generator
 from raysweep.trainers.editors.base import EditJob, Editor, EditServices, ModelEdit, NotReproduced
 from raysweep.trainers.editors.creme import Creme
 from raysweep.trainers.editors.dinm import Dinm
@@ -29,6 +27,8 @@ from raysweep.trainers.editors.running import SpoiledBase, put_on, run_edit, sav
 from raysweep.trainers.editors.states import frozen, matrix_of
 from raysweep.trainers.editors.texts import TextReader
 from tests.models.tiny import cases, is_same, state_of
+from tests.services import EditServicesHere
+from tests.tiny import prompt_pair
 from tests.trainers.editors import NAMES, digest
 from tests.trainers.editors.localized import hooks_on
 

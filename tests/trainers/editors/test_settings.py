@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.testing.services import EditServicesHere
 from raysweep.trainers.editors.creme import Creme
 from raysweep.trainers.editors.dinm import Dinm
 from raysweep.trainers.editors.lora_edit import LoraEdit
 from raysweep.trainers.editors.rome import Rome
 from raysweep.trainers.editors.running import run_edit
+from tests.services import EditServicesHere
 
 OUT_OF_RANGE = {
     Creme: {"lr": 0.0, "most_change": -0.1, "keep_weight": -1.0, "steps": 0},

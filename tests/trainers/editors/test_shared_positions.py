@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.testing.tiny import tiny_tokenizer
 from raysweep.trainers.editors.shared_positions import SCOPES, Shared, sources
+from tests.tiny import tiny_tokenizer
 from tests.trainers.editors.localized import EQUAL, LONGER, ORIGINAL, SHORTER, job_of
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysweep.models.scratch import train_tokenizer
-from raysweep.testing.tiny import pairs
 from raysweep.trainers.objectives.differences import marks
+from tests.tiny import pairs
 
 LINES = st.lists(st.sampled_from(["a = 1", "if x:", "\treturn i", "    y = 'ü→𝄞'", "", "  ", "return i-1"]), max_size=6)
 TEXTS = st.builds(

@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_model
 from raysweep.records import TrainingRow
-from raysweep.testing.services import RowsHere
-from raysweep.testing.tiny import make_tiny, training_rows
 from raysweep.trainers.base import LossSum, Objective, Recipe
 from raysweep.trainers.batching import collate, compact
 from raysweep.trainers.objectives import fait
@@ -26,6 +24,8 @@ from raysweep.trainers.objectives.fixed import Fixed
 from raysweep.trainers.objectives.responses import encode_response
 from raysweep.trainers.objectives.sft import Sft
 from tests.models.tiny import FAMILIES
+from tests.services import RowsHere
+from tests.tiny import make_tiny, training_rows
 
 RAW = Recipe(template="raw")
 SFT = Sft(reduction="per_token")

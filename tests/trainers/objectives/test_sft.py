@@ -11,13 +11,13 @@ from raysweep.errors import UsageError
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import TrainingRow
-from raysweep.testing.tiny import pairs
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import collate, collate_packed
 from raysweep.trainers.checks import check_eos
 from raysweep.trainers.objectives.sft import Sft
 from tests.models.scripted import chat_bytes
 from tests.models.tiny import CHATS, FAMILIES, chat_tokenizer
+from tests.tiny import pairs
 
 RAW = Recipe(template="raw")
 

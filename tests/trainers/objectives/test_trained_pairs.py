@@ -13,11 +13,11 @@ from raysweep.errors import UsageError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import read_rows, write_rows
-from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.batching import collate
 from raysweep.trainers.objectives import dpo
 from raysweep.trainers.objectives.responses import encode_response
+from tests.services import FolderServices
 from tests.trainers.conftest import difference, train
 
 pytestmark = pytest.mark.slow

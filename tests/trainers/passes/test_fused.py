@@ -17,7 +17,6 @@ from raysweep.errors import UsageError
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loading import architecture_of, auto_model
 from raysweep.records import ModelRef, Spec
-from raysweep.testing.tiny import SIZES
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.loop import seeded_torch
 from raysweep.trainers.lora import Lora
@@ -25,6 +24,7 @@ from raysweep.trainers.passes import fused
 from raysweep.trainers.passes.activations import recompute_blocks
 from raysweep.trainers.sharding.choice import check_settings
 from tests.models.tiny import cases
+from tests.tiny import SIZES
 
 pytestmark = pytest.mark.filterwarnings("ignore:fan_in_fan_out")
 

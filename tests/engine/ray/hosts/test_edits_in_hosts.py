@@ -18,10 +18,10 @@ from raysweep.engine.ray.hosts.generation import edit_with_ray
 from raysweep.generators.base import LiveModel
 from raysweep.records import Decoding, Spec
 from raysweep.storage.files import Files
-from raysweep.testing.tiny import make_tiny, prompt_pair
 from raysweep.trainers.editors.base import EDITORS, EditJob
 from raysweep.trainers.editors.running import run_edit, save_edit
 from tests.models.tiny import EDITED
+from tests.tiny import make_tiny, prompt_pair
 from tests.trainers.editors import digest
 from tests.trainers.editors.localized import Judge
 

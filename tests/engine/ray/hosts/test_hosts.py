@@ -31,10 +31,10 @@ from raysweep.errors import RaysweepError
 from raysweep.generators.base import LiveModel
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.storage.files import Files
-from raysweep.testing.tiny import make_tiny, pairs
 from tests.models.test_versions import make_adapter
 from tests.patience import PATIENCE, eventually
 from tests.small_ray import SmallRay
+from tests.tiny import make_tiny, pairs
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("connected")]
 

@@ -31,8 +31,6 @@ from raysweep.generators.environments import environment_of, python_of
 from raysweep.models.deltas import save_delta
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
-from raysweep.testing.services import FolderServices
-from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.full import Full
 from tests.engine.ray.hosts.test_hosts import run
 from tests.models import test_versions
@@ -41,6 +39,8 @@ from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 from tests.models.test_versions import EMBEDDINGS, TARGETS, make_adapter
 from tests.paths import NANO
 from tests.patience import PATIENCE, eventually
+from tests.services import FolderServices
+from tests.tiny import make_tiny, pairs
 from tests.trainers.conftest import make_job
 
 __all__ = ["make_job"]
