@@ -81,8 +81,6 @@ def plan(
     config: opt.ConfigFile,
     sets: opt.Sets = None,
     storage: opt.Storage = None,
-    cluster: opt.ClusterFile = None,
-    address: opt.Address = None,
     limit: opt.Limit = None,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -95,10 +93,8 @@ def plan(
     missing: list[str] = []
     with without_library_warnings():
         loaded = opt.load(config, sets, limit, missing=missing)
-        if cluster and address:
-            raise UsageError("--cluster and --address name two clusters; give one of them")
         built = build_plan(loaded, tolerant=True)
-        facts = plan_facts(built, open_store(storage), missing, cluster=cluster, address=address)
+        facts = plan_facts(built, open_store(storage), missing)
     print_plan(facts, as_json)
     raise typer.Exit(2 if facts.refusal else 0)
 

@@ -78,10 +78,6 @@ TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run 
 Allow = Annotated[bool, typer.Option("--allow-code-execution", help="Run programs that a model wrote on this machine")]
 EngineName = Annotated[str, typer.Option("--engine", metavar="ray|local", help="local: in this process, without Ray")]
 Address = Annotated[str | None, typer.Option("--address", help="A running Ray to use: auto, or host:port")]
-ClusterFile = Annotated[
-    Path | None,
-    typer.Option("--cluster", metavar="FILE", help="A file of `ray up` or KubeRay: foretell the sweep on its cluster"),
-]
 Dashboard = Annotated[
     str | None, typer.Option("--address", metavar="URL", help="The cluster's dashboard: http://HEAD:8265")
 ]

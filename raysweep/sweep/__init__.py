@@ -14,7 +14,6 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     data_sets.py     makes the training and test sets of a config without its models, and exports them
     leaks.py         lists the training rows that leak test problems
     evaluate.py      builds the config of `raysweep evaluate`
-    forecast.py      foretells where cells run on a cluster, when the sweep ends and what it costs
     submit.py        prepares a Ray job that runs a sweep: checks, command, environment, paths, what must be uploaded
     spot.py          watches for the announced end of this machine, and drains its node of Ray then
     gc.py            finds and removes what no sweep of a store uses: by kind, inputs, holders, what it leaves out

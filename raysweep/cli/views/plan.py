@@ -15,7 +15,6 @@ from raysweep.planning.predictions.needs import amounts_text
 from raysweep.planning.predictions.parts import TrainingParts
 from raysweep.programs import Lane
 from raysweep.records import BASE
-from raysweep.sweep.forecast import Forecast
 from raysweep.sweep.overview.plan import (
     Asked,
     CellFacts,
@@ -71,10 +70,6 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
             shown = ", ".join(text + TOO_SMALL * of.too_small for text, of in zip(least, facts.costs, strict=True))
             basis = "an estimate, from the hours of cells and teachers"
             console.print(f"cost by `prices`, if all runs on one type: {shown}; {basis}", soft_wrap=True)
-        console.print()
-    if facts.forecast:
-        console.print(_forecast_table(facts.forecast))
-        console.print("\n".join(_forecast_lines(facts.forecast)), soft_wrap=True)
         console.print()
     console.print("\n".join(_lines(facts, work_sums(facts.cells))), soft_wrap=True)
 
@@ -212,50 +207,6 @@ def _hours_table(cells: Sequence[CellFacts], together: Mapping[str, float]) -> T
         small = {device for sums in groups for device in sums.too_small}
         table.add_row("together", "", *(_hours(together, device, small) for device in together), "", style="bold")
     return table
-
-
-def _forecast_table(forecast: Forecast) -> Table:
-    names = ("GPUs", "cells", "GPU-hours", "ends after", "cost")
-    numbers = [Column(name, justify="right") for name in names]
-    table = Table("accelerator", *numbers, Column("models", overflow="fold"), box=None)
-    for pool in forecast.pools:
-        cost = "" if pool.cost is None else f"{pool.cost:,.2f}"
-        hours = "not known" if pool.gpu_hours is None and pool.models else _amount(pool.gpu_hours or 0.0)
-        models = ", ".join(pool.models) or f"none{f': it {pool.unfit}' if pool.unfit else ''}"
-        ends = "" if pool.ends is None else f"{_amount(pool.ends)} h"
-        table.add_row(pool.accelerator, f"{pool.gpus:g}", str(pool.cells), hours, ends, cost, models)
-    return table
-
-
-def _forecast_lines(forecast: Forecast) -> Iterator[str]:
-    unpriced = [pool.accelerator for pool in forecast.pools if pool.gpus and pool.models and pool.cost is None]
-    cost = "" if forecast.cost is None else f", cost {'at least ' * bool(unpriced)}{forecast.cost:,.2f}"
-    where = f"on {forecast.cluster} ({count(forecast.nodes, 'node')})"
-    tasks = len(forecast.cells) + len(forecast.teachers)
-    if len(forecast.unknown) < tasks:
-        least = "at least " if forecast.unknown else ""
-        yield (
-            f"{where}: {least}{_amount(forecast.makespan)} hours from start to end, "
-            f"{_amount(forecast.gpu_hours)} GPU-hours{cost}; an estimate"
-        )
-    else:
-        yield f"{where}: its {count(len(forecast.cells), 'cell')} can run there, in a time that is not known"
-    if forecast.has_shares:
-        yield "a process on a share of an accelerator is counted as fast as on a whole one, which it seldom is"
-    if forecast.unused_prices:
-        yield f"`prices` names what no node here has: {', '.join(forecast.unused_prices)}"
-    if unpriced and (forecast.cost is not None or forecast.unused_prices):
-        yield f"without a price in `prices`, and not in the cost: {', '.join(unpriced)}"
-    if forecast.bases:
-        yield f"not counted: {', '.join(forecast.bases)}, which are trained from scratch before the cells"
-    ends = {name: of.ends for name, of in forecast.teachers.items() if of.ends is not None}
-    if ends:
-        shown = ", ".join(f"{name} ends after {_amount(hours)} h" for name, hours in ends.items())
-        yield f"teachers write before the cells start: {shown}"
-    if 0 < len(forecast.unknown) < tasks:
-        shown = ", ".join(forecast.unknown[:3])
-        more = len(forecast.unknown) - 3
-        yield f"hours there are not known, and counted as none, for {shown}{f' and {more} more (--json)' * (more > 0)}"
 
 
 def _hours(hours: Mapping[str, float], device: str, too_small: Collection[str]) -> str:

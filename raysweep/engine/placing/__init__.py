@@ -9,7 +9,4 @@ Start reading at places.py.
     room_on_nodes.py what is free on the nodes, and what is kept for processes that wait
     groups.py        decides on which type of accelerator the models of a group run
     nodes.py         what is known of a node: its resources and labels
-    simulation.py    plays a sweep on a cluster by the decisions of places.py, without running it
-    cluster_files.py reads the nodes that a file of `ray up` or of KubeRay can start
-    workers.py       shares the workers that such a file allows out among its types of nodes, by need
 """

@@ -68,16 +68,8 @@ class CellToPlace:
 
     def expected(self, pool: str) -> float:
         """Return the hours that it is expected to take in a pool, or on the slowest type if the pool's isn't known."""
-        known = hours_in(pool, self.hours, not self.is_on_accelerators)
-        return max(self.hours.values(), default=0.0) if known is None else known
-
-
-def hours_in(pool: str, hours: Mapping[str, float], on_cpus: bool) -> float | None:
-    """Return the hours that something takes in a pool, on the slowest of several types; None if they aren't known.
-
-    `pool`: the label of its accelerators, or `ANY`, `CPUS` or `UNLABELLED`. `hours`: by known accelerator, or ``cpu``.
-    """
-    if pool == ANY:
-        return max(hours.values(), default=None)
-    known = data_sheet_of(pool)
-    return hours.get("cpu" if on_cpus else known[0] if known else pool)
+        most = max(self.hours.values(), default=0.0)
+        if pool == ANY:
+            return most
+        known = data_sheet_of(pool)
+        return self.hours.get("cpu" if not self.is_on_accelerators else known[0] if known else pool, most)

@@ -29,10 +29,6 @@ CHANGES = "change `accelerator` or `resources` of the model, or `precision` or `
 """What helps cells that no type of accelerator can run."""
 
 
-def no_room(cell: str = "") -> str:
-    return f"has no room for all that {cell + ' asks' if cell else 'they ask'} for at a time"
-
-
 def unfit(needs: Needs, label: str) -> str:
     """Return why a process can't run on a type of accelerator, as far as is known; empty if it can.
 
@@ -115,7 +111,9 @@ class IdleNodes:
     def lack(self, cells: Sequence[CellToPlace], pool: str) -> str:
         stages = (stage for cell in cells for stage in cell.stages_on_accelerators)
         return unfit_cells(cells, pool) or (
-            "" if all(self.capacity(needs, number, pool) > 0 for needs, number in stages) else no_room()
+            ""
+            if all(self.capacity(needs, number, pool) > 0 for needs, number in stages)
+            else "has no room for all that they ask for at a time"
         )
 
     def can_run(self, cell: CellToPlace, pool: str) -> bool:
@@ -238,17 +236,14 @@ def unplaceable(
     return [f"{first_of(names, 'cell')} can never be scheduled: {reason}" for reason, names in names_of.items()]
 
 
-def require_placeable(
-    asked: Iterable[tuple[Sequence[str], CellNeeds]], nodes: IdleNodes
-) -> list[tuple[Sequence[str], CellNeeds]]:
-    """Return what cells ask for, where a predicted memory is no more than the largest node has; see `unplaceable`.
+def require_placeable(asked: Iterable[tuple[Sequence[str], CellNeeds]], nodes: IdleNodes) -> None:
+    """Raise UsageError, which names all cells that have a stage that fits on no node; see `unplaceable`.
 
-    Raises UsageError, which names all cells that have a stage that fits on no node.
+    A memory that is only predicted counts as no more than the largest node has.
     """
     capped = [(names, needs.capped(nodes.most_memory)) for names, needs in asked]
     if problems := unplaceable(capped, nodes):
         raise UsageError("\n".join(problems))
-    return capped
 
 
 def _is_in(pool: str, needs: Needs, node: NodeFacts) -> bool:

@@ -22,13 +22,12 @@ class PricedHours:
     too_small: bool = False  # it can't hold all
 
 
-def too_small_types(needs: CellNeeds, there: Collection[str] = ()) -> tuple[str, ...]:
+def too_small_types(needs: CellNeeds) -> tuple[str, ...]:
     """Return the known accelerators that can't hold a cell, by the answer that decides on a cluster (fits.py).
 
-    `there`: the labels of a cluster's nodes, which stand for the accelerators that they name: ``A100-40G`` for A100. Of
-    accelerators that no node has, the cell's own labels decide in the same way.
+    The cell's own labels stand for the accelerators that they name: ``A100-40G`` for A100.
     """
-    return tuple(card for card in ACCELERATORS if not _can_hold(needs, _labels_of(card, needs, there)))
+    return tuple(card for card in ACCELERATORS if not _can_hold(needs, _labels_of(card, needs)))
 
 
 def _can_hold(needs: CellNeeds, labels: Collection[str]) -> bool:
@@ -36,12 +35,9 @@ def _can_hold(needs: CellNeeds, labels: Collection[str]) -> bool:
     return any(not any(lack_of_type(_placed(stage, label), label) for stage in stages) for label in labels)
 
 
-def _labels_of(card: str, needs: CellNeeds, there: Collection[str]) -> list[str]:
+def _labels_of(card: str, needs: CellNeeds) -> list[str]:
     named = [name for _, stage, _ in needs.stages for name in names_in(stage.labels.get(ACCELERATOR_LABEL, ""))]
-    for labels in (there, named):
-        if found := [label for label in labels if (known := data_sheet_of(label)) and known[0] == card]:
-            return found
-    return [card]
+    return [label for label in named if (known := data_sheet_of(label)) and known[0] == card] or [card]
 
 
 def _placed(needs: Needs, label: str) -> Needs:

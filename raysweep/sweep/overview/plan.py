@@ -46,7 +46,6 @@ from raysweep.records import BASE, CLEAN, NOT_TUNED, REWRITTEN
 from raysweep.stages.references import unchecked_tests
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.forecast import Forecast, forecast
 from raysweep.sweep.guards import environments_of, require_comparable, require_oracle, require_resources
 from raysweep.sweep.overview.accelerators import PricedHours, priced, too_small_types
 
@@ -158,7 +157,7 @@ class StepFacts:
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """A plan compared with a store. `here`: why this machine can't run it; empty if it can, or a cluster was named."""
+    """A plan compared with a store. `here`: why this machine can't run it; empty if it can."""
 
     summary: Summary
     cells: tuple[CellFacts, ...]
@@ -175,7 +174,6 @@ class PlanFacts:
     storage: str
     missing_inputs: tuple[str, ...]  # files, models, translators that aren't here: a run would stop there
     download_bytes: Mapping[str, int]  # weights that the hub gives, by model
-    forecast: Forecast | None  # on the cluster that was named
     assumptions: tuple[str, ...]  # of the estimates
     linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
     control_texts: tuple[ControlTexts, ...] = ()  # in training rows and prompts
@@ -192,7 +190,7 @@ class PlanFacts:
     unchecked: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Why tests check nothing, by problem set and task id, as far as that is known before programs run."""
     has_rd: bool = True  # whether perturbed prompts are evaluated, beside the clean ones, which always are
-    costs: tuple[PricedHours, ...] = ()  # of all that is to do, by `prices`, where no cluster was named
+    costs: tuple[PricedHours, ...] = ()  # of all that is to do, by `prices`
 
 
 @dataclass(frozen=True)
@@ -237,21 +235,13 @@ class ComparedPlan(SweepPlan):
         return f"<plan of {self.config.name}: {len(self.cells)} cells, {pairs} evaluations>"
 
 
-def plan_facts(
-    plan: SweepPlan,
-    store: Store,
-    missing_inputs: Sequence[str] = (),
-    *,
-    cluster: Path | None = None,
-    address: str | None = None,
-) -> PlanFacts:
+def plan_facts(plan: SweepPlan, store: Store, missing_inputs: Sequence[str] = ()) -> PlanFacts:
     """Count a plan's cells, pairs and missing artefacts, and what they take. Writes nothing.
 
-    `missing_inputs`: what isn't here, in words, of a tolerant plan. The sweep is foretold on the cluster that the file
-    `cluster` starts, or on the running Ray at `address`.
+    `missing_inputs`: what isn't here, in words, of a tolerant plan.
 
-    Raises UsageError if a training needs more memory than the config gives a worker, the config refuses the problems
-    that are judged inside, or the cluster can't hold a cell; OtherSchema if another raysweep wrote the store.
+    Raises UsageError if a training needs more memory than the config gives a worker, or the config refuses the problems
+    that are judged inside; OtherSchema if another raysweep wrote the store.
     """
     store.files.require_known()
     require_oracle(plan, store)
@@ -260,25 +250,21 @@ def plan_facts(
     missing_of = {cell.cell.id: plans for cell, plans in by_cell(lacking)}
     require_fit(plan.config, lacking, is_here=False)  # another machine may do the work
     costs = plan_costs(plan, store)
-    elsewhere = bool(cluster or address)
-    foretold = forecast(plan, lacking, costs, store, file=cluster, address=address) if elsewhere else None
-    there = [pool.accelerator for pool in foretold.pools] if foretold else []
     shared = [item for item in lacking if not isinstance(item, CellArtefactPlan) and not item.after_cells]
     encoded = [item for item in lacking if isinstance(item, EncodedPairsPlan)]
     return PlanFacts(
         **_of_config(plan.config),
         summary=_summary(plan, store),
         has_rd=any(pair.pair.perturbation != CLEAN for cell in plan.cells for pair in cell.pairs),
-        cells=_cells(plan, missing_of, costs.cells, store, there),
+        cells=_cells(plan, missing_of, costs.cells, store),
         models=model_facts(plan),
         shared_missing=tuple(item.node.label for item in shared if item.node),
         asks=_asks(plan),
-        here="" if elsewhere else _reason_against_this_machine(plan, lacking, missing_of),
+        here=_reason_against_this_machine(plan, lacking, missing_of),
         refusal=SweepFolder(store, plan.config.name).refusal(plan, lacks_inputs=bool(missing_inputs)),
         storage=str(store.files),
         missing_inputs=tuple(missing_inputs),
         download_bytes=_downloads(plan),
-        forecast=foretold,
         assumptions=tuple(_assumptions(plan, costs, missing_of)),
         linted=_linted(plan, {item.node.key for item in lacking if item.node}),
         control_texts=tuple(require_readable(plan.config, plan.cells)),
@@ -286,10 +272,10 @@ def plan_facts(
         faster=tuple(faster_ways(plan.config, plan.cells, could_generate)),
         steps=_steps(plan, costs.cells),
         parts=training_parts(plan.config, plan.cells, costs.rows),
-        teachers=_teachers(plan, lacking, costs, there),
+        teachers=_teachers(plan, lacking, costs),
         encoded=tuple(PairsFacts(item.node.label, costs.pairs[item.node.key]) for item in encoded),
         unchecked=_unchecked(plan, store),
-        costs=() if elsewhere else _priced(plan, lacking, costs),
+        costs=_priced(plan, lacking, costs),
     )
 
 
@@ -335,9 +321,7 @@ def _assumptions(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> I
         yield DROPPED_LATER[plan.config.keep_models]
 
 
-def _teachers(
-    plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts, there: Collection[str]
-) -> tuple[TeacherFacts, ...]:
+def _teachers(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) -> tuple[TeacherFacts, ...]:
     needs, supposed = NeedsPlanner(plan.config), NeedsPlanner(plan.config, on_accelerators=True)
     return tuple(
         TeacherFacts(
@@ -347,7 +331,7 @@ def _teachers(
             answers.decoding.max_new_tokens,
             costs.teachers[answers.task],
             needs.of_teacher(answers.base).generation.amounts,
-            too_small_types(supposed.of_teacher(answers.base), there),
+            too_small_types(supposed.of_teacher(answers.base)),
         )
         for answers in lacking
         if isinstance(answers, TeacherAnswersPlan)
@@ -438,11 +422,10 @@ def _cells(
     missing_of: Mapping[str, Sequence[ArtefactPlan]],
     costs: Mapping[str, CellCost],
     store: Store,
-    there: Collection[str],
 ) -> tuple[CellFacts, ...]:
     too_small: dict[str, tuple[str, ...]] = {}
     for names, needs in NeedsPlanner(plan.config, on_accelerators=True).distinct(plan.cells):
-        too_small |= dict.fromkeys(names, too_small_types(needs, there))
+        too_small |= dict.fromkeys(names, too_small_types(needs))
     facts = []
     for cell in plan.cells:
         lacking, name = missing_of.get(cell.cell.id, []), cell.cell.id
