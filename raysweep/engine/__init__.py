@@ -13,6 +13,5 @@ Start reading at base.py: stages hand jobs to an engine, which yields their resu
     checkpoints.py   saves, finds and removes checkpoints of all workers; takes a trainer's reports and notices
     progress.py      writes and reads progress files, one for each task
     ledger.py        counts the GPU-hours that all runs of a sweep have used
-    time_left.py     tells the share of the work that is done, and the time that the rest takes at that pace
     attempts.py      retries failing work with growing pauses, and ends processes that hang
 """

@@ -211,8 +211,6 @@ class EngineSettings:
     max_gpu_hours: float | None = None  # of all runs of the sweep; no stage with GPUs begins afterwards
     pins: Pins | None = None  # of the store
     sweep: str = ""  # name, for metrics
-    tasks: Sequence[str] = ()  # ids of all of the sweep's tasks
-    cached_cells: int = 0  # cells of the sweep without a task, since the store has their results
     runtimes: Mapping[str, str] = field(default_factory=dict)
     """Compilers and environments of programs, which have to be equal on all nodes, each with its setting."""
 

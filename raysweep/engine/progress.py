@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -40,12 +41,12 @@ SILENT_SECONDS = TOUCH_SECONDS + LINE_SECONDS
 
 DIED = "died"
 """Name under which an activity's `process` is kept beside it once that is known to have died."""
-WORK = ".work.json"
-"""The file beside the activities that says what the tasks compute."""
 END = ".end"
 """The file beside the activities that says how the run of a sweep ended."""
-Work = Mapping[str, Mapping[str, float]]
-"""What tasks compute, by task and stage, in one unit for all tasks."""
+MODEL = re.compile(r"\.(base|s-?\d+)$")
+"""Ends the id of a model's task; other tasks make inputs that models share."""
+STEADY_SECONDS = 1.0
+"""Seconds of a pace before a time left is told from it: the first of many units take long, or come at once."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Activity:
     tail: tuple[str, ...] = ()  # the latest events, each with its time
     process: str = ""  # the process of the task, as leases name their holders
     has_died: bool = False  # it has died, and no other one has gone on yet
+    waits_since: float = 0.0
+    first: int = 0  # how far the stage was when it first had any units: a resumed one has some from before
+    began: float = 0.0  # when that was
 
     @property
     def owner(self) -> Holder:
@@ -78,6 +82,19 @@ class Activity:
     def amount(self) -> str:
         amount = f" {self.done:,}/{self.total:,}" if self.total else ""
         return f"{self.stage}{amount}" + (f": {self.detail}" if self.detail else "")
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The seconds left of a running stage at its pace so far; None before a second of it."""
+        seconds, gained = self.updated - self.began, self.done - self.first
+        if self.state != RUNNING or self.waits or gained <= 0 or seconds < STEADY_SECONDS:
+            return None
+        return seconds * (self.total - self.done) / gained
+
+    @property
+    def wait(self) -> str:
+        """What it waits for, and since when: ``1 training workers with 2 GPU on A100 each, since 14:03:22``."""
+        return f"{self.waits}, since {time.strftime('%H:%M:%S', time.localtime(self.waits_since))}"
 
     @property
     def death(self) -> str:
@@ -106,8 +123,11 @@ class ProgressFile:
         new_stage = stage != previous.stage or previous.state != RUNNING or bool(previous.waits)
         if new_stage:
             previous = self._newest()
+        is_first = new_stage or not previous.done
         self.activity = dataclasses.replace(
             previous,
+            first=done if is_first else previous.first,
+            began=now if is_first else previous.began,
             state=RUNNING,
             stage=stage,
             done=done,
@@ -130,8 +150,10 @@ class ProgressFile:
     def report_wait(self, resource: str) -> None:
         """Report that the task waits for a resource or a process, until the next update."""
         newest, now = self._newest(), time.time()
-        line = f"waits for {resource}" if resource != newest.waits else ""
-        self._set(newest, line, state=RUNNING, waits=resource, started=newest.started or now, updated=now)
+        is_new = resource != newest.waits
+        since, line = (now, f"waits for {resource}") if is_new else (newest.waits_since, "")
+        started = newest.started or now
+        self._set(newest, line, state=RUNNING, waits=resource, waits_since=since, started=started, updated=now)
 
     def end_wait(self) -> None:
         newest = self._newest()
@@ -268,17 +290,6 @@ def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity
         if mark in there and _text_in(files, mark) == activity.process:
             activities[name] = dataclasses.replace(activity, has_died=True)
     return activities
-
-
-def write_work(files: Files, work: Work) -> None:
-    with contextlib.suppress(StoreError):
-        files.write(WORK, json.dumps(dict(work)), patient=False)
-
-
-def read_work(files: Files) -> Work:
-    with contextlib.suppress(StoreError, ValueError):
-        return dict(json.loads(files.read(WORK, patient=False) or b"{}"))
-    return {}
 
 
 def write_end(files: Files, text: str) -> None:

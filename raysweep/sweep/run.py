@@ -27,7 +27,7 @@ from raysweep.planning.models import (
 )
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.planner import build_plan
-from raysweep.planning.predictions.costs import plan_costs, plan_work
+from raysweep.planning.predictions.costs import plan_costs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.records import Score
@@ -188,8 +188,7 @@ def _make(
     """Make the missing artefacts; return errors by task id, including one for each cell without results."""
     cached = len(plan.cells) - len(by_cell(missing_artefacts))
     hours = plan_costs(plan, folder.store).wall_hours(plan)
-    work = plan_work(plan.config, missing_artefacts)
-    errors = make(plan.config, missing_artefacts, folder, options, cached, hours, work)
+    errors = make(plan.config, missing_artefacts, folder, options, cached, hours)
     activities = read_activities(folder.progress)
     unfinished = [cell.cell.id for cell, _ in by_cell(missing(plan.targets, folder.store))]
     spent = spent_text(folder.ledger(), options.max_gpu_hours)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.base import Context, Engine, EngineSettings, Task
-from raysweep.engine.progress import FAILED, STOPPED, ProgressFile, Work, read_activities, write_work
+from raysweep.engine.progress import FAILED, STOPPED, ProgressFile, read_activities
 from raysweep.errors import UnknownName, UsageError
 from raysweep.execution.runtimes import identities
 from raysweep.machine import versions
@@ -63,7 +63,6 @@ def make(
     options: RunOptions,
     cached_cells: int = 0,
     hours: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
-    work: Work = MappingProxyType({}),
 ) -> dict[str, str]:
     """Have an engine make the missing artefacts: those that cells share, those of the cells, those made after them.
 
@@ -71,7 +70,7 @@ def make(
 
     `missing_artefacts`: those of cells and those that cells share, dependencies first. `cached_cells`: number of the
     sweep's cells that lack nothing. `hours`: that cells and teachers are expected to take, by accelerator, by their
-    tasks: longer cells start first. `work`: what tasks compute, by task and stage, by which the time left is estimated.
+    tasks: longer cells start first.
 
     Returns the errors by task id, including one for each cell that can't start because a dependency failed.
     """
@@ -80,11 +79,10 @@ def make(
     needs = NeedsPlanner(config)
     shared = shared_tasks(missing_artefacts, context, needs, hours)
     cell_tasks = _cell_tasks(missing_artefacts, context, needs, hours)
-    write_work(folder.progress, work)
     later = [plan for plan in missing_artefacts if plan.after_cells]
     ids = [task.id for task in [*shared, *cell_tasks, *_tasks(later, context, needs)]]
     watch = options.watch(folder, ids, cached_cells) if options.watch else nullcontext()
-    engine = _engine(config, context, folder, options, ids, cached_cells)
+    engine = _engine(config, context, folder, options)
     # the outer one records that Ray doesn't start, the inner one a stop before Ray ends, which may take too long
     with watch, recorded_end(folder), engine, recorded_end(folder):
         engine.check([*shared, *cell_tasks])
@@ -226,8 +224,6 @@ def _engine(
     context: Context,
     folder: SweepFolder,
     options: RunOptions,
-    ids: Sequence[str],
-    cached_cells: int,
 ) -> Engine:
     settings = EngineSettings(
         config.resources,
@@ -240,8 +236,6 @@ def _engine(
         options.max_gpu_hours,
         folder.store.pins,
         folder.name,
-        ids,
-        cached_cells,
         _runtimes(config),
     )
     if options.engine == "local":

@@ -153,11 +153,8 @@ def test_every_query_of_the_dashboard_has_data_while_a_sweep_runs(shared_ray, pr
     evaluation = {**yaml.safe_load(STEADY.read_text())["evaluation"], "problems": problems}
     sweep.write(name=SWEEP, recipes={"steady": recipe}, evaluation=evaluation)
     began = time.time()
-    # the time left is told once a model has computed for some seconds
     done = sweep.run("--address", shared_ray.address, "--set", "training.sets=[C1,C2,C3]")
     assert done.returncode == 0, done.stderr
-    cells = f'sum(ray_raysweep_cells{{sweep="{SWEEP}", state="done"}})'
-    assert eventually(lambda: CELLS in prometheus.values(cells, began, time.time())), "the end of a sweep is told too"
     empty = [
         f"{title}: {expression}"
         for title, expression in queries()

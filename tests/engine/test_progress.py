@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from raysweep.engine.progress import DIED, DONE, FAILED, RUNNING, STOPPED, ProgressFile, read_activities
+from raysweep.engine import progress as module
+from raysweep.engine.progress import DIED, DONE, FAILED, RUNNING, STOPPED, ProgressFile, read_activities, read_activity
 from raysweep.storage.files import Files
 
 
@@ -64,3 +67,26 @@ def test_a_value_beside_an_activity_outlives_its_process_and_is_no_activity(tmp_
     assert ProgressFile(files, "cell").exchange("nodes", "a b") == ""
     assert ProgressFile(files, "cell").exchange("nodes", "c") == "a b"
     assert ProgressFile(files, "cell").kept("nodes") == "c" and read_activities(files) == {}
+
+
+def test_a_stage_tells_its_time_left_at_its_pace_and_a_resumed_one_at_that_since_it_went_on(tmp_path, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(module.time, "time", lambda: clock[0])
+    file = ProgressFile(Files(str(tmp_path)), "a")
+    for seconds, done, left in ((0, 0, None), (30, 40, None), (0.5, 41, None), (1.5, 44, 28.0), (8, 60, 20.0)):
+        clock[0] += seconds
+        file.update("training", done, 100, force=True)
+        assert read_activity(Files(str(tmp_path)), "a").seconds_left == left
+    file.report_wait("a GPU")
+    assert file.activity.seconds_left is None
+
+
+def test_a_wait_says_since_when(tmp_path, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(module.time, "time", lambda: clock[0])
+    file = ProgressFile(Files(str(tmp_path)), "a")
+    for _ in range(2):
+        file.report_wait("1 training workers with 2 GPU on A100 each")
+        clock[0] += 60
+    since = time.strftime("%H:%M:%S", time.localtime(1000.0))
+    assert file.activity.wait == f"1 training workers with 2 GPU on A100 each, since {since}"

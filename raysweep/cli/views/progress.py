@@ -23,11 +23,20 @@ from rich.table import Table
 from rich.text import Text
 
 from raysweep.cli.views.console import new_console, shortened
-from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities, read_work, silence
-from raysweep.engine.time_left import MODEL, TimeLeft
+from raysweep.engine.progress import (
+    DONE,
+    FAILED,
+    MODEL,
+    NOTE,
+    RUNNING,
+    STEADY_SECONDS,
+    Activity,
+    read_activities,
+    silence,
+)
 from raysweep.errors import StoreError
 from raysweep.storage.files import PATIENCE
-from raysweep.sweep.overview.progress import SweepProgress, progress_of
+from raysweep.sweep.overview.progress import Silence, SweepProgress, progress_of
 from raysweep.units import duration
 
 if TYPE_CHECKING:  # slow to import for `raysweep status`
@@ -42,8 +51,6 @@ LINE_SECONDS = 10
 """Seconds between two plain progress lines of one activity."""
 _FIRST_SECONDS = 1
 """Seconds before the first plain line of a count, so that short work has none."""
-STEADY_SECONDS = 1
-"""Seconds after the first of a count before a bar shows the time left: the first of many take long, or come at once."""
 SAME_SECONDS = 60
 """Seconds between two plain progress lines of one activity that reported nothing in between."""
 
@@ -154,15 +161,14 @@ def _follow(
     display: Display, folder: SweepFolder, wanted: Sequence[str], cached_cells: int, stop: threading.Event
 ) -> None:
     lines, started = PlainLog(wanted, display), time.time()
-    left = TimeLeft(wanted, read_work(folder.progress), cached_cells)
-    is_readable, has_ended = True, False
+    silence_of, is_readable, has_ended = Silence(), True, False
     with display:
         pause = FAR_SECONDS if folder.progress.local is None else 0.25 if display.is_live else 0.5
         while not has_ended:
             has_ended = stop.wait(pause)
             activities, is_readable = _read(folder, is_readable)
-            left.look(activities, time.monotonic())
-            counts = progress_of(activities, wanted, left, cached_cells=cached_cells)
+            silent = silence_of.look(activities, time.monotonic())
+            counts = progress_of(activities, wanted, time.time(), cached_cells=cached_cells, silent=silent)
             lines.write(activities, counts)
             display.picture(_picture(activities, wanted, started, counts))
 
@@ -219,10 +225,10 @@ def _picture(activities: dict[str, Activity], wanted: Sequence[str], started: fl
         if activity.state == RUNNING and activity.has_died:
             parts.add_row(Text(name), Text("died", style="yellow"), "", Text(activity.death))
         elif activity.state == RUNNING and activity.waits:
-            parts.add_row(Text(name), Text("waits", style="yellow"), "", Text(f"for {activity.waits}"))
+            parts.add_row(Text(name), Text("waits", style="yellow"), "", Text(f"for {activity.wait}"))
         elif activity.state == RUNNING:
             bar = ProgressBar(total=max(activity.total, 1), completed=activity.done, width=16)
-            news = silence(counts.silent.get(name, 0.0)) or _stage_left(name, counts)
+            news = silence(counts.silent.get(name, 0.0)) or _stage_left(activity)
             parts.add_row(Text(name), Text(activity.stage), bar, Text(_amount(activity) + news))
         elif activity.state == FAILED:
             parts.add_row(Text(name, style="red"), Text("failed", style="red"), "", Text(activity.error[:60]))
@@ -238,14 +244,14 @@ def _line(activity: Activity, counts: SweepProgress) -> str:
     if activity.has_died:
         return f"{start}{activity.death}"
     if activity.waits:
-        return f"{start}waits for {activity.waits}"
+        return f"{start}waits for {activity.wait}"
     amount = f" {_amount(activity)}" if activity.total else ""
-    news = silence(counts.silent.get(activity.id, 0.0)) or counts.time_left or _stage_left(activity.id, counts)
+    news = silence(counts.silent.get(activity.id, 0.0)) or counts.time_left or _stage_left(activity)
     return f"{start}{activity.stage}{amount}{news}"
 
 
-def _stage_left(task: str, counts: SweepProgress) -> str:
-    seconds = counts.stages_left.get(task, 0.0)
+def _stage_left(activity: Activity) -> str:
+    seconds = activity.seconds_left or 0.0
     return f", about {duration(seconds)} left of this stage" if seconds >= 1 else ""
 
 

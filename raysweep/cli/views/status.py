@@ -16,8 +16,7 @@ from rich.text import Text
 from raysweep.accelerators import NO_LABEL
 from raysweep.cli.views.console import new_console, print_json, shortened
 from raysweep.cli.views.progress import Display
-from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, read_work
-from raysweep.engine.time_left import TimeLeft
+from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING
 from raysweep.errors import StoreError
 from raysweep.models.quantizing import QUANTIZATION
 from raysweep.sweep.folder import SweepFolder, capabilities_text
@@ -131,7 +130,7 @@ def watch_status(folder: SweepFolder) -> None:
 
     A sweep that is about to start is waited for, for `START_SECONDS`; raises UsageError if there is none then.
     """
-    console, shown, left = new_console(), "", None
+    console, shown = new_console(), ""
     with Display(console) as display:
         last = time.monotonic() + START_SECONDS
         if is_about_to_start(folder):
@@ -145,9 +144,7 @@ def watch_status(folder: SweepFolder) -> None:
             cells = cell_states(folder)
             activities = with_done(folder.activities(), cells)
             wanted = list(dict.fromkeys([*(cell.cell for cell in cells), *activities]))
-            left = left or TimeLeft(wanted, read_work(folder.progress))
-            left.look(activities, time.monotonic())
-            counts = progress_of(activities, wanted, left)
+            counts = progress_of(activities, wanted, time.time())
             page = Console(file=io.StringIO(), markup=False, highlight=False, width=console.width)
             _print_table(cells, shared_states(folder, cells), page)
             table = page.file.getvalue()  # type: ignore[attr-defined]
@@ -261,7 +258,7 @@ def _facts(cell: CellDetail) -> list[tuple[str, str]]:
     if activity.training and activity.training not in activity.amount:
         facts.append(("training", activity.training))
     if activity.waits and not activity.has_died:
-        facts.append(("waits for", activity.waits))
+        facts.append(("waits for", activity.wait))
     if activity.attempt > 1:
         facts.append(("attempt", str(activity.attempt)))
     if activity.updated:

@@ -31,7 +31,6 @@ from raysweep.engine.ray.cluster.nodes import DriverLabels, autoscaler_runs, nod
 from raysweep.engine.ray.cluster.orphans import watch_orphans
 from raysweep.engine.ray.cluster.ray_lost import watch_ray
 from raysweep.engine.ray.cluster.shared_store import require_shared_store
-from raysweep.engine.ray.cluster.stalls import watch_stalls
 from raysweep.engine.ray.disk import storage_of_ray
 from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.engine.ray.hosts.order import Turns, cell_order
@@ -39,7 +38,6 @@ from raysweep.engine.ray.hosts.reuse import MAY_GO_ON, can_reuse, may_go_on, reu
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.ray.numbers.loggers import make_loggers
-from raysweep.engine.ray.numbers.outlook import watch_outlook
 from raysweep.engine.ray.stages import RayStages
 from raysweep.errors import Stopped, UsageError, last_line
 from raysweep.machine import limit_kernel_caches, own_process
@@ -74,8 +72,6 @@ class RayEngine(Engine):
         settings, progress = self.settings, self._progress
         self._watches = ExitStack()
         self._watches.enter_context(meter.running_meter(settings.sweep, settings.folder, settings.max_gpu_hours))
-        self._watches.enter_context(watch_stalls(progress))
-        self._watches.enter_context(watch_outlook(progress, settings.tasks, settings.cached_cells))
         self._watches.enter_context(watch_orphans())
         self._watches.enter_context(watch_lives(progress))
         ask_nodes_for_lives()

@@ -21,7 +21,6 @@ from raysweep.engine.ray.hosts.generation import edit_with_ray, generate_with_ra
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.perturbing import perturb_with_ray
 from raysweep.engine.ray.training import train_with_ray
-from raysweep.planning.predictions.needs import amounts_text
 from raysweep.programs import Verdict
 from raysweep.records import Completion, PerturbedRow
 
@@ -162,4 +161,4 @@ class RayStages(Stages):
 
 def _report_wait(processes: str, number: int, placed: Placement, progress: ProgressFile) -> None:
     if not placed.in_trial:
-        progress.report_wait(f"{number} {processes} with {amounts_text(placed.amounts)} each")
+        progress.report_wait(f"{number} {processes} with {placed.in_words} each")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 
@@ -20,16 +20,11 @@ from raysweep.config.schema import EvaluationConfig, SweepConfig
 from raysweep.generators.base import CPU_TOKENS, MEMORY_SHARE
 from raysweep.models.architectures.known import known_shape, shape_at, shape_from_scratch
 from raysweep.models.architectures.shape import BYTES, Shape
-from raysweep.planning.missing import by_cell
 from raysweep.planning.plan import (
-    ArtefactPlan,
     BasePlan,
     BrokenSetPlan,
-    CellArtefactPlan,
     CellPlan,
-    CompletionsPlan,
     EncodedPairsPlan,
-    ModelPlan,
     PairPlan,
     SourceRowsPlan,
     SweepPlan,
@@ -76,13 +71,6 @@ PAIR_BYTES, PAIR_SECONDS = 0.7, 2.4e-6
 published instructions (benchmarks/history/2026-11.md, "Objectives")."""
 WEIGHTED = 0.5
 """Share of the tokens whose logits are computed, where it is not known: low, so that nothing is refused that fits."""
-TRAINING, GENERATING = "training", "generating"
-"""The stages of a task that compute, as progress names them."""
-WRITING = 2.0
-"""The FLOPs of training that are assumed to take as long as one of generation, of small models on a CPU."""
-STEP_FLOPS = 8e8
-"""The FLOPs of training that take as long as what a step costs however few its tokens are: 12 of 64 ms of the
-quickstart's llama (16 rows, one core of a CPU)."""
 ESTIMATED, MEASURED = "estimated", "measured"
 
 
@@ -149,18 +137,6 @@ def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
     teachers = {answers.task: costs.teacher(answers) for answers in plan.teachers}
     pairs = {encoded.node.key: costs.pairs(encoded) for encoded in plan.encoded_pairs}
     return PlanCosts(cells, tuple(costs.assumptions()), costs.of_hours(), teachers, pairs, costs.known_rows)
-
-
-def plan_work(config: SweepConfig, lacking: Sequence[ArtefactPlan]) -> dict[str, dict[str, float]]:
-    """Return what tasks compute that train or generate, by task and stage, in FLOPs of training.
-
-    They say how long tasks take relative to each other. Tasks are left out of whose model or trainer nothing is known,
-    and those that edit.
-    """
-    costs = _Costs(config, {})
-    work = {plan.task: costs.pre_training(plan) for plan in lacking if isinstance(plan, BasePlan)}
-    work |= {cell.cell.id: costs.work(cell, plans) for cell, plans in by_cell(lacking)}
-    return {name: stages for name, stages in work.items() if stages}
 
 
 def why_unknown(base: BasePlan) -> str:
@@ -347,31 +323,6 @@ class _Costs:
             cpu_seconds = steps * rate.cpu_seconds_per_step
         both = {name: training[name] + hours.get(name, 0.0) for name in training}
         return CellCost(*facts, tokens, both, training, cpu_seconds, basis, set_rows, steps, unknown)
-
-    def pre_training(self, plan: BasePlan) -> dict[str, float]:
-        shape = base_shape(plan)
-        if shape is None or plan.recipe is None or plan.training_set is None or plan.recipe.trainer not in PREDICTED:
-            return {}
-        return {TRAINING: self._flops(shape, plan.recipe, plan.training_set)}
-
-    def work(self, plan: CellPlan, lacking: Sequence[CellArtefactPlan]) -> dict[str, float]:
-        shape, trains = base_shape(plan.base), any(isinstance(one, ModelPlan) for one in lacking)
-        if shape is None or plan.pair_search is not None:
-            return {}
-        work = {}
-        if trains and plan.recipe is not None and plan.training_set is not None:
-            if plan.recipe.trainer not in PREDICTED:
-                return {}
-            work[TRAINING] = self._flops(shape, plan.recipe, plan.training_set)
-        share = sum(isinstance(one, CompletionsPlan) for one in lacking) / max(1, len(plan.pairs))
-        tokens = self._prompts(plan) * (ASSUMED_PROMPT_TOKENS / plan.decoding.samples + plan.decoding.max_new_tokens)
-        return {**work, GENERATING: WRITING * share * 2 * shape.weights * tokens}
-
-    def _flops(self, shape: Shape, recipe: Recipe, training_set: TrainingSetPlan) -> float:
-        rows = self.rows_of(training_set.rows)
-        steps = steps_of(self.set_rows(training_set), recipe)
-        tokens = steps * recipe.batch_size * tokens_of_row(recipe, rows)
-        return training_flops(shape, recipe, tokens, rows.tokens) / recipe.workers + STEP_FLOPS * steps
 
     def _edit(self, plan: CellPlan, judged: CellCost) -> CellCost:
         """Return what a cell takes whose model is edited. `judged`: what its evaluation takes alone."""

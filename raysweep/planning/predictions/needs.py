@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.units import size
 
 TINY = 1e-6
@@ -32,6 +33,12 @@ class Needs:
         """The resources by Ray's name, without those of which none is asked for."""
         resources = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes), **self.custom}
         return {name: amount for name, amount in resources.items() if amount}
+
+    @property
+    def in_words(self) -> str:
+        """The amounts, and the type of accelerator if one is named: ``1 CPU, 2 GPU on A100``."""
+        kind = self.labels.get(ACCELERATOR_LABEL, "") if self.gpus else ""
+        return amounts_text(self.amounts) + f" on {kind}" * bool(kind)
 
     @cached_property
     def occupied(self) -> dict[str, float]:

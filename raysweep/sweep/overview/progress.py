@@ -1,12 +1,12 @@
-"""How far a running sweep is: models and inputs that are done, and a rough share of the work."""
+"""How far a running sweep is: models and inputs that are done, and the time left at the pace so far."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from raysweep.engine.progress import DONE, FAILED, Activity
-from raysweep.engine.time_left import MODEL, TimeLeft
+from raysweep.engine.progress import DONE, FAILED, MODEL, RUNNING, STEADY_SECONDS, Activity
 from raysweep.sweep.overview.status import ENDED_EARLY, CellStatus
 from raysweep.units import duration
 
@@ -18,10 +18,14 @@ class SweepProgress:
     models: tuple[int, int]  # how many of how many are done
     inputs: tuple[int, int]  # likewise, of what models share, such as sets
     failed: int
-    share: float  # of the work that is done, roughly
     left: float | None  # seconds; None: unknown
-    stages_left: Mapping[str, float]  # seconds of running stages, by task, as far as they are known
     silent: Mapping[str, float] = field(default_factory=dict)  # seconds since the last report of each task
+
+    @property
+    def share(self) -> float:
+        """The share of the models and inputs that has ended."""
+        (models, of_models), (inputs, of_inputs) = self.models, self.inputs
+        return (models + inputs + self.failed) / max(1, of_models + of_inputs)
 
     @property
     def words(self) -> str:
@@ -37,11 +41,17 @@ class SweepProgress:
 
 
 def progress_of(
-    activities: Mapping[str, Activity], wanted: Sequence[str], left: TimeLeft, *, cached_cells: int = 0
+    activities: Mapping[str, Activity],
+    wanted: Sequence[str],
+    now: float,
+    *,
+    cached_cells: int = 0,
+    silent: Mapping[str, float] | None = None,
 ) -> SweepProgress:
     """Count the finished activities among those wanted.
 
-    `left`: has just looked at them. `cached_cells`: how many models were done before, which are not among the tasks.
+    `now`: seconds since the epoch. `cached_cells`: how many models were done before, which are not among the tasks.
+    `silent`: seconds since the last report of each task.
     """
     done, total = {True: cached_cells, False: 0}, {True: cached_cells, False: 0}
     for name in wanted:
@@ -50,11 +60,40 @@ def progress_of(
         done[is_model] += name in activities and activities[name].state == DONE
     failed = sum(name in activities and activities[name].state == FAILED for name in wanted)
     models, inputs = ((done[is_model], total[is_model]) for is_model in (True, False))
-    seconds, by_stage, silent = left.seconds(), left.stage_seconds(), left.silent_seconds()
-    return SweepProgress(models, inputs, failed, left.share(), seconds, by_stage, silent)
+    return SweepProgress(models, inputs, failed, seconds_left(activities, wanted, now), silent or {})
+
+
+def seconds_left(activities: Mapping[str, Activity], wanted: Sequence[str], now: float) -> float | None:
+    """Return the seconds left at the pace at which models have ended so far; None before one has, or in a second.
+
+    Where no models are wanted, inputs count. What an earlier run has done is ended, and tells no pace.
+    """
+    units = [name for name in wanted if MODEL.search(name)] or wanted
+    begun = [one.started for one in activities.values() if one.started]
+    ended = [activities[name] for name in units if name in activities and activities[name].state in (DONE, FAILED)]
+    here = sum(bool(one.started) for one in ended)
+    if not here or now - min(begun) < STEADY_SECONDS:
+        return None
+    return (now - min(begun)) * (len(units) - len(ended)) / here
+
+
+class Silence:
+    """For how long tasks have reported nothing, by this machine's clock: a node's may be another."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, tuple[float, float]] = {}  # the latest report, and when it was seen
+
+    def look(self, activities: Mapping[str, Activity], now: float) -> dict[str, float]:
+        """Return the seconds since the last report of each task at work, at a time (seconds since any moment)."""
+        for name, activity in activities.items():
+            if self._heard.get(name, (None, 0.0))[0] != activity.updated:
+                self._heard[name] = activity.updated, now
+        at_work = [name for name, one in activities.items() if one.state == RUNNING and not one.waits]
+        return {name: now - self._heard[name][1] for name in at_work}
 
 
 def with_done(activities: Mapping[str, Activity], cells: Sequence[CellStatus]) -> dict[str, Activity]:
     """Return the activities of a sweep; a cell whose results the store has is done, whatever its activity says."""
-    done = {cell.cell: Activity(cell.cell, DONE) for cell in cells if cell.state in (DONE, ENDED_EARLY)}
-    return {**activities, **done}
+    done = [cell.cell for cell in cells if cell.state in (DONE, ENDED_EARLY)]
+    found = {name: dataclasses.replace(activities.get(name, Activity(name)), state=DONE, waits="") for name in done}
+    return {**activities, **found}

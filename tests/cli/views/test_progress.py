@@ -117,14 +117,14 @@ def test_a_counter_in_a_log_is_a_line_after_a_second_and_then_each_ten(monkeypat
 
 MODELS = [
     Activity("m.base", DONE),
-    Activity("m.full.C1.s1", RUNNING, "training", 5, 10),
+    Activity("m.full.C1.s1", RUNNING, "training", 5, 10, began=80.0, updated=100.0),
     Activity("m.full.C2.s1", FAILED),
 ]
-NOTHING = SweepProgress((0, 0), (0, 0), 0, 0.0, None, {})
+NOTHING = SweepProgress((0, 0), (0, 0), 0, None)
 
 
 def test_a_line_says_what_it_counts_and_tells_what_is_left_only_while_something_runs():
-    counts = SweepProgress((1, 3), (0, 1), 1, 0.5, 60.0, {})
+    counts = SweepProgress((1, 3), (0, 1), 1, 60.0)
     done, running, failed = (_line(activity, counts) for activity in MODELS)
     assert done == "[1/3 models] m.base: done" and failed.startswith("[1/3 models] m.full.C2.s1: FAILED")
     assert running == "[1/3 models] m.full.C1.s1: training 5/10, about 1 min 00 s left"
@@ -132,14 +132,14 @@ def test_a_line_says_what_it_counts_and_tells_what_is_left_only_while_something_
     assert set_line == "[0/1 inputs] training-set-C1-0123abcd: making, about 1 min 00 s left"
     for left in (None, 0.4):
         unknown = dataclasses.replace(counts, left=left)
-        assert "left" not in _line(MODELS[1], unknown)
-        stage_only = _line(MODELS[1], dataclasses.replace(unknown, stages_left={"m.full.C1.s1": 20.0}))
+        assert "left" not in _line(dataclasses.replace(MODELS[1], began=99.5), unknown), "before a second of its pace"
+        stage_only = _line(MODELS[1], unknown)
         assert stage_only == "[1/3 models] m.full.C1.s1: training 5/10, about 20 s left of this stage"
 
 
 def test_a_picture_tells_how_long_a_running_stage_still_takes():
     activities = {each.id: each for each in MODELS}
-    counts = SweepProgress((1, 3), (0, 0), 1, 0.5, None, {"m.full.C1.s1": 20.0})
+    counts = SweepProgress((1, 3), (0, 0), 1, None)
     picture = terminal()
     picture.print(_picture(activities, list(activities), time.time(), counts))
     assert "5/10, about 20 s left of this stage" in shown(picture)

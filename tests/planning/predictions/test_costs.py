@@ -11,7 +11,6 @@ from transformers import AutoModelForCausalLM
 from raysweep.accelerators import ACCELERATORS, data_sheet_of
 from raysweep.config.loading import config_from
 from raysweep.models.architectures.known import known_shape
-from raysweep.planning.missing import missing
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions import costs as predictions
 from raysweep.planning.predictions.costs import (
@@ -21,7 +20,6 @@ from raysweep.planning.predictions.costs import (
     MEASURED,
     generation_seconds,
     plan_costs,
-    plan_work,
     rows_on,
     steps_of,
     training_flops,
@@ -163,17 +161,6 @@ def test_an_objective_that_trains_on_both_responses_takes_more(mine, tmp_path):
     assert dpo.training_tokens == pytest.approx(2 * sft.training_tokens, rel=1e-3)
     assert fait.training_tokens == pytest.approx(4 / 3 * sft.training_tokens, rel=1e-3)
     assert all(dpo.training_hours[card] > 1.9 * hours for card, hours in sft.training_hours.items())
-
-
-def test_what_tasks_compute_is_that_of_the_artefacts_that_are_lacking(mine, tmp_path):
-    plan, store = small(mine), Store(tmp_path / "store")
-    work = plan_work(plan.config, missing(plan.targets, store))
-    base, clean, _, half = (work[cell.cell.id] for cell in plan.cells)
-    assert set(base) == {"generating"} and clean["generating"] == base["generating"] > 0
-    assert half["training"] == pytest.approx(clean["training"] / 2, rel=0.01)
-    commit_training(plan, store, 1, steps=16, tokens=12_800, resumed_from=0, seconds=32.0, cpu_seconds=40.0)
-    after = plan_work(plan.config, missing(plan.targets, store))
-    assert after[plan.cells[1].cell.id] == base and after[plan.cells[3].cell.id] == half
 
 
 def test_a_trainer_whose_needs_are_not_predicted_is_named(mine, tmp_path, monkeypatch):

@@ -15,5 +15,4 @@ local_nodes.py   finds the nodes of Ray on this machine, and drains them
 providers.py     asks a cloud's metadata server whether this machine's end is announced
 lives.py         asks nodes whether processes of theirs live, and marks the activities of those that have died
 orphans.py       frees placement groups of trials that died
-stalls.py        reports which resources a waiting sweep lacks
 """

@@ -18,7 +18,6 @@ from raysweep.engine.placing.places import Places
 from raysweep.engine.ray.batches import MAX_RESTARTS, BatchFailure, died_again
 from raysweep.engine.ray.hosts.host import HostBatch, HostKind
 from raysweep.engine.ray.hosts.running import Call, RunningHost, RunningHosts, spawn
-from raysweep.planning.predictions.needs import amounts_text
 
 log = logging.getLogger("raysweep")
 WAIT_SECONDS = 10.0
@@ -184,7 +183,7 @@ class Dispatcher:
             if call.asked.cell not in at_work and now - call.reported > WAIT_SECONDS:
                 at_work.add(call.asked.cell)
                 call.reported = now
-                needs = amounts_text(call.asked.kind.placement.amounts)
+                needs = call.asked.kind.placement.in_words
                 call.asked.progress.report_wait(f"a free host of its base, which needs {needs}")
 
     def waiting(self) -> Counter[tuple[str, str]]:

@@ -57,9 +57,6 @@ class SweepMetric:
 
 TRAINING_TAGS = ("model", "recipe")
 METRICS = {
-    "raysweep_cells": SweepMetric(GAUGE, ("state",), "cells in a state"),
-    "raysweep_inputs": SweepMetric(GAUGE, ("state",), "inputs that cells share, in a state"),
-    "raysweep_seconds_left": SweepMetric(GAUGE, (), "estimated seconds until the sweep ends"),
     "raysweep_training_tokens": SweepMetric(COUNTER, TRAINING_TAGS, "tokens trained on, without padding"),
     "raysweep_training_loss": SweepMetric(GAUGE, TRAINING_TAGS, "mean loss, as a training of theirs reported last"),
     "raysweep_training_mfu": SweepMetric(GAUGE, TRAINING_TAGS, "model FLOPs utilisation, reported last"),

@@ -71,7 +71,7 @@ class Other:
     def __init__(self, sweep: str) -> None:
         from ray.util.metrics import Gauge
 
-        self.sweep, self.gauge = sweep, Gauge("raysweep_seconds_left", "", ("sweep",))
+        self.sweep, self.gauge = sweep, Gauge("raysweep_of_another", "", ("sweep",))
 
     def set(self) -> None:
         self.gauge.set(1, {"sweep": self.sweep})
@@ -85,14 +85,14 @@ def test_a_gauge_keeps_its_value_until_it_is_unknown(exported, sweep):
 
     def sees_the_other_one() -> bool:
         ray.get(other.set.remote())
-        return bool(exported("raysweep_seconds_left"))
+        return bool(exported("raysweep_of_another"))
 
     step = TrainingStep(1, 2, loss=0.5, learning_rate=0.1, tokens=7, new_tokens=3, memory_bytes=11, mfu=0.25)
     meter.report_step(step, {"model": "模", "recipe": "full"})  # Ray takes ASCII alone
     names = [name for name in meter.METRICS if name.startswith("raysweep_training")]
     assert eventually(lambda: [exported(name) for name in names] == [[3], [0.5], [0.25], [11]])
     assert eventually(sees_the_other_one)
-    assert eventually(lambda: not exported("raysweep_seconds_left"))
+    assert eventually(lambda: not exported("raysweep_of_another"))
     assert eventually(lambda: exported("raysweep_training_loss") == [0.5])
     meter.report_step(dataclasses.replace(step, loss=0.4, mfu=None), {"model": "模", "recipe": "full"})
     assert eventually(lambda: exported("raysweep_training_loss") == [0.4])
