@@ -80,15 +80,15 @@ COUNTED = ("n", "passed", "harness_errors", "pairs", "lost", "won")
 VARYING = ("hours", "seconds", "signature", "notes", "note")
 """Columns, by parts of their names, that differ from run to run or are words."""
 SETS = {
-    "humaneval": "human_eval/HumanEval.jsonl.gz",
-    "quixbugs": "quixbugs/quixbugs.jsonl.gz",
-    "mbppplus": "mbppplus/MbppPlus.jsonl.gz",
-    "humaneval-x-java": "humaneval_x/humaneval_java.jsonl.gz",
-    "humaneval-x-cpp": "humaneval_x/humaneval_cpp.jsonl.gz",
+    "humaneval": ("humaneval", "human_eval/HumanEval.jsonl.gz"),
+    "mbpp-plus": ("mbpp-plus={}", "mbppplus/MbppPlus.jsonl.gz"),
+    "java": ("humaneval-x={}", "humaneval_x/humaneval_java.jsonl.gz"),
+    "cpp": ("humaneval-x={}", "humaneval_x/humaneval_cpp.jsonl.gz"),
 }
-"""Problem sets whose reference solutions are run, by the names of raysweep, with their files beside the checkout."""
-COMPILED_PROBLEMS = 40
-"""Only so many problems in a compiled language."""
+"""Problem sets whose reference solutions and mutants are run: raysweep's names, and their files beside the checkout."""
+SOME_PROBLEMS = 40
+"""Only so many problems of a set have mutants, or are run at all in a compiled language."""
+COMPILED = ("java", "cpp")
 CHANGES = (
     (" + ", " - "),
     (" == ", " != "),
@@ -189,28 +189,28 @@ def _numbered(pairs: Iterable[tuple[str, object]]) -> Numbers:
 
 
 def verdicts(checkout: Path, data: Path, folder: Path) -> Numbers:
-    """Return the outcomes of the reference solutions of `SETS`, and of two mutants of each.
+    """Return the outcomes of the reference solutions of `SETS`, and of two mutants of some of them.
 
     `data`: the folder of the problem sets. `folder`: an empty one.
     """
     result: Numbers = {}
-    for name, file in SETS.items():
+    for name, (problem_set, file) in SETS.items():
         samples, out = folder / f"{name}.jsonl", folder / f"{name}.results.jsonl"
         with gzip.open(data / file, "rt", encoding="utf-8") as stream:
             problems = [json.loads(line) for line in stream]
-        problems = problems[:COMPILED_PROBLEMS] if name.startswith("humaneval-x") else problems
-        samples.write_text("".join(json.dumps(row) + "\n" for problem in problems for row in _samples(problem)))
-        where = f"{name.removesuffix('-java').removesuffix('-cpp')}={data / file}"
+        problems = problems[:SOME_PROBLEMS] if name in COMPILED else problems
+        rows = [row for at, problem in enumerate(problems) for row in _samples(problem, at < SOME_PROBLEMS)]
+        samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
         options = ("--allow-code-execution", "--timeout", "10", "--out", str(out))
-        _raysweep(checkout, "execute", str(samples), "--problems", where, *options)
-        rows = [json.loads(line) for line in out.read_text().splitlines()]
-        result |= _numbered((f"verdict|{name}|{row['task_id']}", str(row["result"]).split(":")[0]) for row in rows)
+        _raysweep(checkout, "execute", str(samples), "--problems", problem_set.format(data / file), *options)
+        judged = [json.loads(line) for line in out.read_text().splitlines()]
+        result |= _numbered((f"verdict|{name}|{row['task_id']}", str(row["result"]).split(":")[0]) for row in judged)
     return result
 
 
-def _samples(problem: Mapping[str, str]) -> list[dict[str, str]]:
-    body = problem.get("canonical_solution") or problem["solution"]
-    mutants = [body.replace(old, new, 1) for old, new in CHANGES if old in body][:2]
+def _samples(problem: Mapping[str, str], has_mutants: bool) -> list[dict[str, str]]:
+    body = problem["canonical_solution"]
+    mutants = [body.replace(old, new, 1) for old, new in CHANGES if old in body][: 2 * has_mutants]
     return [{"task_id": problem["task_id"], "completion": text} for text in (body, *mutants)]
 
 
