@@ -35,7 +35,8 @@ def seen(sweep) -> Callable[[str], list[float]]:
     def values(name: str) -> list[float]:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
             lines = answer.read().decode().splitlines()
-        total = "_total" if meter.METRICS[name].kind == meter.COUNTER else ""
+        metric = meter.METRICS.get(name)  # None: a gauge of the test's own
+        total = "_total" if metric and metric.kind == meter.COUNTER else ""
         ours = [line for line in lines if line.startswith(f"ray_{name}{total}{{") and f'sweep="{sweep}"' in line]
         return [float(line.rpartition(" ")[2]) for line in ours]
 
