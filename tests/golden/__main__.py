@@ -18,6 +18,7 @@ import math
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -36,6 +37,8 @@ TOLERANCE = 1e-9
 """Relative difference of floating-point numbers that a sum in another order may make."""
 SHOWN = 20
 """Most differing numbers that are printed of each part."""
+MOST_ROWS_BYTES = 300_000
+"""Larger files of rows are those of pre-training, which no report reads."""
 KEYS, VERDICTS = "keys", "verdicts"
 PARTS = (KEYS, VERDICTS, *SWEEPS)
 
@@ -58,11 +61,13 @@ def _equal(one: float | str, other: float | str) -> bool:
 
 def stored_differences() -> Iterator[tuple[str, list[str]]]:
     """Yield each stored sweep with the differences between the numbers of its report now and those kept beside it."""
-    for store in sorted(path for path in STORED.iterdir() if path.is_dir()):
+    for package in sorted(STORED.glob("*.tar.xz")):
+        name = package.name.removesuffix(".tar.xz")
         with tempfile.TemporaryDirectory() as folder:
-            copy = shutil.copytree(store, Path(folder, "store"))
-            numbers = reported(REPO, store.name, copy, Path(folder, "tables"))
-        yield store.name, differences(numbers, _read(STORED / f"{store.name}.json.gz"))
+            with tarfile.open(package) as archive:
+                archive.extractall(folder, filter="data")
+            numbers = reported(REPO, name, Path(folder, name), Path(folder, "tables"))
+        yield name, differences(numbers, _read(STORED / f"{name}.json.gz"))
 
 
 def golden(checkout: Path, parts: Collection[str], results: Path | None = None) -> Iterator[tuple[str, Numbers]]:
@@ -100,10 +105,15 @@ def check(parts: Collection[str]) -> bool:
 
 
 def store(names: list[str]) -> None:
-    """Put recorded sweeps and their numbers into the folder that is committed."""
+    """Put recorded sweeps and their numbers into the folder that is committed, without the rows of pre-training."""
+    STORED.mkdir(exist_ok=True)
+
+    def wanted(file: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if "/training_set/" in file.name and file.size > MOST_ROWS_BYTES else file
+
     for name in names:
-        shutil.rmtree(STORED / name, ignore_errors=True)
-        shutil.copytree(RECORDED / "results" / name, STORED / name)
+        with tarfile.open(STORED / f"{name}.tar.xz", "w:xz") as archive:
+            archive.add(RECORDED / "results" / name, name, filter=wanted)
         shutil.copyfile(RECORDED / f"{name}.json.gz", STORED / f"{name}.json.gz")
 
 
