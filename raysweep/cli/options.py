@@ -46,7 +46,7 @@ SweepToMake = Annotated[
 Perturbations = Annotated[
     str, typer.Option("--perturbations", metavar="C1,C2", help="Names, or all: clean, 9 methods, 4 mixes")
 ]
-Methods = Annotated[str, typer.Option("--methods", "-m", metavar="C1,C2", help="Perturbations to search among")]
+Methods = Annotated[str, typer.Option("--methods", "-m", metavar="C1,C2", help="Perturbations of characters or words")]
 Problems = Annotated[str, typer.Option("--problems", "-p", help="A problem set's name, a JSONL file, or NAME=PATH")]
 SeveralProblems = Annotated[
     list[str], typer.Option("--problems", "-p", help="A problem set's name, a JSONL file, or NAME=PATH; repeatable")
@@ -58,10 +58,6 @@ Draws = Annotated[
     typer.Option("--draws", metavar="N", min=1, help="Perturbation samples, each a test set; above 1: robust pass_s@k"),
 ]
 Temperature = Annotated[float, typer.Option("--temperature", metavar="T", min=0, help="0: greedy")]
-Search = Annotated[str, typer.Option("--search", metavar="HOW", help="greedy, random, or beam (extra `attack`)")]
-MaxCharacters = Annotated[
-    float | None, typer.Option("--max-characters", help="Share of the characters, at least one; default: any")
-]
 PromptFormat = Annotated[
     str | None,
     typer.Option("--prompt-format", metavar="FORMAT", help="raw, or a template; default: as `evaluate` asks"),

@@ -163,11 +163,11 @@ def execute(
 def attack(
     model: opt.ModelName,
     problems: opt.Problems,
-    budget: Annotated[int, typer.Option("--budget", metavar="N", min=1, help="Prompts per problem, at most")] = 50,
+    budget: Annotated[
+        int, typer.Option("--budget", metavar="N", min=1, help="Prompts per problem and search, at most")
+    ] = 50,
     methods: opt.Methods = "C1,C2,C3",
-    search: opt.Search = "greedy",
     max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
-    max_characters: opt.MaxCharacters = None,
     prompt_format: opt.PromptFormat = None,
     template: opt.Template = Recipe.template,
     max_new_tokens: opt.MaxNewTokens = DECODING.max_new_tokens,
@@ -179,14 +179,13 @@ def attack(
     as_json: opt.AsJson = False,
     out: opt.OutFile = None,
 ) -> None:
-    """Search for small changes that make a model fail, and compare with random ones; the same command resumes."""
-    from raysweep.cli.views.attack import print_attack, write_findings
+    """Search for changed words that make a model fail, greedily and at random; the same command resumes."""
+    from raysweep.cli.views.attack import print_attack, write_rows
     from raysweep.cli.views.progress import counting
     from raysweep.execution.pool import require_permission
     from raysweep.problems.runtimes import check_runtime
     from raysweep.prompts.templates import NATIVE
     from raysweep.storage.store import open_store
-    from raysweep.tools.attack.queries import AttackLimits
     from raysweep.tools.attack.run import AttackJob, run_attack
 
     problem_set = _problem_set(problems, seed, out, judged=True)
@@ -194,8 +193,8 @@ def attack(
         model=model,
         problem_set=problem_set,
         methods=tuple(Spec(name.strip()) for name in methods.split(",") if name.strip()),
-        limits=AttackLimits(budget, max_changed, max_characters),
-        search=search,
+        budget=budget,
+        max_changed=max_changed,
         prompt_format=prompt_format or NATIVE,
         template=template,
         max_new_tokens=max_new_tokens,
@@ -209,7 +208,7 @@ def attack(
     with counting("attacking", len(job.problems)) as report:
         rows = run_attack(job, open_store(storage), report)
     if out is not None:
-        write_findings(job, rows, out)
+        write_rows(rows, out)
     print_attack(job, rows, as_json)
 
 

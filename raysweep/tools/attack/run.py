@@ -1,8 +1,7 @@
-"""Attacks one model problem by problem, and the same problems with as many random perturbations (`raysweep attack`).
+"""Attacks one model problem by problem, by a search and at random (`raysweep attack`).
 
 The store receives each problem's result as soon as it is finished, under a key of everything that it depends on. After
-an interruption the same command resumes with the next problem. A row has the number of queries up to the first
-failure, so that one run also gives the numbers for every smaller budget, and for a single random perturbation.
+an interruption the same command resumes with the next problem.
 
 Not covered: the native prompt format of fine-tuned models (name their template with ``--prompt-format``), and more than
 one completion of a prompt.
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,7 +18,7 @@ from typing import Any
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.services import ModelService
-from raysweep.errors import RaysweepError, UnknownName, UsageError
+from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.runtimes import runtime_key
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, answer_of, continues, named_generator
 from raysweep.machine import versions
@@ -29,7 +27,9 @@ from raysweep.models.hub import model_config, quantization
 from raysweep.models.identity import fingerprint
 from raysweep.models.quantizing import trained_in, unlike_trained
 from raysweep.models.traits import read_traits
-from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation
+from raysweep.perturbations.mixes import members_of
+from raysweep.perturbations.textattack.loading import require_textattack
 from raysweep.planning.keys import BEGINNINGS, method_spec, template_spec
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import Outcome
@@ -43,7 +43,6 @@ from raysweep.prompts.templates import (
     PromptTemplate,
     check_line_ends,
     check_template,
-    strips_prompts,
     template_shown,
 )
 from raysweep.records import Decoding, ModelRef, Problem, Spec
@@ -54,15 +53,14 @@ from raysweep.storage.artefacts import Node
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.leases import Holder
 from raysweep.storage.store import Store
-from raysweep.tools.attack.queries import AttackLimits, AttackOutcome, AttackResult, Reaction, Target
-from raysweep.tools.attack.search import BEAM, GREEDY, RANDOM, SEARCHES, attack
+from raysweep.tools.attack.search import FAILED_TESTS, RANDOM, SEARCHES, AttackOutcome, AttackResult, attack
 from raysweep.trainers.base import Recipe
 
 log = logging.getLogger("raysweep")
 
 STAGE = "attack"
-_ONE_DRAW = 2
-"""Number of queries for one random perturbation of a problem: the clean prompt and the first draw."""
+_DISTANCE_WEIGHT = 0.9 * FAILED_TESTS
+"""The score of an answer that passes the tests and has nothing in common with the clean prompt's."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ class AttackJob:
     model: str  # a folder, a hub id, or a generator that needs no weights
     problem_set: ProblemSet
     methods: tuple[Spec, ...]  # perturbations
-    limits: AttackLimits
-    search: str  # a strategy of `raysweep.tools.attack.search`
+    budget: int  # queries for each problem and search
+    max_changed: float  # share of the natural-language words; at least one word
     prompt_format: str = NATIVE
     template: str = Recipe.template
     max_new_tokens: int = Decoding().max_new_tokens
@@ -82,8 +80,10 @@ class AttackJob:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
-        if self.search not in SEARCHES:
-            raise UnknownName("search", self.search, SEARCHES)
+        if self.budget < 1:
+            raise UsageError(f"--budget {self.budget} allows no query; give at least 1")
+        if not 0 < self.max_changed <= 1:
+            raise UsageError(f"--max-changed {self.max_changed:g} is no share of words; give more than 0, at most 1")
         check_template(self.prompt_format, (NATIVE,))
         check_template(self.template)
         for name in (self.prompt_format, self.template):
@@ -96,11 +96,16 @@ class AttackJob:
             )
         if not self.methods:
             raise UsageError("--methods names no perturbation; give some, as in C1,C2,C3")
-        for method in self.methods:
-            if not PERTURBATIONS.create(method).keeps_segments:
+        for method in self.members:
+            if method.level not in ("character", "word") or not method.keeps_segments:
                 raise UsageError(
-                    f"--methods: {method.name} writes other descriptions, and an attack changes single words"
+                    f"--methods: {method.name} changes whole sentences, and an attack changes single words"
                 )
+
+    @property
+    def members(self) -> list[Perturbation]:
+        """The methods, with a mix's members in its place."""
+        return [member for method in self.methods for member in members_of(PERTURBATIONS.create(method))]
 
     @property
     def decoding(self) -> Decoding:
@@ -137,60 +142,47 @@ class AttackJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """pass@1, the mean over problems, with its 95 % interval."""
+class AttackRate:
+    """pass@1 clean or under one search, the mean over problems, with its 95 % interval."""
 
+    under: str  # "clean", or a search
     value: float
     low: float
     high: float
+    failures: int  # problems that the model solves clean and fails under the search
+    queries: int
 
 
-def rate_under(rows: Sequence[AttackResult], budget: int) -> Share:
-    """Return pass@1, counting a problem as failed if an attack with this budget makes the model fail."""
-    passed = [float(row.outcome != AttackOutcome.SKIPPED and not 0 < row.found_after <= budget) for row in rows]
-    low, high = mean_interval(passed)
-    return Share(sum(passed) / len(passed) if passed else math.nan, low, high)
+def rates_of(rows: Sequence[AttackResult]) -> list[AttackRate]:
+    """Return pass@1 with the clean prompts, then under each search; a problem that fails clean fails in all."""
+    by_search = {search: [row for row in rows if row.search == search] for search in SEARCHES}
+    clean = [row.outcome != AttackOutcome.SKIPPED for row in by_search[RANDOM]]
+    rates = [_rate("clean", clean, failures=0, queries=len(clean))]
+    for search, results in by_search.items():
+        passed = [row.outcome == AttackOutcome.FAILED for row in results]
+        queries = sum(row.queries for row in results)
+        rates.append(_rate(search, passed, failures=sum(clean) - sum(passed), queries=queries))
+    return rates
 
 
-def rate_of_one_draw(rows: Sequence[AttackResult], budget: int) -> Share:
-    """Return pass@1 with one random perturbation of each prompt, as in an evaluation: the first random draw.
-
-    `rows`: of the random strategy; a prompt that no draw changes counts as solved or failed without a change. NaN if
-    their `budget` allowed no draw.
-    """
-    return rate_under(rows, _ONE_DRAW) if budget >= _ONE_DRAW else Share(math.nan, math.nan, math.nan)
-
-
-def failures_under(rows: Sequence[AttackResult], budget: int) -> int:
-    """Return the number of problems that the model solves clean and fails under an attack with this budget."""
-    return sum(0 < row.found_after <= budget for row in rows)
+def _rate(under: str, passed: Sequence[bool], *, failures: int, queries: int) -> AttackRate:
+    low, high = mean_interval([float(one) for one in passed])
+    return AttackRate(under, sum(passed) / len(passed), low, high, failures, queries)
 
 
 def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None]) -> list[AttackResult]:
-    """Attack a model with the job's search and at random; return the rows of both, those in the store read from it.
+    """Attack a model by each search; return the rows of all, those in the store read from it.
 
     `report_done`: called with the number of finished problems.
 
     Raises:
-        UsageError: the model can't be found, or textattack is needed and not installed.
+        UsageError: the model can't be found, or textattack isn't installed.
         RaysweepError: a program could not be judged.
     """
-    if job.search == BEAM:
-        from raysweep.perturbations.textattack.loading import require_textattack
-
-        try:
-            require_textattack()
-        except UsageError as error:
-            raise UsageError(f"{error}; --search {GREEDY} needs no package") from None
+    require_textattack()
     model, identity = _model(job)
-    texts: dict[str, Any] = {}
-    if model is not None:
-        texts = {
-            "prompt_facts": template_spec(job.prompter(model).shown, BEGINNINGS),
-            "control_tokens": read_traits(model).kept,
-        }
-    spec = {**_spec(job, identity), **{name: value for name, value in texts.items() if value}}
-    node = Node(STAGE, 1, spec, (), f"attack on {job.model}, {job.problem_set.name}")
+    prompter = job.prompter(model)
+    node = Node(STAGE, 2, _spec(job, model, identity, prompter), (), f"attack on {job.model}, {job.problem_set.name}")
     store.require_writable()
 
     def log_wait(holder: Holder | None) -> None:
@@ -200,69 +192,75 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
     with store.making(node, lambda: store.has(node), log_wait) as missing:
         if missing:
             store.leases.await_cleaning()
-            rows = _attack_problems(job, model, store, node, report_done)
+            rows = _attack_problems(job, model, prompter, store, node, report_done)
             with store.writing(node) as draft:
-                write_rows(draft.folder / ROWS, AttackResult, rows, ["task_id", "strategy"])
+                write_rows(draft.folder / ROWS, AttackResult, rows, ["task_id", "search"])
                 draft.counts = {"rows": len(rows), "queries": sum(row.queries for row in rows)}
-    stored = {(row.task_id, row.strategy): row for row in store.rows(node, AttackResult)}
-    return [stored[problem.task_id, name] for name in _strategies(job) for problem in job.problems]
+    stored = {(row.task_id, row.search): row for row in store.rows(node, AttackResult)}
+    return [stored[problem.task_id, search] for search in SEARCHES for problem in job.problems]
 
 
 def _attack_problems(
-    job: AttackJob, model: ModelRef | None, store: Store, node: Node, report_done: Callable[[int], None]
+    job: AttackJob,
+    model: ModelRef | None,
+    prompter: Prompter,
+    store: Store,
+    node: Node,
+    report_done: Callable[[int], None],
 ) -> list[AttackResult]:
-    blocks = Blocks(store.unfinished(node), AttackResult)
+    blocks, members = Blocks(store.unfinished(node), AttackResult), job.members
     finished = blocks.read()
     progress = ProgressFile(store.unfinished(node).below("progress"), STAGE)
-    methods, prompter = [PERTURBATIONS.create(method) for method in job.methods], job.prompter(model)
     with LocalStages() as stages, ModelService(stages, store, progress) as service:
         for done, problem in enumerate(job.problems):
             report_done(done)
             judge = ModelJudge(job, problem, model, service, prompter)
-            target = Target(
-                problem.task_id, tuple(job.problem_set.segments(problem)), job.problem_set.protected(problem)
-            )
-            for strategy in _strategies(job):
-                key = f"{problem.task_id}/{strategy}"
+            prompt = tuple(job.problem_set.segments(problem)), job.problem_set.protected(problem)
+            for search in SEARCHES:
+                key = f"{problem.task_id}/{search}"
                 if key not in finished:
-                    finished[key] = attack(target, methods, judge, job.limits, strategy=strategy, seed=job.seed)
+                    finished[key] = attack(
+                        problem.task_id,
+                        *prompt,
+                        members,
+                        judge,
+                        search=search,
+                        budget=job.budget,
+                        max_changed=job.max_changed,
+                        seed=job.seed,
+                    )
                     blocks.add({key: finished[key]})
     return list(finished.values())
 
 
 class ModelJudge:
-    """A `Judge` for one problem: completes prompts in a batch, runs the programs, and caches the answers."""
+    """A `Judge` for one problem: completes prompts in a batch, runs the programs, and keeps their scores."""
 
     def __init__(
         self, job: AttackJob, problem: Problem, model: ModelRef | None, service: ModelService, prompter: Prompter
     ) -> None:
         self._job, self._problem, self._model, self._service = job, problem, model, service
         self._prompter = prompter
-        self._answers: dict[str, tuple[str, bool]] = {}  # (completion, passed) by prompt
+        self._generator = Spec(TRANSFORMERS) if model is not None else named_generator(job.model) or Spec(TRANSFORMERS)
+        self._clean: str | None = None  # the answer to the clean prompt
+        self._scores: dict[str, float] = {}  # by prompt
 
-    def __call__(self, prompts: Sequence[str]) -> list[Reaction]:
+    def __call__(self, prompts: Sequence[str]) -> list[float]:
         """The first prompt of the first call must be the clean one; raise RaysweepError if a program isn't judged."""
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._answers]
-        request_id = f"{self._problem.task_id}/{len(self._answers)}"
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._scores]
+        request_id = f"{self._problem.task_id}/{len(self._scores)}"
         requests = [self._prompter.request(request_id, self._problem, prompt) for prompt in new]
-        generator = named_generator(self._job.model) if self._model is None else None
-        completions = self._service.generate(self._model, requests, self._job.decoding, generator or Spec(TRANSFORMERS))
+        completions = self._service.generate(self._model, requests, self._job.decoding, self._generator)
         programs = [extracted(self._problem, answer_of(one), self._job.extract).program for one in completions]
         verdicts = self._service.execute(programs, self._job.problem_set.limits)
         for prompt, completion, verdict in zip(new, completions, verdicts, strict=True):
             if verdict.outcome is Outcome.HARNESS_ERROR:
                 raise RaysweepError(f"a program could not be run: {verdict.detail}; run the same command again")
-            self._answers[prompt] = completion.text, verdict.outcome is Outcome.PASSED
-        return [self._reaction(prompt) for prompt in prompts]
-
-    def _reaction(self, prompt: str) -> Reaction:
-        clean, _ = next(iter(self._answers.values()))
-        text, passed = self._answers[prompt]
-        return Reaction(passed, 1 - difflib.SequenceMatcher(None, clean, text, autojunk=False).ratio())
-
-
-def _strategies(job: AttackJob) -> list[str]:
-    return list(dict.fromkeys([job.search, RANDOM]))
+            self._clean = completion.text if self._clean is None else self._clean
+            alike = difflib.SequenceMatcher(None, self._clean, completion.text, autojunk=False).ratio()
+            passed = verdict.outcome is Outcome.PASSED
+            self._scores[prompt] = _DISTANCE_WEIGHT * (1 - alike) if passed else FAILED_TESTS
+        return [self._scores[prompt] for prompt in prompts]
 
 
 def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
@@ -279,20 +277,25 @@ def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
     return ref, {**fingerprint(ref), "versions": versions(GENERATORS.get(TRANSFORMERS).packages)}
 
 
-def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
-    is_stripped = strips_prompts(job.prompt_format, False, PromptTemplate(job.template))
-    shown = {"format": RAW if is_stripped else job.prompt_format, "template": job.template}
-    shown |= {"blanks": "kept"} if job.prompt_format == RAW != job.template else {}
+def _spec(job: AttackJob, model: ModelRef | None, identity: Mapping[str, Any], prompter: Prompter) -> dict[str, Any]:
+    texts: dict[str, Any] = {}
+    if model is not None:
+        texts = {"facts": template_spec(prompter.shown, BEGINNINGS), "control_tokens": read_traits(model).kept}
     return {
         "model": identity,
         "problems": {"name": job.problem_set.name, **job.problem_set.fingerprint()},
         "limits": asdict(job.problem_set.limits),
         **runtime_key(job.problem_set.runtime),
         "methods": [method_spec(method, PERTURBATIONS.create(method)) for method in job.methods],
-        "reach": asdict(job.limits),
-        "search": job.search,
-        "textattack": versions(("textattack",)) if job.search == BEAM else {},
-        "prompt": {**shown, "max_new_tokens": job.max_new_tokens},
+        "budget": job.budget,
+        "max_changed": job.max_changed,
+        "textattack": versions(("textattack",)),
+        "prompt": {
+            "format": job.prompt_format,
+            "template": job.template,
+            "max_new_tokens": job.max_new_tokens,
+            **{name: value for name, value in texts.items() if value},
+        },
         "limit": job.limit,
         "seed": job.seed,
         **job.extract.key,

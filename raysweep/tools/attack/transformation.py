@@ -1,173 +1,84 @@
-"""Wraps raysweep's perturbations as textattack transformations.
+"""Wraps raysweep's perturbations as a textattack transformation of single words, and keeps code from it.
 
-A method perturbs the whole text several times, so that it sees each word in its context. The candidates for a word are
-these texts with all other changes reverted; for a sentence method, with the changes of all other sentences reverted.
-Candidates depend on (seed, method, text) only. Code and protected words stay, with or without `keep_code`.
+A method sees a word in its text, whose other words are verbatim, so that it can change this word only. Candidates
+depend on the seed, the text and the word's index.
 
-Not covered: texts of several columns, such as entailment pairs; they have no candidates.
+Not covered: methods that change sentences; textattack's greedy search swaps words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
+import re
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from raysweep.perturbations.base import Perturbation
-from raysweep.perturbations.mixes import members_of
 from raysweep.perturbations.textattack.loading import load_textattack
-from raysweep.perturbations.textattack.words import (
-    Span,
-    Split,
-    origin_of,
-    protected_of,
-    split_by_last_function,
-    word_spans,
-)
+from raysweep.perturbations.textattack.words import Span, free_spans, word_spans
 from raysweep.records import Segment
-from raysweep.seeding import DEFAULT_SEED, python_rng
-from raysweep.tools.attack.word_changes import apply_edits, by_place, word_edits
+from raysweep.seeding import python_rng
 
-_DRAWS = 4
-"""Draws of the whole text for each candidate: many draws leave a given word as it is."""
-_CACHED_TEXTS = 64
-"""Number of texts whose candidates a transformation keeps in memory."""
-WordRange = tuple[int, int]
-"""The indices of the first and the last word of a piece of a text."""
-Candidates = Mapping[WordRange, Sequence[Sequence[Segment]]]
-"""The segments of a text after each candidate change, by the words that change."""
+CANDIDATES = 8
+"""Most candidates of a word, over all methods."""
+_DRAWS = 64
+"""Draws for a word, over all methods: many leave it as it is."""
+_PIECE = re.compile(r"\w+|\W+")
 
 
-def as_transformation(
-    method: Perturbation, *, candidates: int = 4, seed: int = DEFAULT_SEED, split: Split = split_by_last_function
-) -> Any:
-    """Return a textattack ``Transformation`` that changes words as a perturbation does; raise UsageError without it.
-
-    A mix becomes a ``CompositeTransformation`` of its members. `candidates`: at most, for each word or sentence.
-    `split`: splits a prompt into natural language and code; the default is the split of raysweep's perturbations.
-    """
-    make = _transformation_class()
-    members = members_of(method)
-    if members == [method]:
-        return make(method, candidates, seed, split)
-    from textattack.transformations import CompositeTransformation
-
-    return CompositeTransformation([make(member, candidates, seed, split) for member in members])
-
-
-def text_of(segments: Sequence[Segment]) -> Any:
-    """Return an ``AttackedText`` that keeps its segments."""
-    load_textattack()
-    from textattack.shared import AttackedText
-
-    text = AttackedText("".join(segment.text for segment in segments))
-    text.raysweep_segments = tuple(segments)
-    return text
-
-
-def segments_of(text: Any, split: Split) -> tuple[Segment, ...]:
-    """Return the segments of an ``AttackedText``: those that it keeps, or else those into which it is split."""
-    return getattr(text, "raysweep_segments", None) or tuple(split(text.text))
-
-
-def changed_text(current: Any, words: WordRange, segments: Sequence[Segment]) -> Any:
-    """Return the ``AttackedText`` after a change, with the indices of changed words that textattack's checks need.
-
-    `current`: the one before; `words`: those that may differ; `segments`: the text after. None if other words differ
-    too: textattack sometimes splits words differently next to other neighbours.
-    """
-    (first, last), new = words, text_of(segments)
-    count: int = new.num_words - current.num_words + last - first + 1  # words in place of the old ones
-    if count < 0 or not count < new.num_words - first + 1:
-        return None
-
-    def new_index(index: int) -> int:
-        if index < first:
-            return index
-        if index > last:
-            return index + count - (last - first + 1)
-        return min(index, first + count - 1) if count else -1
-
-    attributes, before = new.attack_attrs, current.attack_attrs
-    modified = set(range(first, first + count))
-    modified_before = {new_index(index) for index in before["modified_indices"] if not first <= index <= last}
-    attributes["previous_attacked_text"] = current
-    attributes["newly_modified_indices"] = modified
-    attributes["modified_indices"] = modified_before | modified
-    index_map = before["original_index_map"].copy()
-    index_map[:] = [new_index(index) if index >= 0 else -1 for index in index_map.tolist()]
-    attributes["original_index_map"] = index_map
-    return new
-
-
-@cache
-def _transformation_class() -> Any:
+def word_swaps(methods: Sequence[Perturbation], protected: frozenset[str], seed: int) -> Any:
+    """Return a textattack ``WordSwap`` to words as the methods write them; raise UsageError without textattack."""
     load_textattack()
     from textattack.transformations import WordSwap
 
-    class PerturbationSwap(WordSwap):  # type: ignore[misc]  # all search methods accept word swaps
-        """Changes words, or the sentences around them, as a raysweep perturbation does."""
-
-        def __init__(self, method: Perturbation, candidates: int, seed: int, split: Split) -> None:
-            super().__init__()
-            self.method, self.name = method, method.name
-            self.candidates, self.seed, self.split = candidates, seed, split
-            self._cache: dict[str, Candidates] = {}  # by text
+    class PerturbedWords(WordSwap):  # type: ignore[misc]
+        """Changes one word as a perturbation does."""
 
         def _get_transformations(self, current_text: Any, indices_to_modify: Collection[int]) -> list[Any]:
-            if len(current_text.column_labels) > 1:
-                return []
-            if current_text.text not in self._cache:
-                if len(self._cache) == _CACHED_TEXTS:
-                    self._cache.pop(next(iter(self._cache)))
-                self._cache[current_text.text] = self._candidates(current_text)
-            modifiable = set(indices_to_modify)
-            texts = (
-                changed_text(current_text, (first, last), segments)
-                for (first, last), changes in self._cache[current_text.text].items()
-                if modifiable.intersection(range(first, last + 1))
-                for segments in changes
-            )
-            return [text for text in texts if text is not None]
+            text, spans = current_text.text, word_spans(current_text.text, current_text.words)
+            return [
+                current_text.replace_word_at_index(index, word)
+                for index in sorted(map(int, indices_to_modify))
+                for word in _changed(text, spans[index], methods, protected, python_rng(seed, "attack", text, index))
+            ]
 
-        def _candidates(self, text: Any) -> Candidates:
-            segments = segments_of(text, self.split)
-            protected, spans = protected_of(origin_of(text).text), word_spans(text.text, text.words)
-            rngs = (
-                python_rng(self.seed, "textattack", self.name, text.text, draw)
-                for draw in range(_DRAWS * self.candidates)
-            )
-            draws = (self.method.perturb(segments, rng, protected) for rng in rngs)
-            return _collect(segments, draws, spans, self.candidates, sentences=self.method.level == "sentence")
-
-        def extra_repr_keys(self) -> list[str]:
-            return ["name", "candidates", "seed"]
-
-    return PerturbationSwap
+    return PerturbedWords()
 
 
-def _collect(
-    segments: tuple[Segment, ...],
-    draws: Iterable[Sequence[Segment]],
-    spans: Sequence[Span],
-    max_candidates: int,
-    *,
-    sentences: bool,
-) -> Candidates:
-    """Return candidates for each word, or sentence (`sentences`), from several perturbed versions of a text."""
-    candidates: dict[WordRange, dict[tuple[Segment, ...], None]] = {}
-    for draw in draws:
-        for edits in by_place(word_edits(segments, draw), segments, sentences=sentences):
-            start = sum(len(segment.text) for segment in segments[: edits[0].segment])
-            words = _words(spans, start + edits[0].start, start + edits[-1].end)
-            changes = candidates.setdefault(words, {}) if words else {}
-            if len(changes) < max_candidates:
-                changes[apply_edits(segments, edits)] = None
-    return {words: list(changes) for words, changes in sorted(candidates.items())}
+def keep_code(segments: Sequence[Segment], protected: frozenset[str]) -> Any:
+    """Return the ``PreTransformationConstraint`` that only natural words change that are not protected.
+
+    `segments`: of the original text. Raises UsageError without textattack.
+    """
+    load_textattack()
+    from textattack.constraints import PreTransformationConstraint
+    from textattack.shared import AttackedText
+
+    text = "".join(segment.text for segment in segments)
+    free, spans = free_spans(segments, protected), word_spans(text, AttackedText(text).words)
+    words = [i for i, (start, end) in enumerate(spans) if any(first <= start and end <= last for first, last in free)]
+
+    class KeepCode(PreTransformationConstraint):  # type: ignore[misc]
+        """Keeps code and protected words, and words that were inserted."""
+
+        def _get_modifiable_indices(self, current_text: Any) -> set[int]:
+            return {int(index) for index in current_text.convert_from_original_idxs(words) if index >= 0}
+
+    return KeepCode()
 
 
-def _words(spans: Sequence[Span], start: int, end: int) -> WordRange | None:
-    """Return the words between two positions of a text, or the word before if there are none; None without one."""
-    inside = [index for index, span in enumerate(spans) if span[0] < end and start < span[1]]
-    inside = inside or [index for index, span in enumerate(spans) if span[1] <= start][-1:]
-    return (inside[0], inside[-1]) if inside else None
+def _changed(
+    text: str, span: Span, methods: Sequence[Perturbation], protected: frozenset[str], rng: Any
+) -> Sequence[str]:
+    """Return what the methods make of one word, without duplicates and in the order of the draws."""
+    before, after = (
+        [Segment(piece, False) for piece in _PIECE.findall(part)] for part in (text[: span[0]], text[span[1] :])
+    )
+    word = text[span[0] : span[1]]
+    segments, drawn = [*before, Segment(word, True), *after], dict[str, None]()
+    for draw in range(_DRAWS):
+        changed = methods[draw % len(methods)].perturb(segments, rng, protected)[len(before)].text
+        if changed != word:
+            drawn[changed] = None
+        if len(drawn) == CANDIDATES:
+            break
+    return list(drawn)

@@ -1,13 +1,12 @@
-"""`raysweep attack`: stored problem by problem, resumed, compared with random perturbations, printed."""
+"""`raysweep attack`: stored problem by problem, resumed, compared with random changes, printed."""
 
 import json
-import math
 from dataclasses import replace
 
 import pytest
 
 from raysweep.cli.app import main
-from raysweep.cli.views.attack import attack_lines, change_of, print_attack, write_findings
+from raysweep.cli.views.attack import change_of, print_attack, write_rows
 from raysweep.errors import UsageError
 from raysweep.models.finding import resolve
 from raysweep.perturbations.base import PERTURBATIONS
@@ -18,23 +17,29 @@ from raysweep.prompts.answers.ways import Extract
 from raysweep.records import Spec
 from raysweep.storage.store import Store
 from raysweep.tools.attack import run as attack_run
-from raysweep.tools.attack.queries import AttackLimits, AttackOutcome, AttackResult
-from raysweep.tools.attack.run import AttackJob, failures_under, rate_of_one_draw, rate_under, run_attack
+from raysweep.tools.attack.run import AttackJob, rates_of, run_attack
+from raysweep.tools.attack.search import SEARCHES, AttackResult
 from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
-from tests.problems.bigcodebench_tasks import write_rows
+from tests.problems.bigcodebench_tasks import write_rows as write_tasks
 
-ROW = AttackResult("T/1", "greedy", AttackOutcome.SUCCEEDED, 9, 7, "text", 1, 0.1, 0.05)
+ROW = AttackResult("T/1", "greedy", "succeeded", 9, "text", 1, 0.1)
 
 
 def job(model="fake", **more) -> AttackJob:
     settings = {
         "problem_set": PROBLEMS.create(Spec("minicode", {"world": 1, "count": 6})),
         "methods": (Spec("C1"), Spec("C3")),
-        "limits": AttackLimits(12, 0.2),
-        "search": "random",
+        "budget": 12,
+        "max_changed": 0.2,
     }
     return AttackJob(model=model, **{**settings, **more})
+
+
+@pytest.fixture
+def textattack():
+    pytest.importorskip("nltk", reason="textattack isn't installed")
+    loading.load_textattack()
 
 
 def no_progress(done: int) -> None:
@@ -42,85 +47,81 @@ def no_progress(done: int) -> None:
 
 
 @pytest.mark.slow
-def test_without_textattack_the_way_without_it_is_named_before_any_work(tmp_path, monkeypatch):
+def test_without_textattack_the_way_to_install_it_is_told_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"^textattack isn't installed; .*; --search greedy needs no package"):
-        run_attack(job(search="beam"), Store(tmp_path), no_progress)
-    assert not list(tmp_path.iterdir())
-    assert run_attack(job(), Store(tmp_path), no_progress)
-
-
-@pytest.mark.slow
-def test_both_strategies_see_the_same_clean_model(tmp_path):
-    rows = run_attack(job(search="greedy"), Store(tmp_path), no_progress)
-    by_strategy = {name: [row for row in rows if row.strategy == name] for name in ("greedy", "random")}
-    skipped = [[row.task_id for row in rows_of if row.outcome == "skipped"] for rows_of in by_strategy.values()]
-    assert len(rows) == 12 and skipped[0] == skipped[1] and 0 < len(skipped[0]) < 6
-    assert all(row.outcome == "succeeded" for row in by_strategy["greedy"] if row.task_id not in skipped[0])
-
-
-@pytest.mark.slow
-def test_a_stopped_attack_resumes_and_a_finished_one_is_read_from_the_store(tmp_path, monkeypatch):
-    attacked, real = [], attack_run.attack
-
-    def stopping(target, *args, **more):
-        if len(attacked) == 3:
-            raise KeyboardInterrupt
-        attacked.append(target.task_id)
-        return real(target, *args, **more)
-
-    monkeypatch.setattr(attack_run, "attack", stopping)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(UsageError, match=r"^textattack isn't installed; .*attack"):
         run_attack(job(), Store(tmp_path), no_progress)
-    monkeypatch.setattr(
-        attack_run, "attack", lambda target, *a, **more: attacked.append(target.task_id) or real(target, *a, **more)
-    )
-    rows = run_attack(job(), Store(tmp_path), no_progress)
-    assert attacked == [row.task_id for row in rows] and len(attacked) == 6
-    assert run_attack(job(), Store(tmp_path), no_progress) == rows and len(attacked) == 6
-    assert run_attack(job(), Store(tmp_path / "other"), no_progress) == rows
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_other_settings_have_another_key_and_a_model_that_always_passes_gets_every_query(tmp_path):
+def test_both_searches_see_the_same_clean_model(textattack, tmp_path):
+    rows = run_attack(job(), Store(tmp_path), no_progress)
+    skipped, same = ([row.task_id for row in rows if (row.search, row.outcome) == (s, "skipped")] for s in SEARCHES)
+    assert len(rows) == 12 and skipped == same and 0 < len(skipped) < 6
+    assert {row.outcome for row in rows if row.task_id not in skipped} == {"succeeded"}, "fake fails at any change"
+
+
+@pytest.mark.slow
+def test_a_stopped_attack_resumes_and_a_finished_one_is_read_from_the_store(textattack, tmp_path, monkeypatch):
+    asked, real = [], attack_run.ModelJudge.__call__
+
+    def stopping(judge, prompts):
+        if len(asked) == 9:
+            raise KeyboardInterrupt
+        asked.append((judge._problem.task_id, *prompts))
+        return real(judge, prompts)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(attack_run.ModelJudge, "__call__", stopping)
+        run_attack(job("reference"), Store(tmp_path), no_progress)
+    finished = {task for task, *_ in asked[:-2]} - {asked[-1][0]}
+    again = []
+    monkeypatch.setattr(
+        attack_run.ModelJudge, "__call__", lambda judge, p: again.append(judge._problem.task_id) or real(judge, p)
+    )
+    rows = run_attack(job("reference"), Store(tmp_path), no_progress)
+    assert finished and not finished & {*again} and finished | {*again} == {row.task_id for row in rows}
+    again.clear()
+    assert run_attack(job("reference"), Store(tmp_path), no_progress) == rows and not again
+    assert run_attack(job("reference"), Store(tmp_path / "other"), no_progress) == rows
+
+
+@pytest.mark.slow
+def test_other_settings_have_another_key_and_a_model_that_always_passes_gets_every_query(textattack, tmp_path):
     run_attack(job(), Store(tmp_path), no_progress)
-    for other in (job(seed=1), job(limits=AttackLimits(11, 0.2)), job(methods=(Spec("C1"),)), job(limit=2)):
+    for other in (job(seed=1), job(budget=11), job(max_changed=0.3), job(methods=(Spec("C1"),)), job(limit=2)):
         run_attack(other, Store(tmp_path), no_progress)
     rows = run_attack(job("reference"), Store(tmp_path), no_progress)
-    assert len(list((tmp_path / "artefacts/attack").glob("*/*"))) == 6
-    assert {row.outcome for row in rows} == {"failed"} and {row.queries for row in rows} == {12}
-    assert rate_under(rows, 12).value == 1 and failures_under(rows, 12) == 0
+    assert len(list((tmp_path / "artefacts/attack").glob("*/*"))) == 7
+    assert {(row.outcome, row.queries) for row in rows} == {("failed", 12)}
 
 
 def test_problems_that_ask_in_words_need_a_template(tmp_path):
-    asking = BigCodeBench(write_rows(tmp_path / "tasks.jsonl"), split="instruct")
+    asking = BigCodeBench(write_tasks(tmp_path / "tasks.jsonl"), split="instruct")
     with pytest.raises(UsageError, match=r"bigcodebench asks in words for a program, .*; give --prompt-format chat"):
         job("m", problem_set=asking)
     for model, more in (("reference", {}), ("m", {"prompt_format": "chat"})):
         assert job(model, problem_set=asking, **more).problem_set is asking
 
 
-def test_one_run_gives_the_rates_of_every_smaller_budget():
-    rows = [ROW, replace(ROW, found_after=2), *(replace(ROW, found_after=0, outcome=o) for o in ("failed", "skipped"))]
-    assert [rate_under(rows, budget).value for budget in (1, 2, 6, 7)] == [0.75, 0.5, 0.5, 0.25]
-    assert [failures_under(rows, budget) for budget in (1, 2, 7)] == [0, 1, 2]
-    rate = rate_under(rows, 7)
-    assert 0 <= rate.low <= rate.value <= rate.high <= 1
-    rows = [replace(ROW, found_after=queries) for queries in (2, 3, 0, 40)]  # one draw: the first after the clean one
-    assert rate_of_one_draw(rows, 50).value == 0.75 and math.isnan(rate_of_one_draw(rows, 1).value)
-
-
-@pytest.mark.slow
-def test_a_larger_budget_leaves_the_first_draw_as_it_is(tmp_path):
-    few, many = (run_attack(job(limits=AttackLimits(n, 0.2)), Store(tmp_path), no_progress) for n in (2, 8))
-    assert rate_of_one_draw(few, 2) == rate_of_one_draw(many, 8)
-    assert rate_under(many, 8).value <= rate_of_one_draw(many, 8).value <= rate_under(many, 0).value
+def test_a_problem_that_fails_clean_fails_under_each_search():
+    rows = [ROW, *(replace(ROW, outcome=outcome) for outcome in ("succeeded", "failed", "skipped"))]
+    rows += [replace(ROW, search="random", outcome=o, queries=5) for o in ("failed", "succeeded", "failed", "skipped")]
+    rates = {rate.under: rate for rate in rates_of(rows)}
+    assert list(rates) == ["clean", *SEARCHES]
+    assert [rates[name].value for name in ("clean", "random", "greedy")] == [0.75, 0.5, 0.25]
+    assert [rates[name].failures for name in rates] == [0, 1, 2] and rates["greedy"].queries == 36
+    assert 0 <= rates["greedy"].low <= 0.25 <= rates["greedy"].high <= 1
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"search": "gredy"}, "did you mean 'greedy'"),
+        ({"budget": 0}, "allows no query"),
+        ({"max_changed": 0.0}, "is no share of words"),
+        ({"max_changed": 1.5}, "is no share of words"),
+        ({"methods": (Spec("mix_all"),)}, "S1 changes whole sentences, and an attack changes single words"),
         ({"prompt_format": "rwa"}, "did you mean 'raw'"),
         ({"template": "instuct"}, "did you mean 'instruct'"),
         ({"template": r"{{ instruction }}\n"}, "a backslash and an n where a line end is meant"),
@@ -135,45 +136,49 @@ def test_settings_that_make_no_sense_are_refused_before_work_starts(settings, me
 
 def test_a_method_that_writes_other_descriptions_is_refused(monkeypatch):
     monkeypatch.setattr(PERTURBATIONS.get("C3"), "keeps_segments", False)
-    with pytest.raises(UsageError, match="C3 writes other descriptions, and an attack changes single words"):
+    with pytest.raises(UsageError, match="C3 changes whole sentences, and an attack changes single words"):
         job()
 
 
-def test_the_view_shows_rates_failures_and_changes(tmp_path, capsys):
+def test_the_view_shows_rates_and_changes(tmp_path, capsys):
     sort, srot = (f"def f():\n    '''{word} the list.\n    '''" for word in ("Sort", "Srot"))
     assert change_of(sort, srot) == "'''S[-or-]{+ro+}t the list."
-    attack_job = job(search="greedy")
+    attack_job = job()
     problem = attack_job.problems[0]
-    first = replace(ROW, task_id=problem.task_id, prompt=problem.prompt.replace('\n    """\n', ' now\n    """\n'))
-    rows = [first, replace(first, strategy="random", outcome="failed", found_after=0, prompt="")]
-    text = "\n".join(attack_lines(attack_job, rows))
-    assert "clean pass@1                     1.000" in text and "robust pass@1 (search greedy)    0.000" in text
-    assert "one random perturbation a prompt 1.000" in text and "random ones up to the budget     1.000" in text
-    assert "failures found: search 1, random 0" in text and "smallest changes, 1 of 1" in text
+    found = replace(ROW, task_id=problem.task_id, prompt=problem.prompt.replace('\n    """\n', ' now\n    """\n'))
+    rows = [found, replace(found, search="random", outcome="failed", prompt="")]
+    print_attack(attack_job, rows, as_json=False)
+    head, _, clean, random, greedy, change = capsys.readouterr().out.splitlines()
+    assert "C1, C3, at most 20 % of the words (at least one), 12 queries a problem" in head
+    assert [line.split()[:2] for line in (clean, random, greedy)] == [
+        ["clean", "1.000"],
+        ["random", "1.000"],
+        ["greedy", "0.000"],
+    ]
+    assert greedy.split()[-2:] == ["1", "9"] and change.startswith(f"{problem.task_id}, greedy: ") and "{+" in change
     print_attack(attack_job, rows, as_json=True)
     shown = json.loads(capsys.readouterr().out)
-    assert list(shown["pass@1"]) == ["clean", "one_draw", "greedy", "random"]
-    assert shown["pass@1"]["one_draw"]["low"] is shown["pass@1"]["one_draw"]["high"] is None, "one problem"
-    assert shown["failures"] == {"greedy": 1, "random": 0} and shown["ratio"] is None
-    write_findings(attack_job, rows, tmp_path / "rows.jsonl")
+    assert [rate["under"] for rate in shown["rates"]] == ["clean", "random", "greedy"]
+    assert shown["rates"][0]["low"] is None, "one problem"
+    write_rows(rows, tmp_path / "rows.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
-    assert "{+" in lines[0]["change"] and lines[1]["change"] == ""
+    assert lines == shown["rows"] and [line["outcome"] for line in lines] == ["succeeded", "failed"]
 
 
 @pytest.mark.slow
-def test_the_command_prints_json(tmp_path, capsys):
-    arguments = ["attack", "fake", "--problems", "minicode", "--search", "random", "--budget", "4", "--limit", "3"]
+def test_the_command_prints_json(textattack, tmp_path, capsys):
+    arguments = ["attack", "fake", "--problems", "minicode", "--budget", "4", "--limit", "3"]
     with pytest.raises(SystemExit) as end:
         main([*arguments, "--storage", str(tmp_path), "--json", "--allow-code-execution"])
     output = json.loads(capsys.readouterr().out)
-    assert end.value.code == 0 and output["budget"] == 4 and len(output["rows"]) == 3
+    assert end.value.code == 0 and output["budget"] == 4 and len(output["rows"]) == 6
 
 
 @pytest.mark.slow
-def test_a_chat_model_is_attacked_in_its_chat_template(tmp_path):
+def test_a_chat_model_is_attacked_in_its_chat_template(textattack, tmp_path):
     model = make_chat_model("chatml", tmp_path / "model").location
-    attacked = job(model, prompt_format="chat", search="random", max_new_tokens=2, limit=2)
-    assert {row.strategy for row in run_attack(attacked, Store(tmp_path / "store"), no_progress)} == {"random"}
+    attacked = job(model, prompt_format="chat", max_new_tokens=2, limit=2)
+    assert len(run_attack(attacked, Store(tmp_path / "store"), no_progress)) == 4
     request = attacked.prompter(resolve(model).ref()).request("0", attacked.problems[0], attacked.problems[0].prompt)
     assert request.prompt.startswith("<|im_start|>user\n") and request.stop == ("<|im_end|>",)
     assert attacked.extract is Extract.AUTO and job(model).extract is Extract.NONE
@@ -194,7 +199,8 @@ def test_an_adapter_that_was_trained_on_a_base_in_few_bits_is_told(card, is_told
     assert caplog.messages == [f"{told}; an attack has no `quantize`"] * is_told
 
 
-def test_tokens_without_embeddings_are_an_error_before_work(tmp_path):
+def test_tokens_without_embeddings_are_an_error_before_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(attack_run, "require_textattack", lambda: None)
     model = write_scripted(tmp_path / "model", byte_tokenizer(pieces=["one", "two"]), rows=257).location
     with pytest.raises(UsageError, match=r"can't be run: its tokenizer has 259 tokens, and it has embeddings for 257"):
         run_attack(job(model), Store(tmp_path / "store"), no_progress)

@@ -1,15 +1,15 @@
+"""An attack on one prompt: textattack's searches change words of the description, within the limits."""
+
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
 
-from raysweep.errors import UsageError
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.textattack.loading import load_textattack
 from raysweep.prompts.regions import protected_words, split_prompt
-from raysweep.records import Segment, Spec
-from raysweep.tools.attack.queries import AttackLimits, AttackOutcome, AttackResult, Queries, Reaction, Target
-from raysweep.tools.attack.search import SEARCHES, _shrink, attack
-from raysweep.tools.attack.word_changes import Size, size_of, word_edits
+from raysweep.records import Spec
+from raysweep.tools.attack.search import FAILED_TESTS, SEARCHES, AttackResult, attack
+from raysweep.tools.attack.transformation import CANDIDATES, keep_code, word_swaps
 
 pytestmark = pytest.mark.slow
 
@@ -18,122 +18,124 @@ PROMPT = (
     'all.\n    >>> largest([1, 2])\n    2\n    """\n'
 )
 WORDS = 13  # of natural language
-TARGET = Target("T/1", tuple(split_prompt(PROMPT, "largest")), protected_words(PROMPT))
-METHODS = [PERTURBATIONS.create(Spec(name)) for name in ("C1", "C2", "C3")]
+SEGMENTS, PROTECTED = tuple(split_prompt(PROMPT, "largest")), protected_words(PROMPT)
+FREE = ["Return", "the", "of", "all", "positive", "and", "none", "of", "the", "others", "at", "all"]
 
 
-def size_from_clean(prompt: str) -> Size:
-    """The size of the change of the clean prompt into another one."""
-    return size_of(word_edits([Segment(PROMPT, True)], [Segment(prompt, True)]))
+@pytest.fixture(scope="module", autouse=True)
+def loaded():
+    """Import textattack now and not when tests are collected, which every process does: it takes seconds."""
+    pytest.importorskip("nltk", reason="textattack isn't installed")
+    load_textattack()
+
+
+def methods(*names):
+    return [PERTURBATIONS.create(Spec(name)) for name in names]
+
+
+def changed(prompt: str) -> list[tuple[str, str]]:
+    """The words before and after a change that keeps their number."""
+    return [pair for pair in zip(PROMPT.split(), prompt.split(), strict=True) if len({*pair}) > 1]
 
 
 class Model:
-    """Fails once `enough` of the words in `wants` have changed; records the prompts in `asked`."""
+    """Fails without one of the words in `wants`; records the prompts in `asked`."""
 
-    def __init__(self, wants: Sequence[str], enough: int = 1) -> None:
-        self.wants, self.enough, self.asked = wants, enough, []
+    def __init__(self, *wants: str) -> None:
+        self.wants, self.asked = wants, []
 
-    def __call__(self, prompts: Sequence[str]) -> list[Reaction]:
+    def __call__(self, prompts: Sequence[str]) -> list[float]:
         self.asked += prompts
-        return [self._reaction(prompt) for prompt in prompts]
-
-    def _reaction(self, prompt: str) -> Reaction:
-        gone = sum(word not in prompt.split() for word in self.wants)
-        return Reaction(gone < self.enough, gone / (len(self.wants) or 1))
+        return [0.0 if {*self.wants} <= {*prompt.split()} else FAILED_TESTS for prompt in prompts]
 
 
-def attacked(model: Callable, strategy: str, budget: int = 200, max_changed: float = 0.2, **more) -> AttackResult:
+def attacked(model: Callable, search: str, budget: int = 200, max_changed: float = 0.2, seed: int = 1) -> AttackResult:
     return attack(
-        TARGET, METHODS, model, AttackLimits(budget, max_changed), strategy=strategy, seed=more.get("seed", 1)
+        "T/1",
+        SEGMENTS,
+        PROTECTED,
+        methods("C1", "C2", "C3"),
+        model,
+        search=search,
+        budget=budget,
+        max_changed=max_changed,
+        seed=seed,
     )
 
 
-@pytest.fixture(params=SEARCHES)
-def strategy(request):
-    if request.param == "beam":
-        pytest.importorskip("nltk", reason="textattack isn't installed")
-    return request.param
+@pytest.mark.parametrize("search", SEARCHES)
+def test_a_change_that_makes_the_model_fail_is_found(search):
+    model = Model("positive", "none")
+    result = attacked(model, search)
+    assert result.outcome == "succeeded" and 1 < result.queries == len(model.asked)
+    assert result.prompt in model.asked and result.words == len(changed(result.prompt)) <= 2
+    assert result.word_share == result.words / WORDS and model([result.prompt]) == [FAILED_TESTS]
 
 
-def test_finds_a_change_and_reports_the_smallest(strategy):
-    model = Model(["positive", "none"])
-    result = attacked(model, strategy)
-    assert result.outcome == AttackOutcome.SUCCEEDED and 1 < result.found_after <= result.queries == len(model.asked)
-    assert result.words == 1 and result.word_share == 1 / WORDS and 0 < result.character_share < 0.2
-    assert size_from_clean(result.prompt).words == 1
-
-
+@pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize("budget", [1, 7, 40])
-def test_no_prompt_is_asked_twice_and_never_more_than_the_budget(strategy, budget):
-    model = Model([])
-    model._reaction = lambda prompt: Reaction(True, 0.0)
-    result = attacked(model, strategy, budget)
-    assert len(set(model.asked)) == len(model.asked) == result.queries <= budget
-    assert result.outcome == AttackOutcome.FAILED and result.prompt == "" and result.found_after == 0
-    assert budget < 40 or result.queries == 40
+def test_the_budget_is_kept_and_used_up(search, budget):
+    model = Model()
+    assert attacked(model, search, budget) == AttackResult("T/1", search, "failed", budget, "", 0, 0.0)
+    assert budget - 10 <= len(model.asked) <= budget, "textattack asks a repeated prompt once, and counts it again"
 
 
-def test_only_words_of_the_description_change_and_no_more_than_allowed(strategy):
-    model = Model([])
-    model._reaction = lambda prompt: Reaction(True, len(prompt) % 7 / 7)
-    attacked(model, strategy, 60)
+@pytest.mark.parametrize("search", SEARCHES)
+def test_only_words_of_the_description_change_and_no_more_than_allowed(search):
+    model = Model()
+    attacked(lambda prompts: [score + len(prompts[0]) % 7 / 70 for score in model(prompts)], search, 60)
     start, end = PROMPT.index("Return"), PROMPT.index("\n    >>>")
     for prompt in model.asked:
         assert prompt.startswith(PROMPT[:start]) and prompt.endswith(PROMPT[end:]) and " numbers," in prompt
-        assert size_from_clean(prompt).words <= int(0.2 * WORDS)
-    model.asked.clear()
-    attack(TARGET, METHODS, model, AttackLimits(40, 0.2, 0.04), strategy=strategy, seed=1)
-    assert len(model.asked) == 40 and max(size_from_clean(prompt).characters for prompt in model.asked) == 2
+        assert len(prompt.split()) < len(PROMPT.split()) or len(changed(prompt)) <= int(0.2 * WORDS)
 
 
-def test_a_problem_that_the_model_fails_clean_is_skipped_with_one_query(strategy):
-    model = Model(["missing"])
-    assert attacked(model, strategy) == AttackResult("T/1", strategy, "skipped", 1, 0, "", 0, 0.0, 0.0)
+@pytest.mark.parametrize("search", SEARCHES)
+def test_a_problem_that_the_model_fails_clean_is_skipped_with_one_query(search):
+    assert attacked(Model("missing"), search) == AttackResult("T/1", search, "skipped", 1, "", 0, 0.0)
 
 
-def test_equal_seeds_give_equal_queries_and_a_smaller_budget_the_beginning_of_a_larger_one(strategy):
-    few, same, other, many = (Model(["a", "b"], 3) for _ in range(4))
-    results = [attacked(model, strategy, 30, seed=seed) for model, seed in ((few, 1), (same, 1), (other, 2))]
-    assert results[0] == results[1] and few.asked == same.asked != other.asked
-    attacked(many, strategy, 60)
-    assert strategy == "beam" or many.asked[:30] == few.asked  # a beam's texts come sorted, cut at the budget
+@pytest.mark.parametrize("search", SEARCHES)
+def test_equal_seeds_give_equal_queries(search):
+    same, again, other = Model(), Model(), Model()
+    results = [attacked(model, search, 30, seed=seed) for model, seed in ((same, 1), (again, 1), (other, 2))]
+    assert results[0] == results[1] and same.asked == again.asked != other.asked
 
 
-def test_the_largest_change_of_each_word_is_tried_first_and_long_content_words_before_others():
-    model = Model([])
-    attack(TARGET, METHODS, model, AttackLimits(5, 0.1), strategy="greedy", seed=1)  # one word may change
-    changed = [
-        [edit for edit in zip(PROMPT.split(), asked.split(), strict=True) if len({*edit}) > 1] for asked in model.asked
-    ]
-    assert changed[0] == [] and [len(edits) for edits in changed[1:]] == [1] * 4
-    assert [edits[0][0].strip('",') for edits in changed[1:]] == ["positive", "Return", "others", "none"]
-    assert all(len(size_from_clean(asked)) == 2 and size_from_clean(asked).characters > 1 for asked in model.asked[1:])
+def test_the_greedy_search_changes_the_word_first_without_which_the_model_fails():
+    model = Model("none")
+    result = attacked(model, "greedy")
+    ranking, swaps = model.asked[1 : len(FREE) + 1], model.asked[len(FREE) + 1 :]
+    assert {len(PROMPT) - len(prompt) - 1 for prompt in ranking} >= {len(word) for word in FREE if word != "Return"}
+    assert {pair[0] for prompt in swaps for pair in changed(prompt)} == {"none"} and result.words == 1
 
 
-def test_a_text_has_as_many_of_the_largest_changes_as_the_limits_allow():
-    model = Model([])
-    attack(TARGET, METHODS, model, AttackLimits(3, 0.25), strategy="greedy", seed=1)
-    assert [size_from_clean(asked).words for asked in model.asked] == [0, 3, 3]
-    first, second = ({word for word in PROMPT.split() if word not in asked.split()} for asked in model.asked[1:])
-    assert not first & second
+@pytest.mark.parametrize("names", [("C1", "C2", "C3"), ("W1",), ("W2",), ("textattack:WordSwapQWERTY",)])
+def test_a_candidate_differs_in_one_word(names):
+    from textattack.shared import AttackedText
+
+    text = AttackedText(PROMPT)
+    for index in (text.words.index("Return"), text.words.index("positive")):
+        texts = word_swaps(methods(*names), PROTECTED, 1)(text, indices_to_modify=[index])
+        assert len({candidate.text for candidate in texts}) == len(texts) and 0 < len(texts) <= CANDIDATES
+        start = PROMPT.index(text.words[index])
+        for candidate in texts:
+            assert candidate.text.startswith(PROMPT[:start]) and candidate.text != PROMPT
+            assert candidate.text.endswith(PROMPT[start + len(text.words[index]) :])
 
 
-def test_a_needless_change_of_a_word_is_left_out_and_no_half_of_a_change_is_tried():
-    model = Model(["none"])
-    queries = Queries(TARGET, model, AttackLimits(10, 0.5))
-    swapped = [
-        (segment.text.replace("none", "nnoe").replace("others", "otehrs"), segment) for segment in TARGET.segments
-    ]
-    queries.ask([word_edits(TARGET.segments, [replace(segment, text=text) for text, segment in swapped])])
-    _shrink(queries)
-    assert TARGET.after(queries.smallest()) == PROMPT.replace("none", "nnoe") and size_of(queries.smallest()) == (1, 2)
-    assert queries.count == 4 and {"nnoe", "none"} == {prompt.split("and ")[1].split()[0] for prompt in model.asked}
+def test_the_original_text_determines_which_words_may_be_changed():
+    from textattack.shared import AttackedText
+    from textattack.transformations import WordSwapQWERTY
 
+    def free(text):
+        return [text.words[i] for i in sorted(keep_code(SEGMENTS, PROTECTED)(text, WordSwapQWERTY()))]
 
-@pytest.mark.parametrize(
-    ("limits", "message"),
-    [((0, 0.1), "allows no query"), ((5, 0.0), "of words"), ((5, 1.5), "of words"), ((5, 0.1, 0.0), "of characters")],
-)
-def test_impossible_limits_are_refused(limits, message):
-    with pytest.raises(UsageError, match=message):
-        AttackLimits(*limits)
+    text = AttackedText(PROMPT)
+    assert free(text) == FREE, "no identifiers"
+    longer = text.replace_word_at_index(text.words.index("positive"), "positive plus")
+    assert free(longer) == FREE
+    shorter = longer.replace_word_at_index(longer.words.index("others"), "otehrs").delete_word_at_index(
+        text.words.index("the")
+    )
+    assert free(shorter) == ["Return", *FREE[2:9], "otehrs", *FREE[10:]]
