@@ -1,4 +1,4 @@
-"""Attacks one model problem by problem, by a search and at random (`raysweep attack`).
+"""Attacks one model problem by problem, greedily and at random (`raysweep attack`).
 
 The store receives each problem's result as soon as it is finished, under a key of everything that it depends on. After
 an interruption the same command resumes with the next problem.
@@ -99,7 +99,7 @@ class AttackJob:
         for method in self.members:
             if method.level not in ("character", "word") or not method.keeps_segments:
                 raise UsageError(
-                    f"--methods: {method.name} changes whole sentences, and an attack changes single words"
+                    f"--methods: {method.name} isn't about single words; name methods of characters or words"
                 )
 
     @property

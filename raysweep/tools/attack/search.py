@@ -6,8 +6,8 @@
 
 textattack counts queries: each prompt that a search sends is one, a repeated one too.
 
-Not covered: generating and judging the answers (`raysweep.tools.attack.run`), and limits on meaning that need another
-model.
+Not covered: generating and judging the answers (`raysweep.tools.attack.run`), limits on meaning that need another
+model, and an order of words with equal scores that is the same on each kind of CPU: numpy sorts them.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _tests_fail(judge: Judge, budget: int) -> Any:
         """The goal that the tests fail. Before that, the score is the answer's distance from the clean one."""
 
         def _call_model_uncached(self, attacked_text_list: Sequence[Any]) -> Sequence[float]:
-            return judge([text.text for text in attacked_text_list])
+            return judge([text.text for text in attacked_text_list]) if attacked_text_list else []
 
         def _is_goal_complete(self, model_output: float, _: Any) -> bool:
             return model_output == FAILED_TESTS

@@ -121,7 +121,7 @@ def test_a_problem_that_fails_clean_fails_under_each_search():
         ({"budget": 0}, "allows no query"),
         ({"max_changed": 0.0}, "is no share of words"),
         ({"max_changed": 1.5}, "is no share of words"),
-        ({"methods": (Spec("mix_all"),)}, "S1 changes whole sentences, and an attack changes single words"),
+        ({"methods": (Spec("mix_all"),)}, "S1 isn't about single words; name methods of characters or words"),
         ({"prompt_format": "rwa"}, "did you mean 'raw'"),
         ({"template": "instuct"}, "did you mean 'instruct'"),
         ({"template": r"{{ instruction }}\n"}, "a backslash and an n where a line end is meant"),
@@ -136,7 +136,7 @@ def test_settings_that_make_no_sense_are_refused_before_work_starts(settings, me
 
 def test_a_method_that_writes_other_descriptions_is_refused(monkeypatch):
     monkeypatch.setattr(PERTURBATIONS.get("C3"), "keeps_segments", False)
-    with pytest.raises(UsageError, match="C3 changes whole sentences, and an attack changes single words"):
+    with pytest.raises(UsageError, match="C3 isn't about single words"):
         job()
 
 
