@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.nodes import NodeFacts
@@ -37,19 +37,14 @@ def nodes_by_id() -> dict[str, NodeFacts]:
     }
 
 
-def cluster_status() -> Any:
-    """Return a `GetClusterStatusReply`: what Ray says of its nodes, of requests, and of its autoscaler (v2)."""
+def autoscaler_runs() -> bool:
+    """Return True if Ray has an autoscaler (v2), which may start nodes; Ray doesn't say which kinds."""
     from ray._private.worker import global_worker
     from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 
     reply = GetClusterStatusReply()
     reply.ParseFromString(global_worker.gcs_client.get_cluster_status(timeout_s=STATUS_SECONDS))
-    return reply
-
-
-def autoscaler_runs() -> bool:
-    """Return True if Ray has an autoscaler (v2), which may start nodes; Ray doesn't say which kinds."""
-    return bool(cluster_status().autoscaling_state.autoscaler_state_version)  # counted by it, 0 without one
+    return bool(reply.autoscaling_state.autoscaler_state_version)  # counted by it, 0 without one
 
 
 def driver_labels(nodes: Iterable[NodeFacts]) -> dict[str, str]:
