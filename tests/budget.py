@@ -24,8 +24,6 @@ TOLERANCE = 0.02
 """Part of a budget that may be unused before the budget has to be lowered."""
 GENERATED = ("command-options.md", "config.md", "contracts.md", "map.md")
 """Pages of docs/ that are written by a program."""
-VERSIONS = 5
-"""So many of the latest committed budgets are read to see that no sum has grown."""
 Counts = dict[str, dict[str, int]]
 """Numbers by what is counted, by folder."""
 
@@ -94,16 +92,17 @@ def lowered(counts: Counts, budget: Counts) -> Counts:
 
 
 def _earlier() -> list[Counts]:
-    """Return the latest committed budgets; none outside a checkout of git."""
+    """Return the committed budgets, as far as the history goes back; none outside a checkout of git."""
     name = BUDGET.relative_to(REPO).as_posix()
-    listing = subprocess.run(
-        ["git", "log", f"-{VERSIONS}", "--format=%H", "--", name], cwd=REPO, capture_output=True, text=True
-    )
-    shown = [
-        subprocess.run(["git", "show", f"{commit}:{name}"], cwd=REPO, capture_output=True, text=True).stdout
-        for commit in listing.stdout.split()
-    ]
-    return [json.loads(text) for text in shown if text]
+    commits = _git("log", "--format=%H", "--", name).split()
+    return [json.loads(text) for commit in commits if (text := _git("show", f"{commit}:{name}"))]
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], cwd=REPO, capture_output=True, text=True).stdout
+    except OSError:
+        return ""
 
 
 def main() -> int:

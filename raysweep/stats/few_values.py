@@ -48,10 +48,6 @@ class FewValuesMean:
         """The interval if there were many values, for `mean_over_seeds`, which adds Student's width by itself."""
         return Interval(self.mean - Z * self.error, self.mean + Z * self.error)
 
-    @property
-    def leaves_out_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
-
 
 def few_values_mean(
     values: Sequence[float], what: str = "value", clusters: Sequence[str] | None = None

@@ -13,13 +13,13 @@ ENTRIES = [(kind, name) for kind, registry in REGISTRIES.items() for name in reg
 
 
 BUILT_ELSEWHERE = {"nlperturbator", "S", "S1", "mix_all", "openai", "vllm", "transformers", "spacy", "nltk"}
-"""Parts that need files, models, servers or packages that not every machine has."""
+"""Parts that need files, models, servers or packages that not every machine has: their own tests hold them."""
 ARGUMENTS = {"mix": {"members": ["C1", "W2", "S3"]}}
 CASES = [
     (kind, name)
     for kind, name in ENTRIES
     if name not in BUILT_ELSEWHERE and kind not in ("exhibit-kinds", "problems", "sources", "translators")
-]  # problem sets and sources: test_data.py
+]
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_a_wait_says_since_when(tmp_path, monkeypatch):
     monkeypatch.setattr(module.time, "time", lambda: clock[0])
     file = ProgressFile(Files(str(tmp_path)), "a")
     for _ in range(2):
-        file.report_wait("1 training workers with 2 GPU on A100 each")
+        file.report_wait("2 training workers with 1 GPU on A100 each")
         clock[0] += 60
     since = time.strftime("%H:%M:%S", time.localtime(1000.0))
-    assert file.activity.wait == f"1 training workers with 2 GPU on A100 each, since {since}"
+    assert file.activity.wait == f"2 training workers with 1 GPU on A100 each, since {since}"

@@ -6,7 +6,7 @@
 
 Trained numbers differ by processor, so `record` and `check` run on the same machine. Numbers are compared by name and
 value, not as text. What is meant to go is named in gone.txt, a line each: ``PATTERN: why``, where the pattern is one of
-a shell for the number's name, such as ``choice-*.csv|*``.
+a shell for the number's name, such as ``choice-*.csv|*``. It excuses that a number is missing, not another value.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ STORED = HERE / "results"
 GONE = HERE / "gone.txt"
 TOLERANCE = 1e-9
 """Relative difference of floating-point numbers that a sum in another order may make."""
+SMALLEST = 1e-15
+"""A difference from 0 that it may make."""
 SHOWN = 20
 """Most differing numbers that are printed of each part."""
 MOST_ROWS_BYTES = 300_000
@@ -44,19 +46,34 @@ PARTS = (KEYS, VERDICTS, *SWEEPS)
 
 
 def differences(now: Numbers, before: Numbers) -> list[str]:
-    """Return a line for each number of before that is missing or another one now, without those of gone.txt."""
-    gone = [line.partition(": ")[0] for line in GONE.read_text().splitlines() if line]
-    lines = []
-    for name, value in before.items():
-        if (name not in now or not _equal(now[name], value)) and not any(fnmatchcase(name, one) for one in gone):
-            lines.append(f"{name}: {value}, now {now.get(name, 'missing')}")
-    return lines
+    """Return a line for each number that is another one now, that is missing, or that is new in a table of before.
+
+    A missing one that gone.txt names is left out. So are tables, and keys of configs, that weren't there before.
+    """
+    gone = [line.split(": ", 1) for line in GONE.read_text().splitlines()]
+    tables = {_table(name) for name in before}
+    lines = [f"{name}: {value}, now {now[name]}" for name, value in before.items() if not _equal(now.get(name), value)]
+    return [
+        *lines,
+        *(
+            f"{name}: {value}, now missing"
+            for name, value in before.items()
+            if name not in now and not any(fnmatchcase(name, pattern) for pattern, _ in gone)
+        ),
+        *(f"{name}: new, {value}" for name, value in now.items() if name not in before and _table(name) in tables),
+    ]
 
 
-def _equal(one: float | str, other: float | str) -> bool:
+def _table(name: str) -> str:
+    return name.partition("|")[0]
+
+
+def _equal(one: float | str | None, other: float | str) -> bool:
+    if one is None:  # it is missing, which is told apart
+        return True
     if isinstance(one, str) or isinstance(other, str):
         return one == other
-    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or (math.isnan(one) and math.isnan(other))
+    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=SMALLEST) or (math.isnan(one) and math.isnan(other))
 
 
 def stored_differences() -> Iterator[tuple[str, list[str]]]:

@@ -18,7 +18,6 @@ def test_it_is_scipys_interval():
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
     assert (found.n, found.mean) == (5, pytest.approx(0.17))
     assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
-    assert not found.leaves_out_zero and few_values_mean([0.4, 0.5, 0.45]).leaves_out_zero
 
 
 def test_five_normal_numbers_are_covered_in_95_of_100_cases():
@@ -30,14 +29,13 @@ def test_five_normal_numbers_are_covered_in_95_of_100_cases():
 def test_one_number_and_equal_numbers_have_no_interval():
     one, equal, none = few_values_mean([0.5], "pair"), few_values_mean([0.5, 0.5]), few_values_mean([])
     assert one.mean == 0.5 and isnan(one.low) and one.note == "no interval from one pair"
-    assert equal.mean == 0.5 and isnan(equal.high) and equal.note == ALIKE and not equal.leaves_out_zero
+    assert equal.mean == 0.5 and isnan(equal.high) and equal.note == ALIKE
     assert isnan(none.mean) and none.n == 0
 
 
 def test_clusters_that_are_alike_have_no_interval():
     pairs = few_values_mean([0.1, 0.3, 0.3, 0.1], "pair", ["a", "a", "b", "b"])
     assert pairs.mean == pytest.approx(0.2) and isnan(pairs.low) and pairs.note == BALANCED
-    assert not pairs.leaves_out_zero
 
 
 def test_an_undefined_number_is_refused():

@@ -1,8 +1,8 @@
 """Kind ``choice``: which model answers a kind of prompts best, how sure that is and what it costs, in three sentences.
 
-Models are compared by pass@1 on the problems that all of them have verdicts on; RD ranks nothing, because it also falls
-when clean pass@1 falls. One is better where the 95 % interval of its lead over the next one, on the same problems and
-seeds, leaves out 0. The sentences stand in choice.jinja.
+Models are compared by pass@1 on the problems that all of them have verdicts on, and on the seeds that all have; RD
+ranks nothing, because it also falls when clean pass@1 falls. One is better where the 95 % interval of its lead over the
+next one, on the same problems and seeds, leaves out 0. The sentences stand in choice.jinja.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Candidate:
         model: the base model.
         recipe: that it was fine-tuned by; of a base model ``none``.
         training_set: that it was fine-tuned on, or ``base``.
-        rates: pass@1 of the problems, for each seed of its training; of a base model for `NO_SEED`.
+        rates: pass@1 of the problems, for each seed that is compared; of a base model for `NO_SEED`.
+        seeds: how many seeds it has.
         clean: mean pass@1 of these problems on clean prompts, 0 to 1; NaN if unknown.
         name: the model in words.
     """
@@ -57,6 +58,7 @@ class Candidate:
     recipe: str
     training_set: str
     rates: Mapping[int, Sequence[float]]
+    seeds: int
     clean: float
     name: str
 
@@ -116,13 +118,21 @@ class BestModel(Exhibit):
 
 
 def _candidates(evidence: Evidence, name: TestSetName) -> list[Candidate]:
-    """Return the models with verdicts on a test set, all with the same problems; none if these are too few."""
+    """Return the models with verdicts on a test set, all with the same problems; none if these are too few.
+
+    Of fine-tuned models count the seeds that all have, or all seeds if none is shared.
+    """
     order = evidence.frame.order
     groups: dict[tuple[str, str, str], dict[int, Mapping[TestSetName, ProblemRates]]] = {}
     for cell, by_test in evidence.rates.items():
         if name in by_test and cell.training_set not in (*order.pairs, *order.ways):
             seed = NO_SEED if cell.training_set == BASE else cell.seed
             groups.setdefault((cell.model, cell.recipe, cell.training_set), {})[seed] = by_test
+    seeds_of = {labels: len(seeds) for labels, seeds in groups.items()}
+    of_tuned = [set(seeds) for seeds in groups.values() if NO_SEED not in seeds]
+    if of_tuned and (shared := set.intersection(*of_tuned)):
+        kept = {*shared, NO_SEED}
+        groups = {labels: {seed: of for seed, of in seeds.items() if seed in kept} for labels, seeds in groups.items()}
     each = [by_test[name].rates for seeds in groups.values() for by_test in seeds.values()]
     tasks = [task for task in each[0] if all(task in rates for rates in each)] if each else []
     if len(tasks) < FEWEST:
@@ -134,7 +144,7 @@ def _candidates(evidence: Evidence, name: TestSetName) -> list[Candidate]:
         on_clean = [by_test[name[0], CLEAN].rates for by_test in seeds.values() if (name[0], CLEAN) in by_test]
         clean = [of[task] for of in on_clean for task in tasks if task in of]
         words = _named(evidence.frame, *labels, sum(model == labels[0] for model, _ in tuned))
-        found.append(Candidate(*labels, rates, fmean(clean) if clean else math.nan, words))
+        found.append(Candidate(*labels, rates, seeds_of[labels], fmean(clean) if clean else math.nan, words))
     return found
 
 
@@ -149,6 +159,8 @@ def _conclusion(evidence: Evidence, name: TestSetName) -> Conclusion | None:
     made_by = (best.model, best.recipe, best.training_set)
     seconds = [one.seconds for one in evidence.trainings if (one.model, one.recipe, one.training_set) == made_by]
     lead = best.lead(second) if second is not None else best.estimated()
+    if second is not None and lead is not None and lead.value < 0:
+        lead = None  # on other seeds than those of both it is ahead
     environment = templates("exhibits")
     environment.filters.update(percent=PASS.format, duration=duration)
     text = environment.get_template("choice.jinja").render(
@@ -160,7 +172,7 @@ def _conclusion(evidence: Evidence, name: TestSetName) -> Conclusion | None:
         base=base,
         lead=lead,
         is_sure=lead is not None and lead.low > 0,
-        over=_over(best, second, lead, max(evidence.frame.order.seeds, *(len(one.rates) for one in candidates))),
+        over=_over(best, second, lead, max(evidence.frame.order.seeds, *(one.seeds for one in candidates))),
         seconds=fmean(seconds) if seconds else math.nan,
     )
     return Conclusion(*(" ".join(sentence.split()) for sentence in text.split("\n\n")))

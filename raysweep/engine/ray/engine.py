@@ -24,6 +24,7 @@ from raysweep.engine.progress import ProgressFile, require_ended_well
 from raysweep.engine.ray.cluster.cluster import Cluster, Placements, placements
 from raysweep.engine.ray.cluster.cordons import leave_cordoned_node, outside_cordons
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, begin_here
+from raysweep.engine.ray.cluster.idle import watch_idle
 from raysweep.engine.ray.cluster.lives import ask_nodes_for_lives, watch_lives
 from raysweep.engine.ray.cluster.node_versions import require_equal_versions
 from raysweep.engine.ray.cluster.node_watch import watching_nodes
@@ -94,6 +95,9 @@ class RayEngine(Engine):
         for task in tasks:
             needs = task.needs.capped(self._nodes.most_memory)
             asked.setdefault(repr(needs), ([], needs))[0].append(task.id)
+        self._watches.enter_context(
+            watch_idle(self._progress, {task.id: self._placed(task).training.in_words for task in tasks})
+        )
         problems = unplaceable(asked.values(), self._nodes, self._cluster.waiting_driver)
         if problems and not may_grow:
             raise UsageError("\n".join(problems))

@@ -23,6 +23,7 @@ from raysweep.engine.ray.perturbing import perturb_with_ray
 from raysweep.engine.ray.training import train_with_ray
 from raysweep.programs import Verdict
 from raysweep.records import Completion, PerturbedRow
+from raysweep.units import count
 
 TRAIN_SETTINGS = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1e7", "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5"}
 """Ray Train's settings, unless the environment has others. Workers may wait for hours while other cells hold their
@@ -57,7 +58,7 @@ class RayStages(Stages):
         placed, cell = self.placed.training, progress.activity.id
         tags = {"model": self.model, "recipe": self.recipe}
         is_capped = self._require_gpu_hours("training", placed)
-        _report_wait("training workers", training.workers, placed, progress)
+        _report_wait("training worker", training.workers, placed, progress)
         with self.training_places(cell, training.workers), self._excusing_cordons(progress):
             return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
 
@@ -99,7 +100,7 @@ class RayStages(Stages):
         is_capped = self._require_gpu_hours("generation", placed)
         if placed.in_trial and self.placed.training.gpus:
             return self._reported(LocalStages().generate(job, progress), report, progress)
-        _report_wait("generation processes", 1, placed, progress)
+        _report_wait("generation process", 1, placed, progress)
         results = generate_with_ray(job, placed, self.generators, progress, self.keeper, is_capped=is_capped)
         return self._reported(results, report, progress)
 
@@ -159,6 +160,6 @@ class RayStages(Stages):
         return is_capped
 
 
-def _report_wait(processes: str, number: int, placed: Placement, progress: ProgressFile) -> None:
+def _report_wait(process: str, number: int, placed: Placement, progress: ProgressFile) -> None:
     if not placed.in_trial:
-        progress.report_wait(f"{number} {processes} with {placed.in_words} each")
+        progress.report_wait(f"{count(number, process)} with {placed.in_words}{' each' if number > 1 else ''}")

@@ -69,12 +69,13 @@ def seconds_left(activities: Mapping[str, Activity], wanted: Sequence[str], now:
     Where no models are wanted, inputs count. What an earlier run has done is ended, and tells no pace.
     """
     units = [name for name in wanted if MODEL.search(name)] or wanted
-    begun = [one.started for one in activities.values() if one.started]
+    here = [activities[name] for name in units if name in activities and activities[name].started]
     ended = [activities[name] for name in units if name in activities and activities[name].state in (DONE, FAILED)]
-    here = sum(bool(one.started) for one in ended)
-    if not here or now - min(begun) < STEADY_SECONDS:
+    counted = sum(one.state in (DONE, FAILED) for one in here)
+    seconds = now - min((one.started for one in here), default=now)
+    if not counted or seconds < STEADY_SECONDS:
         return None
-    return (now - min(begun)) * (len(units) - len(ended)) / here
+    return seconds * (len(units) - len(ended)) / counted
 
 
 class Silence:

@@ -303,7 +303,7 @@ def _amount(activity: Activity) -> str:
     if activity.has_died and activity.state == RUNNING:
         return activity.death
     if activity.waits and activity.state == RUNNING:
-        return f"waits for {activity.waits}"
+        return f"waits for {activity.wait}"
     news = silence(time.time() - activity.updated) if activity.state == RUNNING else ""
     amount = f" {activity.done:,}/{activity.total:,}" if activity.total else ""
     again = f", attempt {activity.attempt}" if activity.attempt > 1 else ""

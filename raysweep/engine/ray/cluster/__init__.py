@@ -13,6 +13,7 @@ ray_lost.py      stops the sweep or an actor when its Ray has died
 drains.py        knows which nodes are announced to be taken away, and excuses attempts that ended for that
 local_nodes.py   finds the nodes of Ray on this machine, and drains them
 providers.py     asks a cloud's metadata server whether this machine's end is announced
+idle.py          says what a sweep waits for while none of its tasks runs
 lives.py         asks nodes whether processes of theirs live, and marks the activities of those that have died
 orphans.py       frees placement groups of trials that died
 """

@@ -87,16 +87,17 @@ def run_alone(text: str, tests: Tests | None, report: Reporter, has_cases: bool)
 def _run(code: CodeType, text: str, tests: Tests | None) -> tuple[str, str, str]:
     """Return the `raysweep.programs.Outcome`, one line about it, and the parts of the tests that passed."""
     names: dict[str, Any] = {"__builtins__": builtins}
+    of_tests: dict[str, Any] = {}
     sources = {PROGRAM: text}
     try:
         exec(code, names)
-        names.pop(PARTS, None)  # a program's own list of parts doesn't count
         if tests is not None:
-            sources[TESTS] = tests[0]
-            exec(tests[1], names)
+            sources[TESTS], of_tests = tests[0], names
+            of_tests.pop(PARTS, None)  # a program's own list of parts doesn't count
+            exec(tests[1], of_tests)
     except BaseException as error:
-        return *outcome_of(error, sources, frame_of), parts_passed(names)
-    return "passed", "", parts_passed(names)
+        return *outcome_of(error, sources, frame_of), parts_passed(of_tests)
+    return "passed", "", parts_passed(of_tests)
 
 
 def _run_cases(code: CodeType, text: str, tests: CodeType, report: Reporter) -> tuple[str, str, str]:
