@@ -77,8 +77,8 @@ SOLVER = {"name": "solver", "generator": {"name": "fake", "share": 0.5}}
 """A model of the quickstart that solves half of the problems, also those in Java."""
 COUNTED = ("n", "passed", "harness_errors", "pairs", "lost", "won")
 """Whole numbers of the stored frames that are results, not labels."""
-VARYING = ("hours", "seconds", "signature", "notes", "note")
-"""Columns, by parts of their names, that differ from run to run or are words."""
+VARYING = ("hours", "seconds", "memory", "signature", "note")
+"""Columns and metrics, by parts of their names, that differ from run to run or are words."""
 SETS = {
     "humaneval": ("humaneval", "human_eval/HumanEval.jsonl.gz"),
     "mbpp-plus": ("mbpp-plus={}", "mbppplus/MbppPlus.jsonl.gz"),
@@ -173,7 +173,7 @@ def _cells(file: str, rows: Iterable[Mapping[str, object]], measured: set[str]) 
         (f"{'|'.join([file, *(str(row[name]) for name in row if name not in (*measured, 'note'))])}|{column}", value)
         for row in rows
         for column in sorted(measured & row.keys())
-        if (value := row[column]) is not None
+        if (value := row[column]) is not None and not any(part in str(row.get("metric")) for part in VARYING)
     )
 
 
