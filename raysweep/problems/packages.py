@@ -6,7 +6,6 @@ No program on them is run: it would fail whatever a model wrote. They have no ve
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,10 +16,7 @@ from raysweep.execution.runtimes import identity
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import Sandbox
 from raysweep.records import Problem
-from raysweep.units import count
-
-NAMED = 5
-"""Problems, and modules, that a line names."""
+from raysweep.units import count, first_of
 
 
 @dataclass(frozen=True)
@@ -57,20 +53,10 @@ class EnvironmentFacts:
 
     @property
     def words(self) -> str:
-        has = f"environment {self.environment!r} ({self.python}), Python {self.version} with "
-        has += count(self.packages, "package")
-        if not self.lacking:
-            return f"{has}; none of its problems lacks a module"
-        return f"{has}; it {self.lacking_words}"
-
-    @property
-    def lacking_words(self) -> str:
-        modules = Counter(name for names in self.lacking.values() for name in names).most_common()
-        listed = [f"{name} ({count(number, 'problem')})" for name, number in modules]
-        verb = "is" if len(self.lacking) == 1 else "are"
-        cost = f"{len(self.lacking):,} of {count(self.problems, 'problem')} {verb} left out"
-        by_problem = [f"{task_id} ({', '.join(names)})" for task_id, names in self.lacking.items()]
-        return f"lacks {_first(listed)}, so {cost}: {_first(by_problem)}"
+        python = f"Python {self.version} with {count(self.packages, 'package')}"
+        modules = ", ".join(f"{name} ({first_of(tasks, 'problem')})" for name, tasks in self.tasks.items())
+        cost = f"problems left out: {len(self.lacking):,} of {self.problems:,}; modules that they lack"
+        return f"environment {self.environment!r} ({self.python}), {python}; {cost}: {modules or 'none'}"
 
 
 def environment_facts(
@@ -125,8 +111,3 @@ def _needed(text: str) -> frozenset[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     return frozenset(name.partition(".")[0] for name in needed_modules(tree))
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"

@@ -13,7 +13,6 @@ from rich.text import Text
 from raysweep.cli.views.console import new_console, print_json
 from raysweep.machine import VERSION
 from raysweep.tools.doctor.check import Check, State, worst_state
-from raysweep.units import count
 
 NAME_WIDTH = 12
 MARKS = {
@@ -60,7 +59,5 @@ def _line(check: Check, console: Console) -> Text:
 def _summary(checks: list[Check]) -> str:
     states = [check.state for check in checks]
     errors, warnings = states.count(State.ERROR), states.count(State.WARNING)
-    numbers = [count(number, what) for number, what in ((errors, "error"), (warnings, "warning")) if number]
-    if errors:
-        return f"not everything works here: {', '.join(numbers)}"
-    return "sweeps can run here" + (f": {numbers[0]}" if numbers else "")
+    begin = "not everything works here" if errors else "sweeps can run here"
+    return f"{begin}; errors: {errors}, warnings: {warnings}"

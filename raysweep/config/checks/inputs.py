@@ -387,7 +387,7 @@ def _environment(config: SweepConfig, at: int, problem_set: ProblemSet) -> Itera
         yield ("execution", "environments", name), error
         return
     if facts.problems and len(facts.lacking) == facts.problems:
-        why = f"the environment {name!r} {facts.lacking_words}; {facts.advice}, or name another environment"
+        why = f"{facts.words}; {facts.advice}, or name another environment"
         yield ("evaluation", "problems", at), why
 
 

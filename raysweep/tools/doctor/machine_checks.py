@@ -34,7 +34,6 @@ GIB = 2**30
 ENOUGH_MEMORY = 5 * GIB  # the quickstart on Ray needs so much
 ENOUGH_SPACE = 10 * GIB
 FULL = 0.95  # share of a disk; above it Ray stores nothing more there
-SHORT = "name a short, writable folder on a local disk"
 
 
 def versions(present: Mapping[str, str], requirements: Sequence[str]) -> Check:
@@ -45,19 +44,21 @@ def versions(present: Mapping[str, str], requirements: Sequence[str]) -> Check:
     from packaging.requirements import Requirement
 
     needs = [Requirement(text) for text in requirements]
-    missing = [need for need in needs if need.name not in present]
-    outside = [need for need in needs if need.name in present and not need.specifier.contains(present[need.name], True)]
-    if missing or outside:
-        texts = [f"{need.name} is missing" for need in missing]
-        texts += [f"{need.name} {present[need.name]} is not {need.specifier}" for need in outside]
-        packages = [f"'{need.name}{need.specifier}'" for need in (*missing, *outside) if need.name != "Python"]
-        advice = f"pip install {' '.join(packages)}" if packages else f"use Python {TESTED['Python']}"
-        return Check("versions", State.ERROR, ", ".join(texts), advice)
+    wrong = [
+        need for need in needs if need.name not in present or not need.specifier.contains(present[need.name], True)
+    ]
+    if wrong:
+        texts = [f"{need.name} {present.get(need.name, 'missing')}, not {need.specifier}" for need in wrong]
+        advice = f"install {' '.join(repr(f'{need.name}{need.specifier}') for need in wrong)}"
+        return Check("versions", State.ERROR, "; ".join(texts), advice)
     other = [name for name, tested in TESTED.items() if name in present and _minor(present[name]) != tested]
+    shown = dict.fromkeys((*SHOWN, *other))
+    text = ", ".join(f"{name} {present[name]}" for name in shown if name in present)
     if other:
-        text = ", ".join(f"{name} {present[name]} (tested: {TESTED[name]})" for name in other)
-        return Check("versions", State.WARNING, text, "nothing while all works; if not, try the tested ones first")
-    return Check("versions", State.OK, ", ".join(f"{name} {present[name]}" for name in SHOWN if name in present))
+        tested = ", ".join(f"{name} {TESTED[name]}" for name in other)
+        advice = "nothing while all works; if not, try the tested ones first"
+        return Check("versions", State.WARNING, f"{text}; tested: {tested}", advice)
+    return Check("versions", State.OK, text)
 
 
 def installed() -> dict[str, str]:
@@ -86,8 +87,8 @@ def required() -> list[str]:
 
 
 def memory(amounts: Memory) -> Check:
-    whole = size(amounts.total) if amounts.limit is None else f"{size(amounts.limit)} (a control group's limit)"
-    text = f"{whole}, {size(amounts.available)} available"
+    limit = size(amounts.limit) if amounts.limit is not None else "none"
+    text = f"{size(amounts.total)}, limit of a control group: {limit}, {size(amounts.available)} available"
     if amounts.available >= ENOUGH_MEMORY:
         return Check("memory", State.OK, text)
     advice = "close other programs, do one cell at a time (--set ray.cpus=1), or without Ray (--engine local)"
@@ -99,15 +100,12 @@ def accelerators(seen: Accelerators) -> Check:
     if seen.devices:
         alike = Counter(f"{device.name}, {size(device.memory)}" for device in seen.devices)
         return Check("accelerators", State.OK, "; ".join(f"{number} x {what}" for what, number in alike.items()))
+    driver, hidden = ("yes" if known else "no" for known in (seen.driver, seen.hidden))
+    build = f"torch built for {seen.build or 'CPU'}"
+    text = f"none: CPU only; NVIDIA driver: {driver}, {build}, hidden by CUDA_VISIBLE_DEVICES: {hidden}"
     if seen.hidden or not seen.driver:
-        why = " (CUDA_VISIBLE_DEVICES hides all)" if seen.hidden else ""
-        return Check("accelerators", State.OK, f"none: CPU only{why}")
-    if seen.build:
-        text = f"an NVIDIA driver is loaded, but torch, built for {seen.build}, finds no device"
-        advice = "see `nvidia-smi`; update the driver, or install a torch built for its CUDA version"
-    else:
-        text = "an NVIDIA driver is loaded, but this torch is built for CPU only"
-        advice = "install a CUDA build of torch; pytorch.org names the command"
+        return Check("accelerators", State.OK, text)
+    advice = "see `nvidia-smi`; update the driver, or install a torch built for its CUDA version (pytorch.org)"
     return Check("accelerators", State.WARNING, text, advice)
 
 
@@ -131,18 +129,15 @@ def isolation() -> Check:
 
 def isolation_of(level: Level, missing: Mapping[str, str]) -> Check:
     """Judge how far model-written programs are isolated; `missing`: layers that don't work here, with the reason."""
+    lacks = "; ".join(f"{layer}: {reason}" for layer, reason in missing.items())
+    text = f"level {level.value}; layers that are missing: {lacks or 'none'}"
     if level is Level.STRONG:
-        text = "namespaces, Landlock, seccomp and limits around every program"
-        return Check("isolation", State.OK, f"level {level.value}: {text}")
-    lacks = "; ".join(f"no {layer}: {reason}" for layer, reason in missing.items())
-    text = f"level {level.value}{f' ({lacks})' if lacks else ''}"
-    allow = "allow what is missing (the kernel, the container's settings)"
-    if level < Sandbox().require:
-        advice = f"{allow}; or accept it with execution.require: {level.value}, where nothing can be harmed"
-        return Check("isolation", State.ERROR, text, advice)
-    java = ", and no Java: it needs Landlock to be above the level limits" if "landlock" in missing else ""
-    advice = f"{allow}; sweeps run, unless execution.require asks for more{java}"
-    return Check("isolation", State.WARNING, text, advice)
+        return Check("isolation", State.OK, text)
+    advice = (
+        "allow what is missing (the kernel, the container's settings); or, where nothing can be harmed, set "
+        f"execution.require to {level.value}; Java needs Landlock to be above the level limits"
+    )
+    return Check("isolation", State.ERROR if level < Sandbox().require else State.WARNING, text, advice)
 
 
 def store(storage: str | None) -> Check:
@@ -160,15 +155,8 @@ def store(storage: str | None) -> Check:
         tempfile.TemporaryDirectory(prefix=".raysweep-", dir=there).cleanup()
     except OSError as error:
         raise UsageError(f"storage {root!r} can't be made: {error.strerror}; give another with --storage") from None
-    return storage_of(path, machine.disk(there))
-
-
-def storage_of(path: Path, disk: Disk) -> Check:
-    text = f"{path}, {size(disk.free)} free" + (f" ({disk.kind})" if disk.kind else "")
-    if disk.free < ENOUGH_SPACE:
-        advice = "free some, or give another disk with --storage: 1 B weights fill 2 to 4 GB, more while training"
-        return Check("storage", State.WARNING, text, advice)
-    return Check("storage", State.OK, text)
+    advice = "free some, or give another disk with --storage: 1 B weights fill 2 to 4 GB, more while training"
+    return _space("storage", path, machine.disk(there), ENOUGH_SPACE, advice)
 
 
 def temp_folder(temporary: Path) -> Check:
@@ -176,22 +164,21 @@ def temp_folder(temporary: Path) -> Check:
     from raysweep.engine.ray.cluster.temp_folders import DEFAULT, VARIABLE, sockets_root, why_no_sockets
 
     root, refused = sockets_root()
+    way = f"name a short, writable folder on a local disk: export TMPDIR={DEFAULT}, and no {VARIABLE}"
     for folder in dict.fromkeys((temporary, root)):
         if reason := why_no_sockets(folder):
-            is_rays = folder == DEFAULT
-            advice = "it must be writable, and on a local disk" if is_rays else f"{SHORT}: export TMPDIR={DEFAULT}"
-            return Check("temp folder", State.ERROR, f"no sockets can be made below {folder}: {reason}", advice)
+            return Check("temp folder", State.ERROR, f"no sockets can be made below {folder}: {reason}", way)
     if refused:
-        return Check("temp folder", State.WARNING, refused, f"{SHORT}, or take {VARIABLE} out of the environment")
-    return temp_folder_of(root, machine.disk(root))
+        return Check("temp folder", State.WARNING, refused, way)
+    disk = machine.disk(root)
+    advice = f"free some: on a disk that is {FULL:.0%} full Ray stores no objects"
+    return _space("temp folder", root, disk, (1 - FULL) * disk.total, advice)
 
 
-def temp_folder_of(folder: Path, disk: Disk) -> Check:
-    text = f"{folder}, {size(disk.free)} free"
-    if disk.free < (1 - FULL) * disk.total:
-        advice = f"free some: on a disk that is {FULL:.0%} full Ray stores no objects"
-        return Check("temp folder", State.WARNING, f"{text} of {size(disk.total)}", advice)
-    return Check("temp folder", State.OK, text)
+def _space(name: str, folder: Path, disk: Disk, least: float, advice: str) -> Check:
+    text = f"{folder}, {size(disk.free)} of {size(disk.total)} free ({disk.kind or 'unknown file system'})"
+    is_enough = disk.free >= least
+    return Check(name, State.OK if is_enough else State.WARNING, text, "" if is_enough else advice)
 
 
 def _minor(version: str) -> str:

@@ -13,7 +13,7 @@ from raysweep.programs import COMPILED, DEFAULT_SANDBOX
 from raysweep.quality.linting import fingerprint
 from raysweep.records import Spec
 from raysweep.tools.doctor.check import Check, State
-from raysweep.units import count, size
+from raysweep.units import size
 
 if TYPE_CHECKING:
     from raysweep.config.fields import ProblemsConfig
@@ -32,10 +32,11 @@ def language() -> Check:
     here = {**tagger.fingerprint(), **synonyms.fingerprint()}
     resources = f"{here['tagger']}, WordNet {here['wordnet']}"
     ready = [name for name in TRANSLATORS.names() if TRANSLATORS.create(Spec(name)).is_ready]
+    found = f"{resources}; translators for S1: {', '.join(ready) or 'none'}"
     if ready:
-        return Check("language", State.OK, f"{resources}; S1 by {', '.join(ready)}")
-    advice = "S1 needs it: apt install apertium apertium-eng-spa, or hub models (docs/perturbations.md)"
-    return Check("language", State.WARNING, f"{resources}; no translator", advice)
+        return Check("language", State.OK, found)
+    advice = "apt install apertium apertium-eng-spa, or hub models (docs/perturbations.md)"
+    return Check("language", State.WARNING, found, advice)
 
 
 def ray(address: str | None, storage: str | None) -> Check:
@@ -57,7 +58,7 @@ def ray(address: str | None, storage: str | None) -> Check:
     answer = probe(address)
     if answer.problem:
         return Check("Ray", State.ERROR, answer.problem, answer.advice)
-    has = f"{count(answer.nodes, 'node')}, {count(round(answer.cpus), 'CPU')}, {count(round(answer.gpus), 'GPU')}"
+    has = f"{answer.nodes} nodes, {answer.cpus:g} CPUs, {answer.gpus:g} GPUs"
     named = storage or os.environ.get("RAYSWEEP_STORAGE")
     store = open_store(named)
     if named:
@@ -71,8 +72,7 @@ def ray(address: str | None, storage: str | None) -> Check:
             require_shared_store(nodes, store.files, allow_mixed=False)
     finally:
         cluster.stop()
-    reach = f"all reach {store.root}" if named else "whether they reach the store is seen with --storage"
-    alike = f"all with the versions of this machine; {reach}"
+    alike = f"all with the versions of this machine; store that all reach (--storage): {named or 'not asked'}"
     return Check("Ray", State.OK, f"Ray {answer.ray} answers at {answer.address}: {has}; {alike}")
 
 
@@ -143,17 +143,14 @@ def compilers() -> Check:
 
 def environment(config: SweepConfig, problems: ProblemsConfig) -> Check:
     """Ask the environment of a config's problem set for the modules that its problems import."""
-    from raysweep.problems.packages import NAMED, environment_facts
+    from raysweep.problems.packages import environment_facts
 
     limit = config.evaluation.limit
     facts = environment_facts(problems.label, config.problem_set(problems), config.execution.sandbox, limit)
     found = f"{facts.problem_set}: {facts.words}"
-    if not facts.lacking:
-        return Check("environment", State.OK, found)
-    if len(facts.lacking) > NAMED:
-        by_module = "; ".join(f"{module}: {', '.join(tasks)}" for module, tasks in facts.tasks.items())
-        found = f"{found}. All of them: {by_module}"
-    return Check("environment", State.WARNING, found, f"{facts.advice}, or go on without these problems")
+    if facts.lacking:
+        return Check("environment", State.WARNING, found, f"{facts.advice}, or go on without these problems")
+    return Check("environment", State.OK, found)
 
 
 def pylint() -> Check:

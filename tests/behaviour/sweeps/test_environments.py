@@ -47,7 +47,7 @@ def test_problems_without_their_packages_have_no_verdict_and_those_whose_referen
         [],
     )
     (facts,) = environments_of(config)
-    assert facts.words.endswith("; it lacks absent_a (1 problem), so 1 of 4 problems is left out: T/1 (absent_a)")
+    assert facts.words.endswith("; problems left out: 1 of 4; modules that they lack: absent_a (T/1)")
     found = environment(config, config.evaluation.problems[0])
     assert found.state is State.WARNING and found.found == f"mine: {facts.words}"
     assert not run_sweep(config, RunOptions(str(tmp_path / "store"), "local")).errors

@@ -690,13 +690,13 @@ def test_each_mistake_about_an_environment_is_one_line_at_its_place(tmp_path):
         "here: /gone/python": "execution.environments.here: there is no /gone/python on this machine; make the environ",
         f"here: {tmp_path}": f"execution.environments.here: {tmp_path} is a folder; name the Python in it: ",
         "here: /bin/true": "execution.environments.here: /bin/true can't be asked for its packages: ",
-        f"here: {sys.executable}": "evaluation.problems.1: the environment 'here' lacks absent_a (1 problem), so 1 "
-        "of 1 problem is left out: T/0 (absent_a); install the packages that have these modules in it, or name ",
+        f"here: {sys.executable}": f"evaluation.problems.1: environment 'here' ({sys.executable}), Python ",
         "cpp: gone": "execution.environments.cpp: 'cpp' is the name of a language; choose another name",
     }
     for given, said in mistakes.items():
         overrides = (f"evaluation.problems=[{named}]", f"execution.environments={{{given}}}")
         (line,) = [line.rpartition("}, ")[2] for line in findings(NANO, *overrides)]
         assert line.startswith(said), line
+        assert ("absent_a (T/0); install the packages that have" in line) == (sys.executable in given), line
     lines = findings(NANO, f"evaluation.problems=[{named}]", "execution.environments={her: /bin/true}")
     assert len(lines) == 2 and "no environment is called 'here' (did you mean 'her'?)" in lines[1]
