@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 LONGEST = 309
@@ -23,6 +23,14 @@ def first_of(names: Sequence[str], noun: str, shown: int = 3) -> str:
     """Return the first of several names, and how many more there are: ``a, b, c and 2 more cells``."""
     more = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {more:,} more {noun}{'s' * (more != 1)}" if more > 0 else "")
+
+
+def by_text(found: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each text of pairs of name and text, with all names that have it: ``a, b: text``."""
+    names: dict[str, dict[str, None]] = {}
+    for name, text in found:
+        names.setdefault(text, {})[name] = None
+    return [f"{', '.join(of_text)}: {text}" for text, of_text in names.items()]
 
 
 def formatted(number: float, form: str) -> str:

@@ -15,13 +15,10 @@ from typing import TYPE_CHECKING
 
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.units import count
+from raysweep.units import count, first_of
 
 if TYPE_CHECKING:
     from raysweep.planning.plan import CellPlan
-
-SHOWN = 3
-"""Most texts that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +44,9 @@ class ControlTexts:
 
     @property
     def words(self) -> str:
-        shown = ", ".join(map(repr, self.texts[:SHOWN])) + " and others" * (len(self.texts) > SHOWN)
-        verb = "holds" if self.holding == 1 else "hold"
-        of_them = f"{self.holding:,} of {count(self.of, self.kind)} of {self.where} {verb} {shown}"
-        read = f"{', '.join(self.models)} {'reads' if len(self.models) == 1 else 'read'}"
-        read += " control tokens there, not characters (docs/training.md)"
-        return f"{of_them}, such as {self.kind} {self.first}: {read}"
+        shown = first_of([repr(text) for text in self.texts], "text")
+        hold = f"{self.holding:,} of {count(self.of, self.kind)} with {shown}, such as {self.kind} {self.first}"
+        return f"{self.where}: {hold}; control tokens, not characters, to {', '.join(self.models)} (docs/training.md)"
 
 
 def control_texts(config: SweepConfig, cells: Iterable[CellPlan]) -> list[ControlTexts]:

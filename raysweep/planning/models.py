@@ -6,16 +6,12 @@ Nothing is trained or downloaded beside configs and tokenizers; the networks tha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.config.training import ONLY
 from raysweep.errors import HopelessError, RaysweepError, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, WantedModel
 from raysweep.hashing import canonical_json
@@ -31,9 +27,6 @@ from raysweep.models.quantizing import method_of
 from raysweep.models.traits import read_traits
 from raysweep.planning.keys import BLANKS
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
-from raysweep.planning.predictions.costs import base_shape
-from raysweep.prompts.answers.reasoning import closing_of
-from raysweep.prompts.answers.ways import PATCHES
 from raysweep.prompts.repair.styles import STYLES
 from raysweep.prompts.templates import (
     CHAT,
@@ -45,15 +38,13 @@ from raysweep.prompts.templates import (
     has_chat_template,
     strips_prompts,
     template_shown,
-    training_prompt,
 )
 from raysweep.records import ModelKind, ModelRef, Spec
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.editors.base import EDITORS, require_block
 from raysweep.trainers.kinds import kind_of, place_of, rewrites
-from raysweep.trainers.lora import linear_layers, unadapted
-from raysweep.trainers.objectives.responses import encode_responses, joined_in_words, joined_prompts
+from raysweep.units import by_text
 
 SHOWN = {
     RAW: "prompts as they are",
@@ -65,8 +56,7 @@ SHOWN = {
 }
 """The templates in words; anything else is a Jinja string."""
 STRIPPED = "prompts without the blanks at their ends"
-ROWS_READ = 1000
-"""Training rows whose tokens a plan compares with those of their prompts."""
+UNUSED_TEMPLATE = "its chat template isn't used; `template: chat` (of `evaluate`: --prompt-format chat) would use it"
 ASKED = "What is asked for?"
 """A request behind which a prompt's end is looked at."""
 LONGEST_END = 60
@@ -75,159 +65,69 @@ NAMING = ("targets", "modules_to_save")
 """The settings of LoRA that name modules."""
 
 
-@dataclass(frozen=True)
-class TrainedWeights:
-    """What a recipe trains of a model. `modules`: those that an adapter changes; empty: all weights are trained."""
+def model_lines(plan: SweepPlan) -> list[str]:
+    """Return what a plan does with its base models, a line for each finding and the models that it holds for.
 
-    recipe: str
-    modules: tuple[str, ...]
-    trained: int
-    total: int
-    adapter: str = ""  # LoRA or IA3
-    unadapted: tuple[str, ...] = ()  # linear layers that PEFT can't adapt in this architecture, so it leaves them out
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """One base model. `shown`: what it and its fine-tuned versions are shown, and where answers end, in words.
-
-    `traits`: where texts end, limits, and what its tokenizer adds, in words; empty for a model that is made here.
-
-    `positions`: the most tokens of its texts, where a recipe without `max_tokens` would take longer rows; else None.
-
-    `unused_chat_template`: its tokenizer brings one that the config doesn't use. `weights`: of each recipe; none for a
-    model that is made here, to whose network and tokenizer the config says all.
-
-    `left_out`: the tensors of its files without a place in it, in words.
-    """
-
-    model: str
-    shown: str
-    unused_chat_template: bool
-    weights: tuple[TrainedWeights, ...]
-    positions: int | None = None
-    traits: str = ""
-    left_out: str = ""
-
-
-def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
-    asked = [(prompt_format, tuned, PromptTemplate(model.template)) for tuned in (False, True)]
-    base, tuned = (
-        STRIPPED if strips_prompts(*of) else SHOWN.get(template_shown(*of).name, "prompts in a Jinja template")
-        for of in asked
-    )
-    both = f"{base}; fine-tuned: {tuned}" if model.recipes and tuned != base else base
-    both += f", with the system prompt {model.system_prompt!r}" if model.system_prompt else ""
-    given = ", ".join(f"{name}: {json.dumps(value)}" for name, value in model.template_arguments.items())
-    return f"{both}, with {given}" if given else both
-
-
-def _ends_in_words(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> str:
-    """Say how prompts in a chat template or Jinja string end, and which day they show; empty for other templates."""
-    asked, day = config.evaluation.prompt_format, config.evaluation.date or ""
-    own = model.prompt_template(day, tokenizer)
-    shown = [template_shown(asked, tuned, own) for tuned in (False, True)[: 1 + bool(model.recipes)]]
-    words = []
-    for template in dict.fromkeys(one for one in shown if one.is_form and (one.name != CHAT or tokenizer is not None)):
-        text = template.fill(ASKED)
-        end = text.rpartition(ASKED)[2][-LONGEST_END:]
-        if opened := template.opened(text):
-            words.append(f"they end with {end!r}: the model reasons first, so the signature is in the task")
-        elif opening := template.answer_opening:
-            why = f"the model writes marks before an answer, such as {opening!r}"
-            words.append(f"they end with {end!r}: {why}, so the signature is in the task")
-        else:
-            end = template.begun(text, BLANKS.strip()).removesuffix(BLANKS.strip()).rpartition(ASKED)[2][-LONGEST_END:]
-            words.append(f"they end with {end!r} and the signature")
-        if template == own and opened and model.recipes:
-            words.append(f"training rows close its reasoning with {closing_of(opened)!r}")
-        elif template == own and template.answer_opening and model.recipes:
-            words.append("training rows have these before their response")
-        if template.shown_day:
-            words.append(f"its template shows a date: {template.shown_day} (`evaluation.date`), not the clock's")
-    return "".join(f"; {text}" for text in words)
-
-
-def _joined(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> str:
-    """Say of how many of the first training rows the tokenizer joins prompt and response; empty where of none."""
-    assert config.training is not None
-    template, words = model.prompt_template(config.evaluation.date or "", tokenizer), []
-    used = {trained.source or ONLY for trained in config.sets_of(model)}
-    for of in config.training.row_sources:
-        with suppress(UsageError):  # another check says so
-            rows = list(islice(config.source(of.rows).rows(), ROWS_READ)) if of.name in used else []
-            texts = [(training_prompt(row, template), row.output) for row in rows]
-            encoded = encode_responses(texts, template)
-            tokens = [(prompt, one.ids) for (prompt, _), one in zip(texts, encoded, strict=True)]
-            if joined := joined_prompts(tokens, template):
-                of_rows = f"{joined:,} of the first {len(rows):,} training rows{f' of {of.name}' * bool(of.name)}"
-                words.append(joined_in_words(of_rows, joined))
-    return "".join(f"; {text}" for text in words)
-
-
-def prompt_lines(config: SweepConfig) -> list[str]:
-    return shown_lines(
-        {model.name: shown_in_words(config.evaluation.prompt_format, model) for model in config.judged_models}
-    )
-
-
-def shown_lines(words: Mapping[str, str]) -> list[str]:
-    if len(words) > 1 and len(set(words.values())) == 1:
-        return [f"all models are shown {next(iter(words.values()))}"]
-    return [f"{name} is shown {text}" for name, text in words.items()]
-
-
-def unused_template_line(models: Sequence[str]) -> str:
-    way = "a tokenizer with a chat template, which `template: chat` would use (of `evaluate`: --prompt-format chat)"
-    return f"{', '.join(models)}: {way}" if models else ""
-
-
-def unused_templates(config: SweepConfig, cells: Iterable[CellPlan]) -> list[str]:
-    traits = {cell.base.name: cell.base.traits for cell in cells}
-    with_one = [name for name, of in traits.items() if of is not None and of.has_chat_template]
-    return [model.name for model in config.models if model.name in with_one and not _uses_chat(model, config)]
-
-
-def _uses_chat(model: ModelConfig, config: SweepConfig) -> bool:
-    return CHAT in (model.template, config.evaluation.prompt_format)
-
-
-def model_facts(plan: SweepPlan) -> tuple[ModelFacts, ...]:
-    """Return the facts of each base model of a plan.
+    Of each model: the prompts that it and its fine-tuned versions are shown, and how they end; its texts' ends and
+    limits; the weights that each recipe trains; and tensors of its files that have no place in it.
 
     Raises:
         UsageError: a recipe names modules that the model doesn't have, or its generator can't run it.
     """
-    left_out = require_recipes_fit(plan.cells)
+    found = list(require_recipes_fit(plan.cells).items())
     require_generators_fit(plan.cells)
     require_teachers_fit(plan.teachers)
-    cells: dict[str, list[CellPlan]] = {}
-    for cell in plan.cells:
-        cells.setdefault(cell.base.name, []).append(cell)
-    facts = (_facts(model, plan.config, cells[model.name]) for model in plan.config.judged_models)
-    return tuple(replace(of_model, left_out=left_out.get(of_model.model, "")) for of_model in facts)
+    for model in plan.config.judged_models:
+        cells = [cell for cell in plan.cells if cell.base.name == model.name]
+        found += [(model.name, text) for text in _findings(model, plan.config, cells)]
+    return by_text(found)
 
 
-def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> ModelFacts:
-    trained = [cell for cell in cells if cell.recipe is not None and cell.is_fine_tuned]
-    recipes = {_shown_recipe(config, cell): cell.recipe for cell in trained if cell.recipe is not None}
-    base, uses_chat = cells[0].base, _uses_chat(model, config)
+def prompt_lines(config: SweepConfig) -> list[str]:
+    return by_text((model.name, _shown(config.evaluation.prompt_format, model)) for model in config.judged_models)
+
+
+def _shown(prompt_format: str, model: ModelConfig) -> str:
+    states = (False, True)[: 1 + bool(model.recipes)]  # fine-tuned or not
+    asked = [(prompt_format, tuned, PromptTemplate(model.template)) for tuned in states]
+    names = [
+        STRIPPED if strips_prompts(*of) else SHOWN.get(template_shown(*of).name, "prompts in a Jinja template")
+        for of in asked
+    ]
+    system = {"system_prompt": model.system_prompt} if model.system_prompt else {}
+    arguments = [f"{name}: {json.dumps(value)}" for name, value in {**system, **model.template_arguments}.items()]
+    return ", with ".join(["; fine-tuned: ".join(dict.fromkeys(names)), *arguments])
+
+
+def _ends(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> Iterator[str]:
+    """Yield how prompts in a chat template or Jinja string end, and which day they show."""
+    own = model.prompt_template(config.evaluation.date or "", tokenizer)
+    shown = [template_shown(config.evaluation.prompt_format, tuned, own) for tuned in (False, True)]
+    for template in dict.fromkeys(shown[: 1 + bool(model.recipes)]):
+        if template.is_form and (template.name != CHAT or tokenizer is not None):
+            text = template.fill(ASKED)
+            marks, begun = template.opened(text) or template.answer_opening, BLANKS.strip()
+            text = text if marks else template.begun(text, begun).removesuffix(begun)
+            then = "what the model writes before its answer" if marks else "the signature"
+            yield f"prompts end with {text.rpartition(ASKED)[2][-LONGEST_END:]!r}, then comes {then}"
+            if template.shown_day:
+                yield f"the template shows a date: {template.shown_day} (`evaluation.date`)"
+
+
+def _findings(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Iterator[str]:
+    base = cells[0].base
     tokenizer = load_tokenizer(base.ref) if base.ref is not None else None
-    unused = tokenizer is not None and not uses_chat and has_chat_template(tokenizer)
-    traits = read_traits(base.ref, tokenizer).words if base.ref is not None else ""
-    weights = tuple(_trained(base, recipe, label) for label, recipe in recipes.items() if base.ref)
-    shape = base_shape(base)
-    positions = shape.positions if shape else None
-    shorter = positions is not None and any(recipe.max_tokens > positions for recipe in recipes.values())
-    shown = shown_in_words(config.evaluation.prompt_format, model) + _ends_in_words(model, config, tokenizer)
-    if trained and tokenizer is not None and base.architecture == "causal":
-        shown += _joined(model, config, tokenizer)
-    whole = {pair.extract for cell in cells for pair in cell.pairs if pair.extract.needs_whole_answers}
-    if whole:
-        programs = f"programs are taken out of whole answers, by `extract: {config.evaluation.extract}`"
-        what = "patches are taken out of whole answers" if whole <= set(PATCHES) else programs
-        shown += f"; no stop string of a problem ends an answer: {what}"
-    return ModelFacts(model.name, shown, unused, weights, positions if shorter else None, traits)
+    yield _shown(config.evaluation.prompt_format, model)
+    yield from _ends(model, config, tokenizer)
+    if any(pair.extract.needs_whole_answers for cell in cells for pair in cell.pairs):
+        yield f"no stop string ends an answer (`extract: {config.evaluation.extract}`)"
+    if base.ref is None:
+        return
+    if CHAT not in (model.template, config.evaluation.prompt_format) and has_chat_template(tokenizer):
+        yield UNUSED_TEMPLATE
+    yield read_traits(base.ref, tokenizer).words
+    recipes = {_shown_recipe(config, cell): cell.recipe for cell in cells if cell.recipe and cell.is_fine_tuned}
+    yield from (_trained(base, recipe, label) for label, recipe in recipes.items())
 
 
 def _shown_recipe(config: SweepConfig, cell: CellPlan) -> str:
@@ -240,12 +140,9 @@ def _shown_recipe(config: SweepConfig, cell: CellPlan) -> str:
 
 def unused_settings(writers: Iterable[CellPlan | TeacherAnswersPlan]) -> list[str]:
     """Return a line for each kind of settings of models that `generate` would follow and raysweep doesn't."""
-    alike: dict[str, dict[str, None]] = {}
-    for writer in writers:
-        if writer.base.traits and GENERATORS.get(writer.generator.name).needs_model:
-            words = unused_in_words(writer.base.traits.settings, writer.decoding)
-            alike.setdefault(words, {})[writer.base.name] = None
-    return [f"{', '.join(names)}: {words}" for words, names in alike.items() if words]
+    own = [writer for writer in writers if GENERATORS.get(writer.generator.name).needs_model]
+    known = [(of.base.name, unused_in_words(of.base.traits.settings, of.decoding)) for of in own if of.base.traits]
+    return by_text((name, text) for name, text in known if text)
 
 
 def require_recipes_fit(cells: Iterable[CellPlan]) -> dict[str, str]:
@@ -403,16 +300,15 @@ def _adapter_of_base(base: BasePlan) -> tuple[ModelKind, Mapping[str, Any]]:
     return base.ref.kind, adapter_config(base.ref)
 
 
-def _trained(base: BasePlan, recipe: Recipe, label: str) -> TrainedWeights:
-    if TRAINERS.get(recipe.trainer).kind is not ModelKind.ADAPTER:
-        total = _count(_network(base))
-        return TrainedWeights(label, (), total, total)
-    total, adapted = _adapted(base, recipe, label)
-    adapter = {"lora": "LoRA", "ia3": "IA3"}.get(recipe.trainer, recipe.trainer)
-    refused = unadapted(base.family) if recipe.trainer == "lora" else ()
-    left_out = tuple(name for name in linear_layers(_network(base)) if name in refused) if refused else ()
-    modules = tuple(adapted_modules(adapted))
-    return TrainedWeights(label, modules, _count(adapted, trainable=True), total, adapter, left_out)
+def _trained(base: BasePlan, recipe: Recipe, label: str) -> str:
+    if TRAINERS.get(recipe.trainer).kind is ModelKind.ADAPTER:
+        total, adapted = _adapted(base, recipe, label)
+        trained, where = _count(adapted, trainable=True), ", ".join(adapted_modules(adapted))
+    else:
+        total = trained = _count(_network(base))
+        where = "all modules"
+    share = f"{100 * trained / total:.3g} % of the model's {total:,}"
+    return f"recipe {label} ({recipe.trainer}) trains {trained:,} weights, {share}: {where}"
 
 
 def _adapted(base: BasePlan, recipe: Recipe, label: str) -> tuple[int, Any]:

@@ -28,7 +28,6 @@ from raysweep.storage.store import Store
 from raysweep.trainers.base import JOINED, TRAINERS, Services, TrainJob
 from raysweep.trainers.checks import check_precision
 from raysweep.trainers.editors.planted import plant, token_pairs
-from raysweep.trainers.objectives.responses import joined_in_words
 
 VALIDATION_SET = "validation_set"
 """The count of a model's manifest with the key of the validation rows that its losses are of."""
@@ -92,7 +91,10 @@ def _train(node: Node, train: Callable[[Services], dict[str, Any]], workers: int
     work.stages.train(run, work.progress)
     counts = work.store.counts(node)
     if joined := counts.get(JOINED):
-        work.progress.note(joined_in_words(f"{node.label}: {joined:,} of {counts['rows']:,} rows", joined))
+        work.progress.note(
+            f"{node.label}: {joined:,} of {counts['rows']:,} rows have prompts whose tokens by themselves, in "
+            "generation, are others: the tokenizer joins prompt and response, or the chat template goes on otherwise"
+        )
 
 
 def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, group: str, services: Services) -> dict[str, Any]:

@@ -22,8 +22,6 @@ from raysweep.planning.models import (
     require_generators_fit,
     require_recipes_fit,
     unused_settings,
-    unused_template_line,
-    unused_templates,
 )
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.planner import build_plan
@@ -47,7 +45,7 @@ from raysweep.sweep.guards import (
 )
 from raysweep.sweep.report.notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
-from raysweep.units import count
+from raysweep.units import by_text, count
 
 log = logging.getLogger("raysweep")
 
@@ -134,13 +132,11 @@ def _require_usable(plan: SweepPlan, store: Store, options: RunOptions) -> tuple
     require_generators_fit(cells)
     for texts in require_readable(config, cells):
         log.warning("%s", texts.words)
-    for line in [*(f"{name}: {words}" for name, words in left_out.items()), *unused_settings([*cells, *teachers])]:
+    for line in [*by_text(left_out.items()), *unused_settings([*cells, *teachers])]:
         log.warning("%s", line)
     for there in environments_of(config) if cells else ():
         if there.lacking:
             log.warning("programs on %s: %s; %s", there.problem_set, there.words, there.advice)
-    if unused := unused_template_line(unused_templates(config, cells)):
-        log.info("%s", unused)
     _require_environments(config, cells, options)
     require_teachers(config, missing_artefacts, options.engine)
     parallel = 1 if config.checkpoint_every else 0  # 1 on another Ray, too, whose machines are not known yet

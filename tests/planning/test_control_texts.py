@@ -45,48 +45,35 @@ def config(folder: Path, outputs: list[str], prompt: str = "", recipes: bool = T
     )
 
 
-def told(config: SweepConfig) -> list[str]:
-    return [texts.words for texts in control_texts(config, build_plan(config).cells)]
+def told(config: SweepConfig) -> list[tuple[object, ...]]:
+    found = control_texts(config, build_plan(config).cells)
+    return [(of.models, of.where, of.holding, of.of, of.first, of.texts) for of in found]
 
 
+SOURCE = "training.source"
 ROWS = [
     (["plain", "x = '<S>'", "a < s > b"], []),
-    (
-        ["print('<s>0</s>')", "plain", "'</s>'"],
-        [
-            "2 of 3 rows of training.source hold '</s>', '<s>', such as row 0000000: one reads control tokens there, "
-            "not characters (docs/training.md)"
-        ],
-    ),
-    (
-        ["plain", f"stop = {EOS!r}"],
-        [
-            f"1 of 2 rows of training.source holds {EOS!r}, such as row 0000001: one, two read control tokens there, "
-            "not characters (docs/training.md)"
-        ],
-    ),
+    (["print('<s>0</s>')", "plain", "'</s>'"], [(("one",), SOURCE, 2, 3, "0000000", ("</s>", "<s>"))]),
+    (["plain", f"stop = {EOS!r}"], [(("one", "two"), SOURCE, 1, 2, "0000001", (EOS,))]),
     (
         ["<fim_prefix>a", "<s>"],
         [
-            "1 of 2 rows of training.source holds '<s>', such as row 0000001: one reads control tokens there, "
-            "not characters (docs/training.md)",
-            "1 of 2 rows of training.source holds '<fim_prefix>', such as row 0000000: two reads control tokens there, "
-            "not characters (docs/training.md)",
+            (("one",), SOURCE, 1, 2, "0000001", ("<s>",)),
+            (("two",), SOURCE, 1, 2, "0000000", ("<fim_prefix>",)),
         ],
     ),
 ]
 
 
-@pytest.mark.parametrize(("outputs", "lines"), ROWS)
-def test_rows_are_counted_for_each_model_and_equal_counts_told_once(outputs, lines, tmp_path):
-    assert told(config(tmp_path, outputs)) == lines
+@pytest.mark.parametrize(("outputs", "found"), ROWS)
+def test_rows_are_counted_for_each_model_and_equal_counts_told_once(outputs, found, tmp_path):
+    assert told(config(tmp_path, outputs)) == found
 
 
 @pytest.mark.parametrize("prompt", ["Return <s>.", f"Split at {EOS}.", "Strip </s>"])
 def test_prompts_are_counted_too(prompt, tmp_path):
-    (line,) = told(config(tmp_path, ["<s>"], prompt, recipes=False))
-    assert line.startswith("1 of 1 prompt of mine holds ")
-    assert "such as prompt t/0" in line
+    (found,) = told(config(tmp_path, ["<s>"], prompt, recipes=False))
+    assert found[1:5] == ("mine", 1, 1, "t/0")
 
 
 @pytest.mark.parametrize(("outputs", "prompt"), [(["[PAD]"], ""), (["a", "x[PAD]"], ""), (["a"], "Pad with [PAD].")])

@@ -8,10 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from raysweep.cli.views.plan import _model_lines
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
-from raysweep.planning.models import model_facts, require_recipes_fit
+from raysweep.planning.models import model_lines, require_recipes_fit
 from raysweep.planning.plan import SweepPlan
 from raysweep.planning.planner import build_plan
 from tests.models.configs import make_random
@@ -108,8 +107,7 @@ def test_tensors_that_a_model_leaves_out_are_a_line_of_the_plan(tmp_path):
     plan = existing(model)
     ((name, words),) = require_recipes_fit(plan.cells).items()
     assert (name, words.partition(",")[0]) == ("own", "its files hold 1 tensor")
-    (facts,) = model_facts(plan)
-    assert f"own: {words}" in list(_model_lines([facts]))
+    assert f"own: {words}" in model_lines(plan)
 
 
 def existing(model: Path) -> SweepPlan:

@@ -111,5 +111,5 @@ def test_without_pylint_a_run_is_refused_with_the_extra_and_a_plan_lists_it(monk
     plan = build_plan(load_config(path, missing=missing), tolerant=True)
     print_plan(plan_facts(plan, Store(tmp_path / "store"), missing), as_json=False)
     assert missing == [f"line 13, {line}"]
-    assert "28 of base models, 28 to lint" in capsys.readouterr().out
+    assert "files: 28, to lint: 28" in capsys.readouterr().out
     assert not planned(quality=None).quality, "without code quality it isn't needed"

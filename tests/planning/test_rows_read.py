@@ -20,27 +20,16 @@ def source(tmp_path, *rows):
     return f"training.source={{name: jsonl, path: {path}}}"
 
 
-def lines(tmp_path, *rows):
-    return [line for of in rows_read(load_config(NANO, [source(tmp_path, *rows), INSTRUCT])) for line in of.lines]
-
-
-def test_columns_that_nobody_reads_and_rows_in_turns_are_told(tmp_path):
-    assert lines(tmp_path, *[{**ROW, "system": None, "tools": []}] * 16) == []
+def test_columns_that_nobody_reads_and_rows_in_turns_are_counted(tmp_path):
     rows = [{"messages": TALK, "id": 1}, {"messages": TALK[1:3], "source": "x"}, {**ROW, "rejected": "a - b"}]
-    assert lines(tmp_path, *rows, *[ROW] * 13) == [
-        "training.source: not read of its rows: messages.name, id, source, rejected; `rejected: {field: "
-        "rejected}` and an objective that compares pairs, such as dpo, read `rejected`",
-        "training.source: 1 of 16 rows has earlier turns, which stand in the prompt; the loss is that of the last "
-        "answer alone",
-        "training.source: 1 of 16 rows with a system text of the row's own",
+    assert list(rows_read(load_config(NANO, [source(tmp_path, *rows, *[ROW] * 13), INSTRUCT]))) == [
+        "training.source: rows: 16, 1 with earlier turns, 1 with a system text; not read: messages.name, id, source, "
+        "rejected"
     ]
 
 
-def test_answers_that_have_the_loss_are_told(tmp_path):
-    rows = [{"messages": TALK}, *[ROW] * 15]
-    given = [source(tmp_path, *rows), INSTRUCT, "recipes.tiny.loss_on=all"]
-    (told,) = (line for of in rows_read(load_config(NANO, given)) for line in of.lines if "loss" in line)
-    assert told.endswith("which stand in the prompt; the loss is that of all answers (`loss_on: all`)")
+def test_an_earlier_answer_is_followed_by_what_the_template_ends_answers_with(tmp_path):
+    given = [source(tmp_path, {"messages": TALK}, *[ROW] * 15), INSTRUCT, "recipes.tiny.loss_on=all"]
     same = (
         "{{ system }}{% for t in history %}{{ t.question }}{{ t.answer }}{{ eos_token }}{% endfor %}{{ instruction }}"
     )

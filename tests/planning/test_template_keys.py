@@ -8,7 +8,7 @@ import pytest
 
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
-from raysweep.planning.models import model_facts
+from raysweep.planning.models import model_lines
 from raysweep.planning.planner import build_plan
 from raysweep.stages.inputs import model_ref
 from tests.models.scripted import byte_tokenizer, chat_bytes, write_scripted
@@ -33,12 +33,11 @@ def parts(folder: Path, *overrides: str) -> tuple[dict[str, object], dict[str, o
 @pytest.mark.parametrize(
     ("name", "facts", "words"),
     [
-        ("plain", {}, "they end with '<|assistant|>' and the signature"),
-        ("opens reasoning", {"opens": "<think>\n"}, r"training rows close its reasoning with '\n</think>\n\n'"),
-        ("reads the clock", {"day": "2024-07-26"}, "its template shows a date: 2024-07-26 (`evaluation.date`)"),
-        ("has a date", {}, "and the signature"),
-        ("has channels", {"answers": CHANNEL}, f"such as '{CHANNEL}', so the signature is in the task; training rows"),
-        ("has code tags", {"answers": "<code>\n"}, r"such as '<code>\n', so the signature is in the task"),
+        ("plain", {}, "prompts end with '<|assistant|>', then comes the signature"),
+        ("opens reasoning", {"opens": "<think>\n"}, "then comes what the model writes before its answer"),
+        ("reads the clock", {"day": "2024-07-26"}, "the template shows a date: 2024-07-26 (`evaluation.date`)"),
+        ("has a date", {}, "then comes the signature"),
+        ("has channels", {"answers": CHANNEL}, "then comes what the model writes before its answer"),
     ],
 )
 def test_how_a_template_ends_and_the_day_it_shows_are_in_keys_and_plans(name, facts, words, tmp_path):
@@ -47,8 +46,7 @@ def test_how_a_template_ends_and_the_day_it_shows_are_in_keys_and_plans(name, fa
     for spec in (completions["prompt"], recipe):
         assert {key: spec[key] for key in ("opens", "day", "answers") if key in spec} == facts
     given = [model_at(tmp_path / "model"), "evaluation.prompt_format=native"]
-    (model,) = model_facts(build_plan(load_config(NANO, given)))
-    assert words in model.shown
+    assert words in "\n".join(model_lines(build_plan(load_config(NANO, given))))
 
 
 @pytest.mark.parametrize(
@@ -66,8 +64,7 @@ def test_what_a_template_writes_around_answers_is_in_the_keys_of_what_shows_it(n
     assert (completions["prompt"].get("begins", ""), recipe.get("written", "")) == (begins, written)
     assert "written" not in completions["prompt"] and "begins" not in recipe
     given = [model_at(tmp_path / "model"), "evaluation.prompt_format=native"]
-    (model,) = model_facts(build_plan(load_config(NANO, given)))
-    assert f"they end with {words} and the signature" in model.shown
+    assert f"m: prompts end with {words}, then comes the signature" in model_lines(build_plan(load_config(NANO, given)))
 
 
 def test_arguments_of_a_chat_template_are_in_the_keys_of_all_that_it_shows_and_in_no_others(tmp_path):
@@ -81,8 +78,8 @@ def test_arguments_of_a_chat_template_are_in_the_keys_of_all_that_it_shows_and_i
         of_template = spec.get("prompt", spec)
         assert of_template["arguments"] == {"enable_thinking": False} and "answers" not in of_template
     config = load_config(NANO, [model_at(tmp_path / "model"), "evaluation.prompt_format=native", given])
-    (model,) = model_facts(build_plan(config))
-    assert "with enable_thinking: false; they end with" in model.shown and r"</think>\n\n' and the sign" in model.shown
+    lines = "\n".join(model_lines(build_plan(config)))
+    assert "with enable_thinking: false\n" in lines and r"</think>\n\n', then comes the signature" in lines
     cell = next(cell for cell in build_plan(config).cells if cell.is_fine_tuned)
     assert cell.recipe and cell.recipe.template_arguments == cell.template_arguments == {"enable_thinking": False}
 
@@ -126,8 +123,6 @@ def test_a_tokenizer_with_code_of_its_own_renders_its_chats(tmp_path):
     given = [trusted, "evaluation.prompt_format=native"]
     cell = next(cell for cell in build_plan(load_config(NANO, given)).cells if cell.is_fine_tuned)
     assert cell.pairs[0].completions.spec["prompt"]["opens"] == "<think>\n"
-    (model,) = model_facts(build_plan(load_config(NANO, given)))
-    assert "they end with '<think>\\n': the model reasons first" in model.shown
 
 
 def test_another_day_is_another_key_where_a_template_shows_one_and_a_wrong_one_is_told(tmp_path):

@@ -377,7 +377,8 @@ class _Costs:
         return (
             f"hours are estimates, from FLOPs at {shares} of a card's peak and bytes at {BANDWIDTH_SHARE:.0%} of its "
             f"bandwidth, as one H100 reached; prompts of {ASSUMED_PROMPT_TOKENS} tokens, completions of {tokens}; "
-            "without starts, loading and the execution of programs"
+            "without starts, loading and the execution of programs; on CPUs they are known once a training of the same "
+            "model by the same recipe was measured"
         )
 
     def assumptions(self) -> list[str]:

@@ -8,19 +8,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raysweep.config.fields import ProblemsConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
+from raysweep.execution.oracle import with_reasons
 from raysweep.execution.runtimes import identity
-from raysweep.planning.control_texts import ControlTexts, require_readable
+from raysweep.planning.control_texts import require_readable
 from raysweep.planning.missing import by_cell, end_of, missing
-from raysweep.planning.models import ModelFacts, could_generate, model_facts, unused_settings
+from raysweep.planning.models import could_generate, model_lines, unused_settings
 from raysweep.planning.plan import (
     ArtefactPlan,
     CellArtefactPlan,
@@ -32,13 +33,14 @@ from raysweep.planning.plan import (
     SweepPlan,
     TeacherAnswersPlan,
 )
-from raysweep.planning.predictions.costs import MEASURED, CellCost, PairsCost, PlanCosts, base_shape, plan_costs
+from raysweep.planning.predictions.costs import CellCost, PlanCosts, base_shape, plan_costs
 from raysweep.planning.predictions.faster import faster_ways
+from raysweep.planning.predictions.needs import amounts_text
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
-from raysweep.planning.predictions.parts import TrainingParts, training_parts
+from raysweep.planning.predictions.parts import training_parts
 from raysweep.planning.predictions.sizes import problem_count
 from raysweep.planning.predictions.trainable import require_fit
-from raysweep.planning.rows_read import RowsRead, rows_read
+from raysweep.planning.rows_read import rows_read
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.packages import EnvironmentFacts
 from raysweep.programs import COMPILED, Lane
@@ -48,19 +50,25 @@ from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import environments_of, require_comparable, require_oracle, require_resources
 from raysweep.sweep.overview.accelerators import PricedHours, priced, too_small_types
+from raysweep.sweep.report.notes import UNCHECKED
+from raysweep.units import by_text, count, duration, size
 
 if TYPE_CHECKING:
     import pandas
 
-WITHOUT_GPUS = (
-    "no GPU is asked for (`resources.gpus`); hours on CPUs are known once a training of the same model by the same "
-    "recipe was measured"
-)
-DROPPED_LATER = {
-    "adapters": "disk counts all models; full weights go once they are evaluated (keep_models: adapters)",
-    "chosen": "disk counts all models; those that aren't chosen go once the choice is made (keep_models: chosen)",
+COUNTED = {
+    "base_models": "base models",
+    "training_sets": "training sets",
+    "fine_tuned_models": "fine-tuned models",
+    "edited_models": "edits at most",
+    "ended_edits": "edits that ended without a model",
+    "rewriters": "models that rewrite their prompts",
+    "choices": "models to choose (`select`)",
+    "candidates": "candidates for that",
+    "test_sets": "test sets",
+    "pairs": "evaluations",
 }
-"""What becomes of models, by `keep_models`."""
+"""The fields of a summary, in words."""
 TO_CHOOSE, CHOSEN = "to choose", "chosen"
 """The states of a model that is chosen among others."""
 
@@ -86,17 +94,6 @@ class CellFacts:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the processes of a model's cells with one recipe ask Ray for, by stage: amounts by Ray's names."""
-
-    model: str
-    recipe: str  # empty: the base model's cell
-    training: Mapping[str, float]
-    generation: Mapping[str, float]
-    execution: Mapping[str, float]
-
-
-@dataclass(frozen=True)
 class Summary:
     """How large a plan is. `pairs`: evaluation pairs, each a model on a test set."""
 
@@ -114,16 +111,6 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class LintedFacts:
-    """The files of one problem set that a linter reads: those of fine-tuned models, those of base models."""
-
-    problem_set: str
-    tuned: int
-    bases: int
-    to_lint: int  # of both
-
-
-@dataclass(frozen=True)
 class TeacherFacts:
     """The answers of a teacher that are still to be written. `tokens`: most of an answer. `asks`: of a process."""
 
@@ -137,60 +124,22 @@ class TeacherFacts:
 
 
 @dataclass(frozen=True)
-class PairsFacts:
-    """The pairs of a training set that are still to be encoded for a model, on a CPU, before the cells."""
-
-    rows: str  # which, in words
-    takes: PairsCost
-
-
-@dataclass(frozen=True)
-class StepFacts:
-    """What trainings by one recipe do on sets of one size. `left_over`: rows of each epoch that no step takes."""
-
-    recipe: str
-    rows: int
-    batch_size: int
-    steps: int
-    left_over: int
-
-
-@dataclass(frozen=True)
 class PlanFacts:
     """A plan compared with a store. `here`: why this machine can't run it; empty if it can."""
 
     summary: Summary
     cells: tuple[CellFacts, ...]
-    models: tuple[ModelFacts, ...]
     shared_missing: tuple[str, ...]  # inputs that several cells share; they are made first
-    rule: str
-    asks: tuple[Asked, ...]
-    lane: str
-    require: str  # isolation below which no program is run
-    allowed: bool  # whether the config lets programs run that a model wrote
-    timeouts: Mapping[str, float]  # seconds of effective time of a program, by problem set
     here: str
     refusal: str  # why this config can't take the name of the sweep in the store; empty if it can
     storage: str
     missing_inputs: tuple[str, ...]  # files, models, translators that aren't here: a run would stop there
     download_bytes: Mapping[str, int]  # weights that the hub gives, by model
-    assumptions: tuple[str, ...]  # of the estimates
-    linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
-    control_texts: tuple[ControlTexts, ...] = ()  # in training rows and prompts
-    rows_read: tuple[RowsRead, ...] = ()  # what is read of training rows, by source
-    unused_settings: tuple[str, ...] = ()  # of models' generation_configs, in words
-    faster: tuple[str, ...] = ()  # settings with which it takes fewer accelerator hours, in words
-    steps: tuple[StepFacts, ...] = ()  # of trainings
-    parts: tuple[TrainingParts, ...] = ()  # of trainings' memory, on accelerators of known size
-    doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
-    teachers: tuple[TeacherFacts, ...] = ()  # of rejected responses
-    encoded: tuple[PairsFacts, ...] = ()  # pairs
-    compilers: Mapping[str, str] = field(default_factory=dict)  # by problem set in Java or C++; "": not on this machine
-    environments: tuple[EnvironmentFacts, ...] = ()  # of problem sets that run in one, where it is on this machine
-    unchecked: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Why tests check nothing, by problem set and task id, as far as that is known before programs run."""
-    has_rd: bool = True  # whether perturbed prompts are evaluated, beside the clean ones, which always are
-    costs: tuple[PricedHours, ...] = ()  # of all that is to do, by `prices`
+    teachers: tuple[TeacherFacts, ...]  # of rejected responses
+    environments: tuple[EnvironmentFacts, ...]  # of problem sets that run in one, where it is on this machine
+    costs: tuple[PricedHours, ...]  # of all that is to do, by `prices`
+    warnings: tuple[str, ...]
+    lines: tuple[str, ...]  # what else is known, in words
 
 
 @dataclass(frozen=True)
@@ -249,52 +198,76 @@ def plan_facts(plan: SweepPlan, store: Store, missing_inputs: Sequence[str] = ()
     lacking = missing(plan.targets, store, repair=True)
     missing_of = {cell.cell.id: plans for cell, plans in by_cell(lacking)}
     require_fit(plan.config, lacking, is_here=False)  # another machine may do the work
-    costs = plan_costs(plan, store)
+    costs, summary, downloads = plan_costs(plan, store), _summary(plan, store), _downloads(plan)
     shared = [item for item in lacking if not isinstance(item, CellArtefactPlan) and not item.after_cells]
-    encoded = [item for item in lacking if isinstance(item, EncodedPairsPlan)]
+    environments = tuple(environments_of(plan.config))
+    cells = _cells(plan, missing_of, costs.cells, store)
+    warnings = [texts.words for texts in require_readable(plan.config, plan.cells)]
+    lines = [
+        *_totals(plan, summary, cells, lacking, costs, sum(downloads.values())),
+        *_assumptions(plan.config, costs, missing_of),
+        *model_lines(plan),
+        *rows_read(plan.config),
+        *_steps(plan, costs.cells),
+        *_linted(plan, {item.node.key for item in lacking if item.node}),
+        *training_parts(plan.config, plan.cells, costs.rows),
+        *_asks(plan),
+        *(f"faster: {way}" for way in faster_ways(plan.config, plan.cells, could_generate)),
+        *(f"no known accelerator is called {name}" for name in doubtful_types(plan.config)),
+        *by_text(_programs(plan.config, environments)),
+        *_unchecked(plan, store),
+    ]
     return PlanFacts(
-        **_of_config(plan.config),
-        summary=_summary(plan, store),
-        has_rd=any(pair.pair.perturbation != CLEAN for cell in plan.cells for pair in cell.pairs),
-        cells=_cells(plan, missing_of, costs.cells, store),
-        models=model_facts(plan),
-        shared_missing=tuple(item.node.label for item in shared if item.node),
-        asks=_asks(plan),
-        here=_reason_against_this_machine(plan, lacking, missing_of),
-        refusal=SweepFolder(store, plan.config.name).refusal(plan, lacks_inputs=bool(missing_inputs)),
-        storage=str(store.files),
-        missing_inputs=tuple(missing_inputs),
-        download_bytes=_downloads(plan),
-        assumptions=tuple(_assumptions(plan, costs, missing_of)),
-        linted=_linted(plan, {item.node.key for item in lacking if item.node}),
-        control_texts=tuple(require_readable(plan.config, plan.cells)),
-        unused_settings=tuple(unused_settings([*plan.cells, *plan.teachers])),
-        faster=tuple(faster_ways(plan.config, plan.cells, could_generate)),
-        steps=_steps(plan, costs.cells),
-        parts=training_parts(plan.config, plan.cells, costs.rows),
-        teachers=_teachers(plan, lacking, costs),
-        encoded=tuple(PairsFacts(item.node.label, costs.pairs[item.node.key]) for item in encoded),
-        unchecked=_unchecked(plan, store),
-        costs=_priced(plan, lacking, costs),
+        summary,
+        cells,
+        tuple(dict.fromkeys(item.node.label for item in shared if item.node)),
+        _reason_against_this_machine(plan, lacking, missing_of),
+        SweepFolder(store, plan.config.name).refusal(plan, lacks_inputs=bool(missing_inputs)),
+        str(store.files),
+        tuple(missing_inputs),
+        downloads,
+        _teachers(plan, lacking, costs),
+        environments,
+        _priced(plan, lacking, costs),
+        (*warnings, *unused_settings([*plan.cells, *plan.teachers])),
+        tuple(lines),
     )
 
 
-def _of_config(config: SweepConfig) -> dict[str, Any]:
-    rule, execution = config.evaluation.pairs, config.execution
-    return {
-        "rule": rule if isinstance(rule, str) else "as written",
-        "lane": execution.lane if any(_may_share(config, one) for one in config.evaluation.problems) else Lane.STRICT,
-        "require": execution.require,
-        "allowed": config.allow_code_execution,
-        "timeouts": {
-            problems.label: execution.limits(PROBLEMS.get(problems.name).limits).timeout
-            for problems in config.evaluation.problems
-        },
-        "doubtful_types": tuple(doubtful_types(config)),
-        "compilers": _compilers(config),
-        "environments": tuple(environments_of(config)),
-        "rows_read": tuple(rows_read(config)),
+def _totals(
+    plan: SweepPlan,
+    summary: Summary,
+    cells: Sequence[CellFacts],
+    lacking: Sequence[ArtefactPlan],
+    costs: PlanCosts,
+    download: int,
+) -> Iterator[str]:
+    """Yield how large a plan is, which disk it takes, and what is encoded before the cells."""
+    counts = {COUNTED[name]: number for name, number in vars(summary).items() if name in COUNTED}
+    to_do = [cell for cell in cells if cell.missing]
+    again = sum(cell.model == "to train again" for cell in cells)
+    counts |= {"models dropped before, to train again": again, "cells": len(cells)}
+    sizes = {name: len(number) if isinstance(number, tuple) else number for name, number in counts.items()}
+    rule = plan.config.evaluation.pairs
+    shown = [f"{name}: {number:,}" for name, number in sizes.items() if number]
+    rules = rule if isinstance(rule, str) else "as written"
+    yield ", ".join([*shown, f"cells to do: {len(to_do):,}, rule of the evaluations: {rules}"])
+    if all(pair.pair.perturbation == CLEAN for cell in plan.cells for pair in cell.pairs):
+        yield "no RD: clean prompts alone are evaluated; name others in `evaluation.perturbations`"
+    encoded = {item.node.label: costs.pairs[item.node.key] for item in lacking if isinstance(item, EncodedPairsPlan)}
+    before = [of.disk_bytes for of in encoded.values()]
+    before += [costs.teachers[of.task].disk_bytes for of in lacking if isinstance(of, TeacherAnswersPlan)]
+    disk = {
+        "models and completions": sum(cell.takes.disk_bytes for cell in to_do),
+        "checkpoints of a training, at most": max((cell.takes.checkpoint_bytes for cell in to_do), default=0),
+        "teachers' answers and encoded pairs": sum(before),
+        "weights from the hub, in its cache": download,
     }
+    sums = ", ".join(f"{name}: {size(amount)}" for name, amount in disk.items() if amount)
+    yield f"disk, estimated (of all models; keep_models: {plan.config.keep_models}): {sums or 'none'}"
+    for rows, takes in encoded.items():
+        spent = f"{size(takes.disk_bytes)}, about {duration(takes.cpu_seconds)} of a CPU"
+        yield f"{rows}: preference pairs to encode before the cells, at most {takes.pairs:,}: {spent}"
 
 
 def _priced(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) -> tuple[PricedHours, ...]:
@@ -308,17 +281,10 @@ def _priced(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) 
     return priced(plan.config.prices, [*cells, *teachers])
 
 
-def _assumptions(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> Iterator[str]:
+def _assumptions(config: SweepConfig, costs: PlanCosts, to_do: Collection[str]) -> Iterator[str]:
     if any(costs.cells[cell].hours for cell in to_do):
         yield costs.of_hours
-        needs = [needs for _, needs in NeedsPlanner(plan.config).distinct(plan.cells)]
-        is_measured = any(costs.cells[cell].basis == MEASURED for cell in to_do)
-        if not is_measured and not any(of.training.gpus or of.generation.gpus for of in needs):
-            yield WITHOUT_GPUS
-    yield from costs.assumptions
-    yield from filter(None, [plan.config.in_tf32, plan.config.in_few_bits])
-    if plan.config.keep_models in DROPPED_LATER:
-        yield DROPPED_LATER[plan.config.keep_models]
+    yield from (*costs.assumptions, *filter(None, [config.in_tf32, config.in_few_bits]))
 
 
 def _teachers(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) -> tuple[TeacherFacts, ...]:
@@ -338,15 +304,15 @@ def _teachers(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts
     )
 
 
-def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> tuple[StepFacts, ...]:
-    facts: dict[StepFacts, None] = {}
+def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> list[str]:
+    lines: dict[str, None] = {}
     for cell in plan.cells:
         if (recipe := cell.recipe) is not None and cell.is_fine_tuned:
-            takes, batch = costs[cell.cell.id], recipe.batch_size
-            left_over = 0 if recipe.compat == "safecoder" else takes.rows % batch  # it takes them in the next epoch
-            name = _group_of(plan.config, cell.cell.recipe) or cell.cell.recipe
-            facts[StepFacts(name, takes.rows, batch, takes.steps, left_over)] = None
-    return tuple(facts)
+            takes, name = costs[cell.cell.id], _group_of(plan.config, cell.cell.recipe) or cell.cell.recipe
+            over = 0 if recipe.compat == "safecoder" else takes.rows % recipe.batch_size  # taken in the next epoch
+            steps = f"recipe {name}: {count(takes.steps, 'step')} of {recipe.batch_size:,}"
+            lines[f"{steps} on at most {count(takes.rows, 'row')}, of which no step of an epoch takes {over:,}"] = None
+    return list(lines)
 
 
 def _reason_against_this_machine(plan: SweepPlan, lacking: Sequence[ArtefactPlan], cells: Collection[str]) -> str:
@@ -359,11 +325,6 @@ def _reason_against_this_machine(plan: SweepPlan, lacking: Sequence[ArtefactPlan
     return ""
 
 
-def _may_share(config: SweepConfig, problems: ProblemsConfig) -> bool:
-    """Return whether programs on a problem set may share a process."""
-    return _language(config, problems) not in COMPILED and not PROBLEMS.get(problems.name).cases
-
-
 def _language(config: SweepConfig, problems: ProblemsConfig) -> str:
     """Return a problem set's language; of a file that isn't here it is known only where the config names it."""
     try:
@@ -372,49 +333,51 @@ def _language(config: SweepConfig, problems: ProblemsConfig) -> str:
         return str((problems.model_extra or {}).get("language", ""))
 
 
-def _compilers(config: SweepConfig) -> dict[str, str]:
-    """Return the compilers of problem sets that have one, in words; "" where this machine lacks it."""
-    compilers = {}
+def _programs(config: SweepConfig, environments: Iterable[EnvironmentFacts]) -> Iterator[tuple[str, str]]:
+    """Yield how programs are run, for each problem set."""
+    execution, words = config.execution, {facts.problem_set: facts.words for facts in environments}
+    allowed = "allowed" if config.allow_code_execution else "not allowed without --allow-code-execution"
     for problems in config.evaluation.problems:
-        language = _language(config, problems)
+        language, known = _language(config, problems), PROBLEMS.get(problems.name)
+        lane = Lane.STRICT if language in COMPILED or known.cases else Lane(execution.lane)
+        by = words.get(problems.label, "")
         if language in COMPILED:
-            compilers[problems.label] = ""
+            by = "no compiler for them is here"
             with suppress(UsageError):
-                compilers[problems.label] = identity(
-                    language, config.execution.sandbox.setting_of(language)
-                ).rpartition(", ")[0]
-    return compilers
+                by = identity(language, execution.sandbox.setting_of(language)).rpartition(", ")[0]
+        seconds = f"at most {execution.limits(known.limits).timeout:g} s each"
+        how = f"{lane.mode} mode (lane {lane}), isolation level {execution.require} or better, {seconds}"
+        yield problems.label, "; ".join(filter(None, [f"programs: {allowed}, {how}", by]))
 
 
-def _unchecked(plan: SweepPlan, store: Store) -> dict[str, dict[str, str]]:
+def _unchecked(plan: SweepPlan, store: Store) -> Iterator[str]:
+    """Yield why tests check nothing, by problem set, as far as that is known before programs run."""
     references = {pair.pair.problem_set: pair.references for cell in plan.cells for pair in cell.pairs}
-    unchecked: dict[str, dict[str, str]] = {}
     for name, of_set in references.items():
         with suppress(UsageError):  # the check of the config tells it
-            unchecked[name] = unchecked_tests(of_set, store)
-    return {name: reasons for name, reasons in unchecked.items() if reasons}
+            if reasons := unchecked_tests(of_set, store):
+                yield f"{UNCHECKED} on {name}: {count(len(reasons), 'problem')}: {with_reasons(reasons, 5)}"
 
 
-def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...]:
+def _linted(plan: SweepPlan, lacking: Collection[str]) -> list[str]:
     files: dict[str, Counter[str]] = {}
     for sampled in plan.quality:
         counts = files.setdefault(sampled.pair.pair.problem_set, Counter())
-        counts["bases" if sampled.cell.cell.training_set == BASE else "tuned"] += len(sampled.problems)
-        counts["to lint"] += len(sampled.problems) if sampled.node.key in lacking else 0
-    return tuple(LintedFacts(name, c["tuned"], c["bases"], c["to lint"]) for name, c in files.items())
+        counts["files"] += len(sampled.problems)
+        counts["to lint"] += len(sampled.problems) * (sampled.node.key in lacking)
+    numbers = {name: [f"{what}: {number:,}" for what, number in of.items()] for name, of in files.items()}
+    return [f"code quality on {name}: {', '.join(of_set)}" for name, of_set in numbers.items()]
 
 
-def _asks(plan: SweepPlan) -> tuple[Asked, ...]:
-    needs, asks = NeedsPlanner(plan.config), {}
+def _asks(plan: SweepPlan) -> list[str]:
+    needs, asks = NeedsPlanner(plan.config), []
     for cell in plan.cells:
-        if cell.selection is not None:
-            continue  # its candidates are of the same model, and ask for as much
-        recipe = _group_of(plan.config, cell.cell.recipe) or cell.cell.recipe
-        needed, names = needs.of_cell(cell), (cell.base.name, recipe if cell.recipe else "")
-        training = needed.training.amounts if cell.is_fine_tuned else {}
-        asked = Asked(*names, training, needed.generation.amounts, needed.execution.amounts)
-        asks[(*names, repr(asked))] = asked
-    return tuple(asks.values())
+        if cell.selection is None:  # candidates are of the same model, and ask for as much
+            recipe = _group_of(plan.config, cell.cell.recipe) or cell.cell.recipe
+            stages = [stage for stage in needs.of_cell(cell).stages if cell.is_fine_tuned or stage[0] != "training"]
+            asked = "; ".join(f"{name} {amounts_text(of.amounts)}" for name, of, _ in stages)
+            asks.append((f"{cell.base.name}.{recipe if cell.recipe else BASE}", f"a process asks for: {asked}"))
+    return by_text(asks)
 
 
 def _cells(
@@ -501,83 +464,14 @@ def _downloads(plan: SweepPlan) -> dict[str, int]:
     return sizes
 
 
-@dataclass(frozen=True)
-class RecipeSums:
-    """The cells of one base model and recipe, or group of recipes. `recipe`: empty for the base model's own cell.
+def cell_groups(cells: Sequence[CellFacts]) -> dict[tuple[str, str], list[CellFacts]]:
+    """Return the cells by base model and recipe, or group of recipes; those of a model follow it.
 
-    Memory is the most that one of the cells takes, disk and hours are of all together.
+    The recipe is empty for the base model's own cell.
     """
-
-    base_model: str
-    recipe: str
-    cells: int
-    tuned: int  # cells with a fine-tuned model
-    trained: int  # of these, models that exist or were dropped after use
-    pairs: int
-    pairs_done: int
-    peak_memory_bytes: int
-    generation_memory_bytes: int
-    disk_bytes: int
-    hours: Mapping[str, float]  # by accelerator
-    basis: tuple[str, ...]  # of the hours
-    too_small: tuple[str, ...]  # the accelerators that can't hold one of the cells
-    unknown: bool  # whether memory, hours and disk of the model are not known
-
-
-@dataclass(frozen=True)
-class WorkSums:
-    """What is still to do. `retrained`: models whose weights were dropped and are needed again."""
-
-    cells: int
-    retrained: int
-    disk_bytes: int  # models and completions
-    checkpoint_bytes: int  # of the largest training
-    unknown: bool  # whether there are models of which disk is not known
-
-
-def recipe_sums(cells: Sequence[CellFacts]) -> list[RecipeSums]:
-    """Return the sums for each base model and recipe, or group of recipes; the recipes of a model follow it."""
     groups: dict[tuple[str, str], list[CellFacts]] = {}
     models = list(dict.fromkeys(cell.base_model for cell in cells))
     for cell in sorted(cells, key=lambda cell: models.index(cell.base_model)):
-        groups.setdefault((cell.base_model, cell.group or cell.recipe), []).append(cell)
-    sums = []
-    for (base, _), of_group in groups.items():
-        tuned = [cell for cell in of_group if cell.model not in ("base", TO_CHOOSE, CHOSEN)]
-        group = RecipeSums(
-            base,
-            "" if of_group[0].recipe == NOT_TUNED else of_group[0].group or of_group[0].recipe,
-            len(of_group),
-            len(tuned),
-            sum(cell.model in ("exists", "dropped") for cell in tuned),
-            sum(cell.pairs for cell in of_group),
-            sum(cell.pairs_done for cell in of_group),
-            max(cell.takes.peak_memory_bytes or 0 for cell in of_group),
-            max(cell.takes.generation_memory_bytes or 0 for cell in of_group),
-            sum(cell.takes.disk_bytes for cell in of_group),
-            hour_sums(of_group),
-            tuple(dict.fromkeys(cell.takes.basis for cell in of_group)),
-            tuple(dict.fromkeys(device for cell in of_group for device in cell.too_small)),
-            any(cell.takes.unknown for cell in of_group),
-        )
-        sums.append(group)
-    return sums
-
-
-def hour_sums(cells: Sequence[CellFacts]) -> dict[str, float]:
-    sums: dict[str, float] = {}
-    for cell in cells:
-        for device, hours in cell.takes.hours.items():
-            sums[device] = sums.get(device, 0) + hours
-    return sums
-
-
-def work_sums(cells: Sequence[CellFacts]) -> WorkSums:
-    to_do = [cell for cell in cells if cell.missing]
-    return WorkSums(
-        len(to_do),
-        sum(cell.model == "to train again" for cell in cells),
-        sum(cell.takes.disk_bytes for cell in to_do),
-        max((cell.takes.checkpoint_bytes for cell in to_do), default=0),
-        any(cell.takes.unknown for cell in to_do),
-    )
+        recipe = "" if cell.recipe == NOT_TUNED else cell.group or cell.recipe
+        groups.setdefault((cell.base_model, recipe), []).append(cell)
+    return groups

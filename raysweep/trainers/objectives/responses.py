@@ -234,15 +234,6 @@ def joined_prompts(texts: Iterable[tuple[str, Sequence[int] | np.ndarray[Any, An
     return joined
 
 
-def joined_in_words(of_rows: str, joined: int) -> str:
-    """Say that prompts have other tokens before responses. `of_rows`: such as 12 of 400 rows; `joined`: how many."""
-    prompt = "has a prompt" if joined == 1 else "have prompts"
-    return (
-        f"{of_rows} {prompt} whose tokens by themselves, as generation reads them, are others than before a response: "
-        "the tokenizer joins the two, or the chat template goes on in another way"
-    )
-
-
 def _in_response(spans: np.ndarray, response: str, text: str, begins: int) -> np.ndarray:
     """Return which characters of a response some characters of its text are: none where a template writes it anew.
 

@@ -137,7 +137,7 @@ def test_a_new_test_set_trains_the_model_again_which_plan_says_with_the_reason(r
     facts = plan_facts(plan, store)
     assert {cell.cell: cell.model for cell in facts.cells}[FULL] == "to train again"
     print_plan(facts, as_json=False)
-    assert "1 model to train again: their weights were dropped once they were evaluated" in capsys.readouterr().out
+    assert "models dropped before, to train again: 1" in capsys.readouterr().out
     planned = {item.node.key for item in missing(plan.targets, store) if item.node}
     assert run(root, MORE_TESTS).cells_run == 3
     new = written(root).keys() - before.keys()

@@ -18,7 +18,6 @@ from raysweep.config.document import Document
 from raysweep.config.loading import config_from, load_config, validate
 from raysweep.config.models import LoraConfig, RecipeConfig
 from raysweep.errors import MissingInput, UsageError
-from raysweep.models.families.llama import Llama
 from raysweep.planning.planner import build_plan
 from raysweep.problems.humaneval import HumanEval
 from raysweep.storage.artefacts import ENDED
@@ -81,23 +80,16 @@ def told(plan: Any, tmp_path: Path, capsys: Any) -> str:
     return "\n".join(line.rstrip() for line in lines if not line.startswith("not on this machine: "))
 
 
-STRICT = {"lane": "strict", "require": "limits", "timeout": 2.5}
 OF_STAGES = {"training": {"cpus": 2}, "execution": {"cpus": 3}}
 SCREENS: dict[str, Callable[[str], Any]] = {
     "one cell": lambda _: small(),
-    "programs that may run, each alone": lambda _: small(allow_code_execution=True, execution=STRICT),
     "no recipes": own,
     "processes of each stage": lambda mine: own(mine, {"recipes": ["full", "lora", "few"]}, resources=OF_STAGES),
-    "a recipe with resources of its own": lambda mine: own(mine, {"recipes": ["full", "roomy"]}, resources=OF_STAGES),
-    "the tokenizer's template": lambda mine: own(mine, {"template": "chat", "recipes": ["full"]}),
     "a template": lambda mine: own(mine, {"template": "Q: {{ instruction }}\nA: ", "recipes": ["lora"]}),
     "models that are alike": lambda mine: own(
         mine, *({"name": name, "recipes": ["full", "lora"]} for name in ("mine", "twin", "third"))
     ),
     "a choice among recipes": lambda mine: own(mine, {"recipes": ["tuned"]}),
-    "rows that no step takes": lambda mine: own(
-        mine, {"recipes": ["full"]}, training={"source": {**ROWS, "rows": 24}, "sets": ["C1"]}
-    ),
 }
 
 
@@ -106,19 +98,14 @@ def test_a_plan_is_told(capsys, tmp_path, mine, name, snapshot):
     assert told(SCREENS[name](mine), tmp_path, capsys) == snapshot
 
 
-def test_the_modules_and_the_number_of_weights_that_train_are_told(capsys, tmp_path, mine):
-    out = told(own(mine, {"recipes": ["full", "lora", "few"]}), tmp_path, capsys)
+def test_the_number_of_weights_that_train_is_told(capsys, tmp_path, mine):
+    out = told(own(mine, {"recipes": ["full", "few"]}), tmp_path, capsys)
     network = AutoModelForCausalLM.from_pretrained(mine)
     total = network.num_parameters()
-    assert f"mine, recipe full: training of all {total:,} weights" in out
-    for recipe, modules in (("lora", Llama.lora_targets), ("few", ("q_proj",))):
-        adapted = [module for name, module in network.named_modules() if name.endswith(tuple(modules))]
-        weights = sum(16 * (module.in_features + module.out_features) for module in adapted)
-        (line,) = (line for line in out.splitlines() if f"recipe {recipe}: training of" in line)
-        assert all(module in line for module in modules) and line.endswith(
-            f": {weights:,} weights ({100 * weights / total:.2g} %) beside the model's {total:,}, which stay as they "
-            "are"
-        )
+    assert f"mine: recipe full (full) trains {total:,} weights, 100 % of the model's {total:,}" in out
+    adapted = [module for name, module in network.named_modules() if name.endswith("q_proj")]
+    weights = sum(16 * (module.in_features + module.out_features) for module in adapted)
+    assert f"trains {weights:,} weights, {100 * weights / total:.3g} % of the model's {total:,}: q_proj" in out
 
 
 def test_modules_that_a_model_lacks_are_refused(tmp_path, mine):
@@ -137,30 +124,25 @@ def test_what_this_machine_can_not_hold_is_said_and_the_plan_still_shown(capsys,
     assert (
         "can never be scheduled: training asks for 4000 CPU" in out
         and "not on this machine: " in out
-        and "1 cell to do" in out
+        and "cells to do: 1" in out
     )
     assert plan_facts(small(), Store(tmp_path)).here == ""
 
 
-def test_compilers_are_named_or_said_to_be_missing(capsys, tmp_path, monkeypatch):
-    row = {"task_id": "a", "language": "java", "prompt": "class Solution {\n    int f() {\n", "test": "class Main { }"}
-    (tmp_path / "java.jsonl").write_text(json.dumps({**row, "canonical_solution": "return 1; } }"}))
-    problems = [{"name": "jsonl", "as": "mine", "path": str(tmp_path / "java.jsonl")}]
-    problems.append({"name": "humaneval-x", "as": "gone", "language": "cpp", "path": str(tmp_path / "nowhere.gz")})
+@pytest.mark.parametrize("there", ["JDK 17", ""])
+def test_compilers_are_named_or_said_to_be_missing(there, capsys, tmp_path, monkeypatch):
+    def identity(language: str, flags: str) -> str:
+        if not there:
+            raise MissingInput("no JDK")
+        return f"{there}, 1"
+
+    problems = [{"name": "humaneval-x", "as": "gone", "language": "cpp", "path": str(tmp_path / "nowhere.gz")}]
     value = {"name": "s", "models": [{"name": "reference", "generator": "reference"}]}
     document = Document("test", {**value, "evaluation": {"problems": problems}}, {}, {})
-    plan = build_plan(validate(document, missing=[]), tolerant=True)
-
-    def missing(language: str, flags: str) -> str:
-        raise MissingInput("no JDK")
-
-    for identity, said in ((lambda *_: "JDK 17, 1", "JDK 17"), (missing, "no compiler for them is here")):
-        monkeypatch.setattr("raysweep.sweep.overview.plan.identity", identity)
-        print_plan(plan_facts(plan, Store(tmp_path)), as_json=False)
-        lines = capsys.readouterr().out.splitlines()
-        for name in ("mine", "gone"):
-            assert f"programs on {name}: isolated mode; {said}" in lines
-        assert any(line.startswith("programs: isolated mode (lane strict: a process for each)") for line in lines)
+    monkeypatch.setattr("raysweep.sweep.overview.plan.identity", identity)
+    out = told(build_plan(validate(document, missing=[]), tolerant=True), tmp_path, capsys)
+    (line,) = (line for line in out.splitlines() if line.startswith("gone: programs"))
+    assert "isolated mode (lane strict)" in line and line.endswith(there or "no compiler for them is here")
 
 
 def test_edits_are_an_upper_bound_and_each_recipe_has_its_line(capsys, tmp_path):
@@ -169,13 +151,6 @@ def test_edits_are_an_upper_bound_and_each_recipe_has_its_line(capsys, tmp_path)
     plan, store = build_plan(load_config(NANO, overrides)), Store(tmp_path)
     print_plan(plan_facts(plan, store), as_json=False)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    said = "those without an eligible edit example, or not reproduced, end without a model"
-    assert f"3 edits at most, in 3 cells; {said}: 0 so far" in lines
-    many = load_config(NANO, [*overrides, "edits.pairs=100", "recipes.rome={trainer: rome, edit: {edit_at: 0}}"])
-    many.models[0].recipes.append("rome")
-    print_plan(plan_facts(build_plan(many), store), as_json=False)
-    of_two_methods = f"12 edits at most, in 200 cells; {said}"
-    assert of_two_methods in capsys.readouterr().out, "a problem set of six problems has six pairs of a perturbation"
     assert [line.split()[:3] for line in lines if line.startswith("llama ")][:3] == [
         ["llama", "1", "0"],
         ["llama", "creme", "3"],
@@ -184,8 +159,12 @@ def test_edits_are_an_upper_bound_and_each_recipe_has_its_line(capsys, tmp_path)
     store.require_writable()
     search = next(cell.pair_search for cell in plan.cells if cell.pair_search)
     commit(store, search.node, {ENDED: "no such pair: none"})
-    print_plan(plan_facts(plan, store), as_json=False)
-    assert f"{said}: 1 so far" in capsys.readouterr().out
+    summary = plan_facts(plan, store).summary
+    assert (summary.edited_models, summary.edit_cells, summary.ended_edits) == (3, 3, 1)
+    many = load_config(NANO, [*overrides, "edits.pairs=100", "recipes.rome={trainer: rome, edit: {edit_at: 0}}"])
+    many.models[0].recipes.append("rome")
+    summary = plan_facts(build_plan(many), store).summary
+    assert (summary.edited_models, summary.edit_cells) == (12, 200), "six problems have six pairs of a perturbation"
 
 
 @pytest.fixture
@@ -231,19 +210,15 @@ def test_the_studys_plan_needs_nothing_and_lists_once_what_is_missing(alone, cli
 def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
     prices = ("--set", "prices.H100=4", "--set", "prices.L4=1")
     code, out, _ = cli("plan", STUDY, "--storage", str(tmp_path / "store"), *prices)
-    assert code == 0 and "missing (a run would stop here):" in out
-    assert "6 base models, 33 training sets, 198 fine-tuned models, 28 test sets" in out
-    assert "204 cells, 4,308 evaluations (rule: paper); 204 cells to do" in out
+    assert code == 0 and "missing (a run would stop here):\n" in out
     assert len([line for line in out.splitlines() if line.startswith(" codegen-2b ")]) == 4
-    assert "hours are estimates, from FLOPs at 50% (float32) or 20% (16 bits) of a card's peak" in out
-    assert "* one accelerator can't hold a cell, even with one row a pass: too little memory, no bf16 or no TF32" in out
     hours = out.split("accelerator hours")[1].splitlines()
     base, largest = (line for line in hours if line.startswith(" codellama-7b-hf "))
     assert base.count(" *") < largest.count(" *") < len(ACCELERATORS), (base, largest)
     (together,) = (line for line in hours if line.startswith(" together "))
     assert together.count(" *") == largest.count(" *"), "the sum counts hours that can't be had there"
-    assert re.search(r"cost by `prices`, if all runs on one type: H100 6,\d{3}\.\d\d, L4 \d+,\d{3}\.\d\d \*; an", out)
-    assert "disk of weights are not known" not in out
+    costs = re.findall(r"if all runs on (\S+): ([\d,]+)\.\d\d( \*)?", out)
+    assert [(name, small) for name, _, small in costs] == [("H100", ""), ("L4", " *")] and costs[0][1][:2] == "6,"
 
 
 def test_what_nothing_is_known_of_is_unknown_with_the_reason(alone, cli, tmp_path):
@@ -257,11 +232,9 @@ def test_what_nothing_is_known_of_is_unknown_with_the_reason(alone, cli, tmp_pat
     }
     (tmp_path / "s.yaml").write_text(json.dumps(config))
     code, out, _ = cli("plan", "s.yaml")
-    assert code == 0 and "hours are estimates" not in out
     why = "gone (it isn't here), mine (raysweep can't foretell what mamba models take)"
-    assert f"memory, hours and the disk of weights are not known for: {why}\n" in out
+    assert code == 0 and f"memory, hours and the disk of weights are not known for: {why}\n" in out
     assert len([line for line in out.splitlines() if line.split()[-2:] == ["unknown"] * 2]) == 3
-    assert "for models and completions, as far as they are known\n" in out
 
 
 def test_a_training_that_can_not_fit_is_one_error(alone, cli):
@@ -275,15 +248,10 @@ def test_a_training_that_can_not_fit_is_one_error(alone, cli):
 
 def test_what_models_are_is_a_line_and_control_tokens_in_prompts_are_counted(capsys, tmp_path):
     write_scripted(tmp_path / "mine", byte_tokenizer(("<|endoftext|>", "<|im_end|>", "List")))
-    line = "ends at <|endoftext|> or <|im_end|>, 512 positions"
     out = told(own(str(tmp_path / "mine")), tmp_path, capsys)
     holding = sum("List" in problem.prompt for problem in HumanEval().problems())
-    assert out.startswith(
-        f"{holding} of 164 prompts of humaneval hold 'List', such as prompt HumanEval/0: mine reads control"
-    )
-    assert f"mine: {line}\n" in out
-    models = [{"name": name, "path": str(tmp_path / "mine")} for name in ("one", "two")]
-    assert f"one, two: {line}\n" in told(small(models=models), tmp_path, capsys)
+    assert out.startswith(f"humaneval: {holding} of 164 prompts with 'List', such as prompt HumanEval/0; ")
+    assert "mine: ends at <|endoftext|> or <|im_end|>, 512 positions\n" in out
 
 
 def test_settings_of_generation_config_that_are_not_used_are_said_once_for_all_models_that_have_them(
@@ -292,34 +260,16 @@ def test_settings_of_generation_config_that_are_not_used_are_said_once_for_all_m
     penalised = {"eos_token_id": 256, "repetition_penalty": 1.1, "top_k": 20, "do_sample": True}
     models = [
         {"name": name, "path": write_scripted(tmp_path / name, byte_tokenizer(), generation=generation).location}
-        for name, generation in {
-            "a": penalised,
-            "b": penalised,
-            "c": {"num_beams": 4},
-            "d": {"top_k": 9, "do_sample": True},
-        }.items()
+        for name, generation in {"a": penalised, "b": penalised, "c": {"top_k": 9, "do_sample": True}}.items()
     ]
     short = {"problems": ["minicode"], "limit": 1, "max_new_tokens": 4}
-    models.append({"name": "reference", "generator": "reference"})
     plan = small(models=models, evaluation=short, allow_code_execution=True)
-    lines = [line for line in told(plan, tmp_path, capsys).splitlines() if "generation_config" in line]
-    same = "raysweep doesn't: it decodes every model as `evaluation` says (temperature 0: always the likeliest token)"
-    assert lines == [
-        f"a, b: generation_config sets repetition_penalty 1.1; transformers' `generate` would use it, {same}",
-        f"c: generation_config sets num_beams 4; transformers' `generate` would use it, {same}",
-    ]
+    (line,) = (line for line in told(plan, tmp_path, capsys).splitlines() if "generation_config" in line)
+    assert line.startswith("a, b: generation_config sets repetition_penalty 1.1; ")
     run_sweep(plan.config, RunOptions(engine="local", storage=str(tmp_path / "store")))
-    assert [text for text in caplog.messages if "generation_config" in text] == lines
+    assert [text for text in caplog.messages if "generation_config" in text] == [line]
     drawn = small(models=models, evaluation={**short, "temperature": 0.5})
-    assert "d: generation_config sets top_k 9; " in told(drawn, tmp_path, capsys)
-
-
-def test_models_of_an_unknown_size_are_named_where_nothing_is_known_of_them(alone, cli, capsys, tmp_path):
-    code, out, _ = cli("plan", str(CONFIGS / "lora-7b.yaml"), "--storage", str(tmp_path / "store"))
-    assert code == 0
-    assert "memory, hours and the disk of weights are not known for: qwen-7b (it isn't here)\n" in out
-    assert "hours are estimates" not in out and "accelerator hours" not in out
-    assert "are not known" not in told(small(), tmp_path, capsys)
+    assert "c: generation_config sets top_k 9; " in told(drawn, tmp_path, capsys)
 
 
 def test_a_line_says_what_the_memory_of_a_training_is_taken_by_and_which_pass_fits(alone, cli, tmp_path):
@@ -347,9 +297,6 @@ def test_a_line_says_what_problems_lack_in_their_environment(tmp_path, capsys):
     path = str(problem_set(tmp_path, "import json", "import absent_a").path)
     evaluation = {"problems": [{"name": "jsonl", "as": "mine", "path": path, "environment": "here"}]}
     plan = small(evaluation=evaluation, execution={"environments": {"here": sys.executable}})
-    line = next(line for line in told(plan, tmp_path, capsys).splitlines() if line.startswith("programs on mine: "))
-    assert line.startswith(f"programs on mine: environment 'here' ({sys.executable}), Python 3.")
-    assert line.endswith("; it lacks absent_a (1 problem), so 1 of 2 problems is left out: T/1 (absent_a)")
-    print_plan(plan_facts(plan, Store(tmp_path / "store")), as_json=True)
-    (facts,) = json.loads(capsys.readouterr().out)["environments"]
-    assert facts["lacking"] == {"T/1": ["absent_a"]} and (facts["problem_set"], facts["problems"]) == ("mine", 2)
+    (facts,) = plan_facts(plan, Store(tmp_path / "store")).environments
+    assert facts.lacking == {"T/1": ("absent_a",)} and (facts.problem_set, facts.problems) == ("mine", 2)
+    assert f"; {facts.words}\n" in told(plan, tmp_path, capsys)
