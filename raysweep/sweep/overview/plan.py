@@ -309,9 +309,8 @@ def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> list[str]:
     for cell in plan.cells:
         if (recipe := cell.recipe) is not None and cell.is_fine_tuned:
             takes, name = costs[cell.cell.id], _group_of(plan.config, cell.cell.recipe) or cell.cell.recipe
-            over = 0 if recipe.compat == "safecoder" else takes.rows % recipe.batch_size  # taken in the next epoch
             steps = f"recipe {name}: {count(takes.steps, 'step')} of {recipe.batch_size:,}"
-            lines[f"{steps} on at most {count(takes.rows, 'row')}, of which no step of an epoch takes {over:,}"] = None
+            lines[f"{steps} on at most {count(takes.rows, 'row')}"] = None
     return list(lines)
 
 

@@ -16,7 +16,6 @@ from raysweep.tools.doctor.check import Check, State
 from raysweep.units import size
 
 TESTED = {
-    "Python": "3.11",
     "ray": "2.60",
     "torch": "2.13",
     "transformers": "4.57",

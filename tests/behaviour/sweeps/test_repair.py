@@ -8,7 +8,6 @@ import pytest
 
 from raysweep.config.loading import config_from, load_config
 from raysweep.errors import UsageError
-from raysweep.planning.models import model_facts
 from raysweep.planning.planner import build_plan
 from raysweep.records import Result
 from raysweep.sweep.folder import open_folder
@@ -124,12 +123,6 @@ def test_the_report_shows_the_prompts_of_a_model_from_scratch_whose_tokens_lie_i
     assert not run_sweep(swept, RunOptions(str(tmp_path / "store"), "local")).errors
     page = (open_folder("repair", str(tmp_path / "store")).path / "report.html").read_text()
     assert "&lt;fim_suffix&gt;" in page and "&lt;fim_middle&gt;" in page
-
-
-def test_a_plan_says_that_patches_are_taken_out_of_answers() -> None:
-    model = {"name": "one", "generator": "fake", "template": "zero_shot_plain"}
-    (facts,) = model_facts(build_plan(config([model], MINI)))
-    assert facts.shown.endswith("ends an answer: patches are taken out of whole answers")
 
 
 def test_a_model_without_weights_has_no_tokens_to_fill_holes_with() -> None:
