@@ -76,7 +76,7 @@ def test_an_announced_end_drains_the_node_once_and_an_earlier_one_again(server, 
     took = time.time() - started
     left = [until - started for until, _ in node.drains]
     assert all(0 <= seconds - notice <= took for seconds, notice in zip(left, (3600, 30), strict=True))
-    assert told[1] in [f"preempted: drained node 01234567, {left} s left" for left in (30, 29)]
+    assert told[1] in [f"preempted: drained node 01234567, {left} s left" for left in range(15, 31)]
 
 
 def test_a_server_that_falls_silent_and_a_head_that_refuses_are_told_once_and_asked_again(server, caplog):
