@@ -22,7 +22,6 @@ from raysweep.analysis.comparisons.pass_rates import DIFFERENCE
 from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.tables.frame import ScoreFrame
-from raysweep.analysis.tables.pooling import EDITED
 from raysweep.analysis.tables.quantities import PASS
 from raysweep.analysis.templates import templates
 from raysweep.metrics.base import Measurement
@@ -171,6 +170,7 @@ def _conclusion(evidence: Evidence, name: TestSetName) -> Conclusion | None:
         second=second,
         base=base,
         lead=lead,
+        gain=best.lead(base) if base is not None and base is not second else None,
         is_sure=lead is not None and lead.low > 0,
         over=_over(best, second, lead, max(evidence.frame.order.seeds, *(one.seeds for one in candidates))),
         seconds=fmean(seconds) if seconds else math.nan,
@@ -191,6 +191,6 @@ def _over(best: Candidate, second: Candidate | None, lead: Estimate | None, aske
 def _named(frame: ScoreFrame, model: str, recipe: str, training_set: str, recipes: int) -> str:
     """Return a model in words. `recipes`: by how many the base model was fine-tuned."""
     if training_set == BASE:
-        return model if EDITED in frame.training_sets and not frame.tuned_sets else f"{model} without fine-tuning"
+        return f"{model} without fine-tuning" if frame.tuned_sets else model
     words = "clean prompts" if training_set == CLEAN else frame.order.training_label(training_set)
     return f"{model}{f' · {recipe}' if recipes > 1 else ''} fine-tuned on {words}"

@@ -78,7 +78,9 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     _print_table(status.cells, status.shared, console)
     if not status.is_running and any(cell.state not in (DONE, ENDED_EARLY) for cell in status.cells):
         how = f"; its last run {status.last_end}" if status.last_end else ""
-        console.print(shortened(f"no process runs this sweep{how}"), soft_wrap=True)
+        console.print(
+            shortened(f"no process runs this sweep{how}; the command that began it resumes it"), soft_wrap=True
+        )
     if status.gpu_hours:
         parts = ", ".join(f"{hours(each)} of {name or NO_LABEL}" for name, each in status.gpu_hours.items())
         console.print(f"GPU-hours used: {parts}", soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from raysweep.engine.progress import DONE, FAILED, MODEL, RUNNING, STEADY_SECONDS, Activity
 from raysweep.sweep.overview.status import ENDED_EARLY, CellStatus
@@ -64,18 +65,20 @@ def progress_of(
 
 
 def seconds_left(activities: Mapping[str, Activity], wanted: Sequence[str], now: float) -> float | None:
-    """Return the seconds left at the pace at which models have ended so far; None before one has, or in a second.
+    """Return the seconds left if each model takes as long as those that have ended here; None before one has.
 
-    Where no models are wanted, inputs count. What an earlier run has done is ended, and tells no pace.
+    So many are made at once as now. Where no models are wanted, inputs count. None in the first second, too.
     """
     units = [name for name in wanted if MODEL.search(name)] or wanted
-    here = [activities[name] for name in units if name in activities and activities[name].started]
-    ended = [activities[name] for name in units if name in activities and activities[name].state in (DONE, FAILED)]
-    counted = sum(one.state in (DONE, FAILED) for one in here)
-    seconds = now - min((one.started for one in here), default=now)
-    if not counted or seconds < STEADY_SECONDS:
+    known = [activities[name] for name in units if name in activities]
+    ended = [one for one in known if one.state in (DONE, FAILED)]
+    took = [one.updated - one.started for one in ended if one.started]  # what an earlier run has done tells no pace
+    if not took or now - min(one.started for one in known if one.started) < STEADY_SECONDS:
         return None
-    return seconds * (len(units) - len(ended)) / counted
+    running = [now - one.started for one in known if one.state == RUNNING]
+    waiting = len(units) - len(ended) - len(running)
+    left = fmean(took) * waiting + sum(max(0.0, fmean(took) - seconds) for seconds in running)
+    return left / max(1, len(running))
 
 
 class Silence:

@@ -32,16 +32,17 @@ def test_the_words_tell_what_is_done_and_the_time_left_once_it_is_known():
 MODELS = [f"m.full.C{number}.s1" for number in range(4)]
 
 
-def test_the_time_left_is_that_of_the_models_left_at_the_pace_of_those_that_have_ended():
+def test_the_time_left_is_that_of_the_models_left_if_they_take_as_long_as_those_that_have_ended():
     """A set, and what an earlier run has done, tell no pace."""
-    begun = {name: Activity(name, RUNNING, "training", started=100.0) for name in MODELS}
     wanted = ["training-set-C1-0123abcd", *MODELS, "m.base"]
-    made = Activity(wanted[0], DONE, started=100.0)
-    earlier = Activity("m.base", DONE)
-    activities = {one.id: one for one in (made, earlier, *begun.values())}
+    made = Activity(wanted[0], DONE, started=100.0, updated=101.0)
+    running = Activity(MODELS[1], RUNNING, "training", started=130.0)
+    activities = {one.id: one for one in (made, Activity("m.base", DONE), running)}
     assert seconds_left(activities, wanted, 160.0) is None
-    activities[MODELS[0]] = Activity(MODELS[0], DONE, started=100.0)
-    assert seconds_left(activities, wanted, 160.0) == 180.0
+    activities[MODELS[0]] = Activity(MODELS[0], DONE, started=100.0, updated=160.0)
+    assert seconds_left(activities, wanted, 160.0) == 2 * 60 + 30
+    activities[MODELS[2]] = Activity(MODELS[2], RUNNING, "training", started=140.0)
+    assert seconds_left(activities, wanted, 160.0) == (60 + 30 + 40) / 2
     assert seconds_left(activities, wanted, 100.5) is None
     assert seconds_left(activities, wanted[:1], 160.0) == 0.0
     assert progress_of(activities, wanted, 160.0).share == 3 / 6
