@@ -114,6 +114,15 @@ def _ends(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> Iterator[s
                 yield f"the template shows a date: {template.shown_day} (`evaluation.date`)"
 
 
+def unused_templates(config: SweepConfig, cells: Iterable[CellPlan]) -> Iterator[tuple[str, str]]:
+    """Yield each model whose prompts aren't shown in the chat template that its tokenizer has, and what that means."""
+    traits = {cell.base.name: cell.base.traits for cell in cells}
+    for model in config.models:
+        of = traits.get(model.name)
+        if of is not None and of.has_chat_template and CHAT not in (model.template, config.evaluation.prompt_format):
+            yield model.name, UNUSED_TEMPLATE
+
+
 def _findings(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Iterator[str]:
     base = cells[0].base
     tokenizer = load_tokenizer(base.ref) if base.ref is not None else None

@@ -22,6 +22,7 @@ from raysweep.planning.models import (
     require_generators_fit,
     require_recipes_fit,
     unused_settings,
+    unused_templates,
 )
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.planner import build_plan
@@ -137,6 +138,8 @@ def _require_usable(plan: SweepPlan, store: Store, options: RunOptions) -> tuple
     for there in environments_of(config) if cells else ():
         if there.lacking:
             log.warning("programs on %s: %s; %s", there.problem_set, there.words, there.advice)
+    for line in by_text(unused_templates(config, cells)):
+        log.info("%s", line)
     _require_environments(config, cells, options)
     require_teachers(config, missing_artefacts, options.engine)
     parallel = 1 if config.checkpoint_every else 0  # 1 on another Ray, too, whose machines are not known yet

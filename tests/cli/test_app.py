@@ -296,7 +296,7 @@ def test_a_chat_model_is_judged_by_its_chat_template_where_that_is_asked_for(cli
     folder = make_chat_model("chatml", tmp_path / "chat").location
     options = ("--prompt-format", "chat", "--max-new-tokens", "4", "--set", "models.0.system_prompt=Be brief.")
     evaluated = ("evaluate", folder, "--problems", str(problems), "--allow-code-execution")
-    hint = "chat: a tokenizer with a chat template, which `template: chat` would use"
+    hint = "chat: its chat template isn't used; `template: chat`"
     assert hint in cli(*evaluated, "--max-new-tokens", "4")[2]
     code, out, err = cli(*evaluated, *options, "--out", "samples.jsonl")
     assert code == 0 and hint not in err
