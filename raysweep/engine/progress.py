@@ -45,7 +45,6 @@ END = ".end"
 """The file beside the activities that says how the run of a sweep ended."""
 MODEL = re.compile(r"\.(base|s-?\d+)$")
 """Ends the id of a model's task; other tasks make inputs that models share."""
-DAY_SECONDS = 86_400.0
 STEADY_SECONDS = 1.0
 """Seconds of a pace before a time left is told from it: the first of many units take long, or come at once."""
 
@@ -95,9 +94,8 @@ class Activity:
     @property
     def wait(self) -> str:
         """What it waits for, and since when: ``2 training workers with 1 GPU on A100 each, since 14:03:22``."""
-        is_long = time.time() - self.waits_since > DAY_SECONDS
-        since = time.strftime("%Y-%m-%d %H:%M" if is_long else "%H:%M:%S", time.localtime(self.waits_since))
-        return f"{self.waits}, since {since}"
+        form = "%Y-%m-%d %H:%M" if time.time() - self.waits_since > 86_400 else "%H:%M:%S"
+        return f"{self.waits}, since {time.strftime(form, time.localtime(self.waits_since))}"
 
     @property
     def death(self) -> str:

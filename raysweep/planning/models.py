@@ -35,7 +35,6 @@ from raysweep.prompts.templates import (
     RAW,
     SEMCODER,
     PromptTemplate,
-    has_chat_template,
     strips_prompts,
     template_shown,
 )
@@ -115,12 +114,13 @@ def _ends(model: ModelConfig, config: SweepConfig, tokenizer: Any) -> Iterator[s
 
 
 def unused_templates(config: SweepConfig, cells: Iterable[CellPlan]) -> Iterator[tuple[str, str]]:
-    """Yield each model whose prompts aren't shown in the chat template that its tokenizer has, and what that means."""
-    traits = {cell.base.name: cell.base.traits for cell in cells}
-    for model in config.models:
-        of = traits.get(model.name)
-        if of is not None and of.has_chat_template and CHAT not in (model.template, config.evaluation.prompt_format):
-            yield model.name, UNUSED_TEMPLATE
+    """Return each model whose prompts aren't shown in the chat template that its tokenizer has, and what that means."""
+    have_one = {cell.base.name for cell in cells if cell.base.traits is not None and cell.base.traits.has_chat_template}
+    return (
+        (model.name, UNUSED_TEMPLATE)
+        for model in config.models
+        if model.name in have_one and CHAT not in (model.template, config.evaluation.prompt_format)
+    )
 
 
 def _findings(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Iterator[str]:
@@ -132,8 +132,7 @@ def _findings(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) ->
         yield f"no stop string ends an answer (`extract: {config.evaluation.extract}`)"
     if base.ref is None:
         return
-    if CHAT not in (model.template, config.evaluation.prompt_format) and has_chat_template(tokenizer):
-        yield UNUSED_TEMPLATE
+    yield from (words for _, words in unused_templates(config, cells))
     yield read_traits(base.ref, tokenizer).words
     recipes = {_shown_recipe(config, cell): cell.recipe for cell in cells if cell.recipe and cell.is_fine_tuned}
     yield from (_trained(base, recipe, label) for label, recipe in recipes.items())

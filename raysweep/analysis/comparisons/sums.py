@@ -31,7 +31,6 @@ Cells = Mapping[CellLabels, Mapping[str, PartRates]]
 """The rates of a sweep's cells by problem set."""
 UNPAIRED = "no interval: the changes are not over the same problems"
 NO_COMMON_SEED = "no interval: the models have no seed in common"
-BASELINE_IS_0 = "the baseline's sum is 0"
 COLUMNS_DIFFER = "only the columns that both have count"
 
 
@@ -87,7 +86,7 @@ def change_of_sums(
     if not problems:
         return SumChange(note="no problem has a verdict of both")
     if not sums[0]:
-        return SumChange(first=0.0, second=float(sums[1]), n=problems, note=BASELINE_IS_0)
+        return SumChange(first=0.0, second=float(sums[1]), n=problems, note="the baseline's sum is 0")
     value = float(sums[1] / sums[0] - 1)
     change = SumChange(value, first=float(sums[0]), second=float(sums[1]), n=problems, note=note, tasks=by_set)
     return _with_interval(change, np.asarray(resampled)[1] / np.asarray(resampled)[0] - 1) if has_interval else change

@@ -130,8 +130,10 @@ def _candidates(evidence: Evidence, name: TestSetName) -> list[Candidate]:
     seeds_of = {labels: len(seeds) for labels, seeds in groups.items()}
     of_tuned = [set(seeds) for seeds in groups.values() if NO_SEED not in seeds]
     if of_tuned and (shared := set.intersection(*of_tuned)):
-        kept = {*shared, NO_SEED}
-        groups = {labels: {seed: of for seed, of in seeds.items() if seed in kept} for labels, seeds in groups.items()}
+        groups = {
+            labels: {seed: of for seed, of in seeds.items() if seed in {*shared, NO_SEED}}
+            for labels, seeds in groups.items()
+        }
     each = [by_test[name].rates for seeds in groups.values() for by_test in seeds.values()]
     tasks = [task for task in each[0] if all(task in rates for rates in each)] if each else []
     if len(tasks) < FEWEST:

@@ -76,9 +76,8 @@ def seconds_left(activities: Mapping[str, Activity], wanted: Sequence[str], now:
     if not took or now - min(one.started for one in known if one.started) < STEADY_SECONDS:
         return None
     running = [now - one.started for one in known if one.state == RUNNING]
-    waiting = len(units) - len(ended) - len(running)
-    left = fmean(took) * waiting + sum(max(0.0, fmean(took) - seconds) for seconds in running)
-    return left / max(1, len(running))
+    waiting = [0.0] * (len(units) - len(ended) - len(running))
+    return sum(max(0.0, fmean(took) - seconds) for seconds in (*running, *waiting)) / max(1, len(running))
 
 
 class Silence:

@@ -28,8 +28,7 @@ class IdleWatch:
 
     def check(self) -> None:
         activities = read_activities(self._progress)
-        runs = any(activity.state == RUNNING for activity in activities.values())
         task = next((name for name in self._needs if name not in activities), None)
-        self._idle = 0 if runs or task is None else self._idle + 1
+        self._idle = 0 if any(one.state == RUNNING for one in activities.values()) else self._idle + 1
         if self._idle == LOOKS and task is not None:
             ProgressFile(self._progress, task).report_wait(self._needs[task])
