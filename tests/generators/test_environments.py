@@ -88,7 +88,7 @@ def test_a_missing_environment_is_told_with_its_place_and_a_plan_does_without(tm
         environment_of(Spec("vllm", {"python": str(tmp_path / "python")}))
     with pytest.raises(SystemExit, match="0"):
         main(["plan", str(NANO), "--storage", str(tmp_path / "store"), "--set", missing])
-    assert re.search(told, (printed := capsys.readouterr().out)) and "4 evaluations" in printed
+    assert re.search(told, (printed := capsys.readouterr().out)) and "evaluations: 4" in printed
 
 
 def test_the_environment_lies_beside_our_own_unless_an_argument_names_another(monkeypatch, tmp_path):
